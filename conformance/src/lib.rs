@@ -1,1 +1,31 @@
-//! Not yet.
+//! The definition of a backend: cases that every provider passes, and what runs and reports them.
+//!
+//! Read in this order:
+//!
+//! 1. [`main!`], [`Target`]: one line in a backend's tests runs all of it.
+//! 2. [`Harness`], [`Hooks`]: what an author hands over.
+//! 3. [`Case`], [`cases()`], [`Level`]: the catalogue.
+//! 4. [`Context`], [`Failure`]: what a case works with, and what it says.
+//! 5. [`run()`], [`Settings`], [`Report`], [`Outcome`]: running it from other programs.
+
+mod case;
+mod cases;
+mod context;
+mod harness;
+mod measure;
+mod report;
+mod run;
+mod settings;
+mod target;
+
+pub use case::{Case, CaseFn, CaseResult, Failure, Level, Need, UnknownLevel};
+pub use cases::{case, cases};
+pub use context::{Context, expect_kind};
+pub use harness::{
+    CrashHook, Denied, FnHarness, Harness, Hooks, Missing, Opener, ProcessHook, WireHook, harness,
+    opener,
+};
+pub use report::{CaseReport, Latency, Outcome, Progress, Report};
+pub use run::{run, run_until};
+pub use settings::{KnownIssue, Settings};
+pub use target::{SEED_VARIABLE, Target, run_targets};

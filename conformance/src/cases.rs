@@ -1,0 +1,20 @@
+//! The catalogue: every case of the suite, one group to a file.
+
+mod basic;
+
+use std::sync::LazyLock;
+
+use crate::Case;
+
+/// Every case, in the order in which they run.
+#[must_use]
+pub fn cases() -> &'static [Case] {
+    static ALL: LazyLock<Vec<Case>> = LazyLock::new(|| [basic::CASES].concat());
+    &ALL
+}
+
+/// The case called `id`.
+#[must_use]
+pub fn case(id: &str) -> Option<&'static Case> {
+    cases().iter().find(|case| case.id == id)
+}

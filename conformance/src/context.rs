@@ -1,0 +1,190 @@
+//! What a case works with: handles, keys of its own, randomness, patience.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rand::{Rng, RngExt as _, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use storage_core::{Capabilities, Effect, Error, ErrorKind, Key, Prefix, Result, StorageProvider};
+
+use crate::measure::{Measured, Tally};
+use crate::{Failure, Harness, Hooks, Settings};
+
+/// How often [`Context::resend`] sends a request that was refused for the moment.
+const RESENDS_MAX: u32 = 100;
+/// The longest [`Context::resend`] waits between two of them.
+const RESEND_PAUSE_MAX: Duration = Duration::from_millis(200);
+
+/// What a case works with.
+pub struct Context {
+    pub(crate) harness: Arc<dyn Harness>,
+    pub(crate) handles: [Arc<dyn StorageProvider>; 2],
+    pub(crate) tally: Arc<Tally>,
+    pub(crate) prefix: Prefix,
+    pub(crate) seed: u64,
+    pub(crate) settings: Settings,
+}
+
+impl Context {
+    /// A handle on the provider. Its requests are counted.
+    #[must_use]
+    pub fn handle(&self) -> &Arc<dyn StorageProvider> {
+        &self.handles[0]
+    }
+
+    /// Another handle, opened separately, on the same objects.
+    #[must_use]
+    pub fn other(&self) -> &Arc<dyn StorageProvider> {
+        &self.handles[1]
+    }
+
+    /// Opens one more handle, whose requests are counted too.
+    ///
+    /// # Errors
+    ///
+    /// What the harness says.
+    pub async fn open(&self) -> Result<Arc<dyn StorageProvider>> {
+        Ok(self.counted(self.harness.open().await?))
+    }
+
+    /// Counts what goes through `handle`, and has the runner delete what it puts: for handles that
+    /// come from a hook.
+    #[must_use]
+    pub fn counted(&self, handle: Arc<dyn StorageProvider>) -> Arc<dyn StorageProvider> {
+        Arc::new(Measured::new(handle, self.tally.clone()))
+    }
+
+    /// What the harness offers besides handles.
+    #[must_use]
+    pub fn hooks(&self) -> Hooks {
+        self.harness.hooks()
+    }
+
+    /// What the provider declares.
+    #[must_use]
+    pub fn capabilities(&self) -> Capabilities {
+        self.handle().info().capabilities
+    }
+
+    /// How the run was asked for.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What all keys of this case begin with; nobody else's do. Ends with `/`.
+    #[must_use]
+    pub fn prefix(&self) -> &Prefix {
+        &self.prefix
+    }
+
+    /// The key `name` under the prefix of this case.
+    ///
+    /// # Panics
+    ///
+    /// When `name` is not a key's: a mistake in the case.
+    #[must_use]
+    pub fn key(&self, name: impl AsRef<str>) -> Key {
+        self.prefix.join(name).expect("a case's own name for a key is one")
+    }
+
+    /// The prefix `name` under the prefix of this case.
+    ///
+    /// # Panics
+    ///
+    /// When `name` is not a prefix: a mistake in the case.
+    #[must_use]
+    pub fn prefix_of(&self, name: impl AsRef<str>) -> Prefix {
+        Prefix::new(format!("{}{}", self.prefix, name.as_ref()))
+            .expect("a case's own name for a prefix is one")
+    }
+
+    /// Randomness from the seed of the run and the id of the case: the same in every replay, and each
+    /// time this is called.
+    #[must_use]
+    pub fn rng(&self) -> ChaCha8Rng {
+        self.rng_of(0)
+    }
+
+    /// As [`rng`](Self::rng), one for each `stream`: for tasks that draw side by side.
+    #[must_use]
+    pub fn rng_of(&self, stream: u64) -> ChaCha8Rng {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        rng.set_stream(stream);
+        rng
+    }
+
+    /// `size` random bytes.
+    pub fn bytes(&self, rng: &mut impl Rng, size: usize) -> Bytes {
+        let mut bytes = vec![0; size];
+        rng.fill(&mut bytes[..]);
+        bytes.into()
+    }
+
+    /// How many requests the case has sent so far.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.tally.requests()
+    }
+
+    /// `Err(context.skip("why"))?` ends the case as skipped.
+    pub fn skip(&self, reason: impl Into<String>) -> Failure {
+        Failure::skipped(reason)
+    }
+
+    /// Sends a request again while it is refused for the moment and certainly not applied, as S3's 409
+    /// is: at most a hundred times. Other answers are returned as they come.
+    ///
+    /// # Errors
+    ///
+    /// What the request itself ends with.
+    pub async fn resend<T, F>(&self, mut request: impl FnMut() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let mut pause = Duration::from_millis(1);
+        for _ in 1..RESENDS_MAX {
+            match request().await {
+                Err(error) if is_passing(&error) => {
+                    let asked = error.retry_after().unwrap_or_default();
+                    tokio::time::sleep(pause.max(asked.min(RESEND_PAUSE_MAX))).await;
+                    pause = (pause * 2).min(RESEND_PAUSE_MAX);
+                }
+                answer => return answer,
+            }
+        }
+        request().await
+    }
+}
+
+fn is_passing(error: &Error) -> bool {
+    error.kind().is_transient() && error.effect() == Effect::NotApplied
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+/// Checks that a request ended with an error of this kind, and gives the error back.
+///
+/// `what` says what was asked, for the report. An error of a kind that refuses, or of a read, must say
+/// "not applied" by construction, so that needs no check here.
+///
+/// # Errors
+///
+/// A [`Failure`] with what was expected and seen.
+pub fn expect_kind<T: std::fmt::Debug>(
+    what: impl std::fmt::Display,
+    answer: Result<T>,
+    kind: ErrorKind,
+) -> Result<Error, Failure> {
+    match answer {
+        Err(error) if error.kind() == kind => Ok(error),
+        Err(error) => Err(Failure::new(format!("{what}: expected {kind}, saw the error {error}"))),
+        Ok(answer) => Err(Failure::new(format!("{what}: expected {kind}, saw {answer:?}"))),
+    }
+}

@@ -1,0 +1,89 @@
+//! Counting and timing of the requests of a case, and a list of what it may leave behind.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use storage_core::{
+    Get, Key, List, Object, Operation, Page, ProviderInfo, PutIf, Result, StorageProvider, Version,
+    async_trait,
+};
+
+/// What a case has asked for so far, through all its handles.
+#[derive(Debug, Default)]
+pub(crate) struct Tally(Mutex<Sums>);
+
+#[derive(Debug, Default)]
+struct Sums {
+    times: [Vec<Duration>; 4],
+    started: u64,
+    keys: BTreeSet<Key>,
+}
+
+impl Tally {
+    /// How many requests were sent, whether or not they have ended.
+    pub(crate) fn requests(&self) -> u64 {
+        self.sums().started
+    }
+
+    /// How long each finished request took, by operation in the order of [`Operation::ALL`].
+    pub(crate) fn times(&self) -> [Vec<Duration>; 4] {
+        self.sums().times.clone()
+    }
+
+    /// Every key a put was sent for.
+    pub(crate) fn keys(&self) -> BTreeSet<Key> {
+        self.sums().keys.clone()
+    }
+
+    fn sums(&self) -> std::sync::MutexGuard<'_, Sums> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn time<T>(&self, operation: Operation, request: impl Future<Output = T>) -> T {
+        self.sums().started += 1;
+        let start = Instant::now();
+        let answer = request.await;
+        self.sums().times[operation as usize].push(start.elapsed());
+        answer
+    }
+}
+
+/// A handle whose requests are tallied.
+#[derive(Debug)]
+pub(crate) struct Measured {
+    inner: Arc<dyn StorageProvider>,
+    tally: Arc<Tally>,
+}
+
+impl Measured {
+    pub(crate) fn new(inner: Arc<dyn StorageProvider>, tally: Arc<Tally>) -> Self {
+        Self { inner, tally }
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+#[async_trait]
+impl StorageProvider for Measured {
+    fn info(&self) -> ProviderInfo {
+        self.inner.info()
+    }
+
+    async fn put(&self, key: &Key, body: Bytes, when: PutIf) -> Result<Version> {
+        self.tally.sums().keys.insert(key.clone());
+        self.tally.time(Operation::Put, self.inner.put(key, body, when)).await
+    }
+
+    async fn get(&self, key: &Key, request: Get) -> Result<Object> {
+        self.tally.time(Operation::Get, self.inner.get(key, request)).await
+    }
+
+    async fn list(&self, request: List<'_>) -> Result<Page> {
+        self.tally.time(Operation::List, self.inner.list(request)).await
+    }
+
+    async fn delete(&self, key: &Key) -> Result<()> {
+        self.tally.time(Operation::Delete, self.inner.delete(key)).await
+    }
+}

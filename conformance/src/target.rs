@@ -1,0 +1,220 @@
+//! Test binaries: named targets, each case of each a test of its own.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::OnceCell;
+
+use crate::run::Session;
+use crate::settings::random_seed;
+use crate::{Case, Harness, KnownIssue, Level, Outcome, Settings, cases};
+
+/// The environment variable that replays a run of a test binary.
+pub const SEED_VARIABLE: &str = "CONFORMANCE_SEED";
+
+/// A provider to test under a name, or the reason why it cannot be tested here.
+pub struct Target {
+    name: String,
+    harness: Result<Arc<dyn Harness>, String>,
+    settings: Settings,
+}
+
+impl Target {
+    /// A provider to test.
+    pub fn new(name: impl Into<String>, harness: impl Harness) -> Self {
+        Self {
+            name: name.into(),
+            harness: Ok(Arc::new(harness)),
+            settings: Settings { seed: 0, ..Settings::default() },
+        }
+    }
+
+    /// A provider that cannot be tested here. Its cases are listed as ignored, and the reason is said.
+    pub fn unavailable(name: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            harness: Err(reason.into()),
+            settings: Settings { seed: 0, ..Settings::default() },
+        }
+    }
+
+    /// Runs cases of these levels by default; those of others are listed as ignored, and run with
+    /// `--include-ignored`.
+    #[must_use]
+    pub fn levels(mut self, levels: &[Level]) -> Self {
+        self.settings.levels = levels.to_vec();
+        self
+    }
+
+    /// Accepts for now that `case` fails, as written down at `link`.
+    #[must_use]
+    pub fn known_issue(mut self, case: impl Into<String>, link: impl Into<String>) -> Self {
+        self.settings.known_issues.push(KnownIssue { case: case.into(), link: link.into() });
+        self
+    }
+
+    /// Tests objects of at most so many bytes, where the provider declares more.
+    #[must_use]
+    pub fn object_bytes_max_tested(mut self, bytes: u64) -> Self {
+        self.settings.object_bytes_max_tested = bytes;
+        self
+    }
+}
+
+impl std::fmt::Debug for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Target")
+            .field("name", &self.name)
+            .field("unavailable", &self.harness.as_ref().err())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The `main` of a test binary with `harness = false`: each case of each target is a test called
+/// `target::case.id`, or only `case.id` where the target's name is empty.
+///
+/// Takes the arguments of Rust's own test runner. The seed is printed, and taken from
+/// `CONFORMANCE_SEED` where that is set.
+#[must_use]
+pub fn run_targets(targets: Vec<Target>) -> ExitCode {
+    let arguments = Arguments::from_args();
+    let seed = match env::var(SEED_VARIABLE).map(|text| text.parse()) {
+        Ok(Ok(seed)) => seed,
+        Ok(Err(_)) => {
+            say(format_args!("{SEED_VARIABLE} must be a whole number"));
+            return ExitCode::from(2);
+        }
+        Err(_) => random_seed(),
+    };
+    let runtime = match Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => Arc::new(runtime),
+        Err(error) => {
+            say(format_args!("no runtime: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let all_unavailable = targets.iter().all(|target| target.harness.is_err());
+    if !arguments.list {
+        say(format_args!("seed {seed}; replay with {SEED_VARIABLE}={seed}"));
+        for target in &targets {
+            if let Err(reason) = &target.harness {
+                say(format_args!("{} is ignored: {reason}", target.name));
+            }
+        }
+    }
+    let mut trials = Vec::new();
+    let mut sessions = BTreeMap::new();
+    for target in targets {
+        let session: SharedSession = Arc::default();
+        sessions.insert(target.name.clone(), session.clone());
+        let settings = Settings { seed, ..target.settings };
+        for case in cases() {
+            trials.push(trial(
+                &target.name,
+                case,
+                target.harness.clone(),
+                settings.clone(),
+                session.clone(),
+                runtime.clone(),
+            ));
+        }
+    }
+    let narrowed = arguments.filter.is_some() || !arguments.skip.is_empty() || arguments.ignored;
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    if arguments.list {
+        return ExitCode::SUCCESS;
+    }
+    let mut failed = conclusion.has_failed();
+    // `cargo test NAME` asks every test binary, also those that have nothing of that name.
+    if conclusion.num_passed + conclusion.num_failed == 0 && !narrowed && !all_unavailable {
+        say(format_args!("no case ran"));
+        failed = true;
+    }
+    for (name, session) in sessions {
+        let Some(Ok(session)) = session.get() else { continue };
+        for problem in runtime.block_on(session.close()) {
+            say(format_args!("{name}: {problem}"));
+            failed = true;
+        }
+    }
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// Opened by the first case that needs it.
+type SharedSession = Arc<OnceCell<Result<Session, String>>>;
+
+fn trial(
+    target: &str,
+    case: &'static Case,
+    harness: Result<Arc<dyn Harness>, String>,
+    settings: Settings,
+    session: SharedSession,
+    runtime: Arc<Runtime>,
+) -> Trial {
+    let name =
+        if target.is_empty() { case.id.to_owned() } else { format!("{target}::{}", case.id) };
+    let ignored = harness.is_err() || !settings.asks_for(case);
+    Trial::ignorable_test(name, move || {
+        let harness = harness.map_err(Failed::from)?;
+        let seed = settings.seed;
+        let report = runtime.block_on(async {
+            let opening = || async {
+                let opened = Session::open(harness, settings).await;
+                opened.map_err(|error| format!("the provider could not be opened: {error}"))
+            };
+            match session.get_or_init(opening).await {
+                Ok(session) => Ok(session.run_case(case).await),
+                Err(problem) => Err(Failed::from(problem)),
+            }
+        })?;
+        match report.outcome {
+            Outcome::Pass => Ok(Completion::Completed),
+            Outcome::Skipped => Ok(Completion::ignored_with(report.detail)),
+            Outcome::UnderClaim | Outcome::KnownIssue | Outcome::UnexpectedPass => {
+                Ok(Completion::ignored_with(format!("{}: {}", report.outcome, report.detail)))
+            }
+            Outcome::Fail | Outcome::OverClaim => Err(Failed::from(format!(
+                "{}: {}\nrequired: {}\nseed: {seed}",
+                report.outcome, report.detail, case.requires
+            ))),
+        }
+    })
+    .with_ignored_flag(ignored)
+}
+
+/// Tests print; libraries do not. This one is a test's `main`.
+fn say(line: std::fmt::Arguments<'_>) {
+    // Nobody to tell when standard error is gone.
+    let _ = writeln!(std::io::stderr(), "conformance: {line}");
+}
+
+/// Writes the `main` of a test binary with `harness = false` that runs the suite on a provider.
+///
+/// With one closure, called once per handle wanted; or with a list of targets, each a [`Target`].
+///
+/// ```no_run
+/// use backend_memory::MemoryProvider;
+/// use std::sync::LazyLock;
+///
+/// static SHARED: LazyLock<MemoryProvider> = LazyLock::new(MemoryProvider::new);
+///
+/// conformance::main!(|| async { Ok(SHARED.clone()) });
+/// ```
+#[macro_export]
+macro_rules! main {
+    ([$($target:expr),+ $(,)?]) => {
+        fn main() -> ::std::process::ExitCode {
+            $crate::run_targets(::std::vec![$($target),+])
+        }
+    };
+    ($open:expr) => {
+        fn main() -> ::std::process::ExitCode {
+            $crate::run_targets(::std::vec![$crate::Target::new("", $crate::harness($open))])
+        }
+    };
+}
