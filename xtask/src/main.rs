@@ -1,2 +1,53 @@
-//! Not yet.
-fn main() {}
+//! What the project does to itself, as `cargo xtask`.
+
+mod bench;
+mod deny;
+mod mutants;
+mod readme;
+mod services;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The project's own chores. Everything they need is installed on first use, pinned and cached.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run every test: unit, integration, documentation, examples, README; on real servers too.
+    Test(test::Arguments),
+    /// Start or stop the servers that tests use, to run single tests by hand.
+    #[command(subcommand)]
+    Services(services::Command),
+    /// Run a benchmark by name, or all of them.
+    Bench(bench::Arguments),
+    /// Find code that no test notices when it is changed (cargo-mutants).
+    Mutants(mutants::Arguments),
+    /// Check licences, sources, duplicates and advisories of the dependencies (cargo-deny).
+    Deny,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Test(arguments) => test::run(&arguments),
+        Command::Services(command) => services::run(command),
+        Command::Bench(arguments) => bench::run(&arguments),
+        Command::Mutants(arguments) => mutants::run(&arguments),
+        Command::Deny => deny::run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! `cargo xtask test`: every test there is, on real servers too, with one summary.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::services::{Service, Services, own_group};
+use crate::{readme, workspace};
+
+/// Set for the tests by `--quick`: targets that take long then list themselves as ignored.
+const QUICK: &str = "CLOUDBANK_TEST_QUICK";
+
+/// Arguments of `cargo xtask test`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Leave out servers and whatever takes long; both are listed as ignored, with the reason.
+    #[arg(long)]
+    quick: bool,
+    /// Test only this crate, on all servers. May be given again.
+    #[arg(short, long = "package", value_name = "CRATE")]
+    packages: Vec<String>,
+    /// More arguments for `cargo test`.
+    #[arg(last = true)]
+    rest: Vec<String>,
+}
+
+/// Runs `cargo xtask test`.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let wanted: &[Service] = if arguments.quick { &[] } else { &Service::ALL };
+    let mut services = Services::start(wanted)?;
+
+    let mut command = workspace::cargo();
+    command.args(["test", "--no-fail-fast"]);
+    if arguments.packages.is_empty() {
+        command.arg("--workspace");
+    }
+    for package in &arguments.packages {
+        command.args(["--package", package]);
+    }
+    command.args(&arguments.rest);
+    command.envs(services.variables());
+    if arguments.quick {
+        command.env(QUICK, "1");
+    }
+    let mut counts = Counts::default();
+    let mut succeeded = cargo_test(command, &mut counts)?;
+
+    let everything = arguments.packages.is_empty() && arguments.rest.is_empty();
+    if everything && !arguments.quick {
+        readme::check(&mut counts);
+    }
+    succeeded &= counts.failed.is_empty();
+    if !succeeded {
+        eprintln!("{}", services.report());
+    }
+    drop(services);
+
+    print!("{}", counts.summary());
+    if !succeeded {
+        bail!("tests failed");
+    }
+    if counts.passed == 0 {
+        bail!("no test ran");
+    }
+    Ok(())
+}
+
+/// Runs `cargo test`, shows what it prints, and counts it. Whether it succeeded.
+fn cargo_test(mut command: Command, counts: &mut Counts) -> Result<bool> {
+    command.stdout(Stdio::piped());
+    let status = own_group(command, |mut child: Child| {
+        let output = child.stdout.take().context("read what cargo test prints")?;
+        for line in BufReader::new(output).split(b'\n') {
+            let line = line.context("read what cargo test prints")?;
+            let line = String::from_utf8_lossy(&line);
+            // A closed pipe after us is no reason to leave the tests half done.
+            let _ = writeln!(std::io::stdout(), "{line}");
+            counts.read(&line);
+        }
+        child.wait().context("wait for cargo test")
+    })??;
+    Ok(status.success())
+}
+
+/// What ran, and how it ended.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    /// How many tests passed.
+    pub(crate) passed: u64,
+    /// The names of those that failed.
+    pub(crate) failed: Vec<String>,
+    ignored: u64,
+    ignored_because: BTreeMap<String, u64>,
+    failures_counted: u64,
+}
+
+impl Counts {
+    /// Takes in a line of a Rust test runner.
+    fn read(&mut self, line: &str) {
+        if let Some(rest) = line.strip_prefix("test result: ") {
+            for part in rest.split(['.', ';']) {
+                match part.trim().split_once(' ') {
+                    Some((number, "passed")) => self.passed += number.parse().unwrap_or(0),
+                    Some((number, "failed")) => {
+                        self.failures_counted += number.parse().unwrap_or(0);
+                    }
+                    Some((number, "ignored")) => self.ignored += number.parse().unwrap_or(0),
+                    _ => {}
+                }
+            }
+        } else if let Some(rest) = line.strip_prefix("test ") {
+            if let Some(name) = rest.strip_suffix(" ... FAILED") {
+                self.failed.push(name.to_owned());
+            } else if let Some((_, reason)) = rest.split_once(" ... ignored") {
+                let reason = reason.trim_start_matches([',', ' ']);
+                let reason = if reason.is_empty() { "no reason given" } else { reason };
+                *self.ignored_because.entry(reason.to_owned()).or_default() += 1;
+            }
+        }
+    }
+
+    /// The last lines of a run.
+    fn summary(&self) -> String {
+        let mut text = String::from("\n");
+        for (reason, count) in &self.ignored_because {
+            text.push_str(&format!("ignored {count}: {reason}\n"));
+        }
+        for name in &self.failed {
+            text.push_str(&format!("FAILED {name}\n"));
+        }
+        let failed = self.failures_counted.max(self.failed.len() as u64);
+        text.push_str(&format!(
+            "{} passed, {failed} failed, {} skipped\n",
+            self.passed, self.ignored
+        ));
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_adds_up_all_test_runners_and_names_failures_and_reasons() {
+        let mut counts = Counts::default();
+        let output = "\
+running 4 tests
+test put.absent.race ... ok
+test list.order ... FAILED
+test slow ... ignored, left out by --quick
+test other ... ignored
+test result: FAILED. 1 passed; 1 failed; 2 ignored; 0 measured; 0 filtered out; finished in 0.00s
+test result: ok. 40 passed; 0 failed; 0 ignored; 0 measured; 3 filtered out; finished in 1.20s
+";
+        output.lines().for_each(|line| counts.read(line));
+        assert_eq!(
+            counts.summary(),
+            "\nignored 1: left out by --quick\nignored 1: no reason given\nFAILED list.order\n\
+             41 passed, 1 failed, 2 skipped\n"
+        );
+    }
+}
