@@ -78,6 +78,28 @@ impl Error {
         self
     }
 
+    /// The same error under another key, if it names one: what a wrapper does that calls objects by
+    /// other names than its caller.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use storage_core::{Error, ErrorKind, Key, Operation};
+    ///
+    /// let inside = Error::not_applied(ErrorKind::NotFound, "there is no object")
+    ///     .during(Operation::Get, &Key::new("tenants/7/a")?);
+    /// let error = inside.renamed(&Key::new("a")?);
+    /// assert_eq!(error.to_string(), "get \"a\": not found: there is no object");
+    /// # Ok::<(), storage_core::KeyProblem>(())
+    /// ```
+    #[must_use]
+    pub fn renamed(mut self, key: &Key) -> Self {
+        if self.0.key.is_some() {
+            self.0.key = Some(key.clone());
+        }
+        self
+    }
+
     /// Says that a list failed, unless an operation is named already.
     #[must_use]
     pub fn during_list(mut self) -> Self {
