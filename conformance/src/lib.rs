@@ -6,17 +6,22 @@
 //! 2. [`Harness`], [`Hooks`]: what an author hands over.
 //! 3. [`Case`], [`cases()`], [`Level`]: the catalogue.
 //! 4. [`Context`], [`Failure`]: what a case works with, and what it says.
-//! 5. [`run()`], [`Settings`], [`Report`], [`Outcome`]: running it from other programs.
+//! 5. [`history`], [`linearizability`], [`wire`]: the oracle of races and the proxy that loses answers, usable
+//!    on their own.
+//! 6. [`run()`], [`Settings`], [`Report`], [`Outcome`]: running it from other programs.
 
 mod case;
 mod cases;
 mod context;
 mod harness;
+pub mod history;
+pub mod linearizability;
 mod measure;
 mod report;
 mod run;
 mod settings;
 mod target;
+pub mod wire;
 
 pub use case::{Case, CaseFn, CaseResult, Failure, Level, Need, UnknownLevel};
 pub use cases::{case, cases};
