@@ -1,1 +1,30 @@
-//! Not yet.
+//! Objects as files: a [`StorageProvider`](storage_core::StorageProvider) written on the file system
+//! itself, for unix.
+//!
+//! A put writes a temporary file, syncs it, gives it its name in one step and syncs the directory;
+//! readers never see a part, and what was acknowledged survives a loss of power. What it guarantees,
+//! and what it costs, is in the README; how the folder is laid out, in `docs/formats/fs.md`.
+//!
+//! Read in this order: `provider` (the five methods), `folder` and `marker` (what is open, what is on
+//! disk), `key` and `object` (the format), `put` (step by step), `durable` (who syncs), `list` and
+//! `scan`.
+#![cfg(unix)]
+
+mod config;
+mod durable;
+mod error;
+mod folder;
+mod key;
+mod list;
+mod lock;
+mod marker;
+mod object;
+mod provider;
+mod put;
+mod scan;
+mod step;
+mod temporary;
+
+pub use config::Config;
+pub use provider::FsProvider;
+pub use step::{Observe, Step};

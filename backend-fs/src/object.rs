@@ -1,0 +1,184 @@
+//! An object's file: a header of 48 bytes, then the body.
+//!
+//! Described for other readers in `docs/formats/fs.md`.
+
+use std::io::{self, IoSlice, Write};
+use std::os::fd::OwnedFd;
+
+use bytes::Bytes;
+use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
+use storage_core::{Error, ErrorKind, Get, Key, Object, Result, Version};
+
+use crate::error::{corrupt, not_applied};
+
+/// How many bytes stand before the body.
+pub(crate) const HEADER_BYTES: usize = 48;
+
+const MAGIC: [u8; 8] = *b"cbobject";
+const FORMAT: u32 = 1;
+
+/// What the header says. All numbers are stored little-endian.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Header {
+    /// Drawn at random for each put: the version.
+    pub(crate) nonce: [u8; 16],
+    /// Size of the body in bytes.
+    pub(crate) body_bytes: u64,
+    /// CRC-32C of the body.
+    pub(crate) body_crc: u32,
+    /// CRC-32C of the key, so that a file in the wrong place is noticed.
+    pub(crate) key_crc: u32,
+}
+
+impl Header {
+    /// The header of a new object.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` when the operating system has no random bytes to give.
+    pub(crate) fn new(key: &Key, body: &[u8]) -> Result<Self> {
+        let mut nonce = [0; 16];
+        getrandom::fill(&mut nonce).map_err(|error| {
+            Error::not_applied(ErrorKind::Unavailable, format!("cannot draw a version: {error}"))
+        })?;
+        Ok(Self {
+            nonce,
+            body_bytes: body.len() as u64,
+            body_crc: crc32c::crc32c(body),
+            key_crc: crc32c::crc32c(key.as_str().as_bytes()),
+        })
+    }
+
+    pub(crate) fn version(&self) -> Version {
+        Version::new(format!("{:032x}", u128::from_be_bytes(self.nonce)))
+    }
+
+    pub(crate) fn encode(&self) -> [u8; HEADER_BYTES] {
+        let mut bytes = [0; HEADER_BYTES];
+        bytes[0..8].copy_from_slice(&MAGIC);
+        bytes[8..12].copy_from_slice(&FORMAT.to_le_bytes());
+        bytes[12..16].copy_from_slice(&self.body_crc.to_le_bytes());
+        bytes[16..32].copy_from_slice(&self.nonce);
+        bytes[32..40].copy_from_slice(&self.body_bytes.to_le_bytes());
+        bytes[40..44].copy_from_slice(&self.key_crc.to_le_bytes());
+        let crc = crc32c::crc32c(&bytes[..44]);
+        bytes[44..48].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    /// Reads a header and holds it against the key and the length of the file.
+    pub(crate) fn decode(bytes: &[u8], key: &Key, file_bytes: u64) -> Result<Self> {
+        let Some((bytes, _)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
+            return Err(corrupt(format!("a file of {file_bytes} bytes is shorter than a header")));
+        };
+        if bytes[0..8] != MAGIC {
+            return Err(corrupt("the file does not begin as an object does"));
+        }
+        if number(bytes, 44) != crc32c::crc32c(&bytes[..44]) {
+            return Err(corrupt("the checksum of the header is wrong"));
+        }
+        let format = number(bytes, 8);
+        if format != FORMAT {
+            return Err(corrupt(format!("the object has format {format}, not {FORMAT}")));
+        }
+        let mut nonce = [0; 16];
+        nonce.copy_from_slice(&bytes[16..32]);
+        let header = Self {
+            nonce,
+            body_bytes: u64::from(number(bytes, 32)) | u64::from(number(bytes, 36)) << 32,
+            body_crc: number(bytes, 12),
+            key_crc: number(bytes, 40),
+        };
+        if header.key_crc != crc32c::crc32c(key.as_str().as_bytes()) {
+            return Err(corrupt("the file belongs to another key"));
+        }
+        if Some(file_bytes) != header.body_bytes.checked_add(HEADER_BYTES as u64) {
+            let body_bytes = header.body_bytes;
+            return Err(corrupt(format!(
+                "a file of {file_bytes} bytes cannot hold a body of {body_bytes}"
+            )));
+        }
+        Ok(header)
+    }
+}
+
+fn number(bytes: &[u8; HEADER_BYTES], at: usize) -> u32 {
+    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+/// Writes header and body, in one call where the system takes it.
+pub(crate) fn write(file: &mut impl Write, header: &Header, body: &[u8]) -> io::Result<()> {
+    let header = header.encode();
+    let mut slices = [IoSlice::new(&header), IoSlice::new(body)];
+    let mut rest = &mut slices[..];
+    while !rest.is_empty() {
+        match file.write_vectored(rest) {
+            Ok(0) if rest.iter().all(|slice| slice.is_empty()) => break,
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut rest, written),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Answers a get from an open file, which never changes once it has its name.
+pub(crate) fn read(file: &OwnedFd, key: &Key, request: &Get) -> Result<Object> {
+    let file_bytes =
+        rustix::fs::fstat(file).map_err(|errno| not_applied(errno, "stat it"))?.st_size;
+    let file_bytes = u64::try_from(file_bytes).unwrap_or_default();
+    let conditional = request.if_match.is_some() || request.if_changed.is_some();
+    if request.range.is_none() && !request.meta_only && !conditional {
+        return read_whole(file, key, file_bytes);
+    }
+    let header = read_at(file, 0, file_bytes.min(HEADER_BYTES as u64))?;
+    let header = Header::decode(&header, key, file_bytes)?;
+    let version = header.version();
+    request.check(&version)?;
+    let size = header.body_bytes;
+    if request.meta_only {
+        return Ok(Object { body: Bytes::new(), size, version });
+    }
+    let Some(range) = request.range else {
+        return read_whole(file, key, file_bytes);
+    };
+    let range = range.within(size)?;
+    let body = read_at(file, HEADER_BYTES as u64 + range.start, range.end - range.start)?;
+    Ok(Object { body: body.into(), size, version })
+}
+
+/// The version in the header of an open file.
+pub(crate) fn read_version(file: &OwnedFd, key: &Key) -> Result<Version> {
+    read(file, key, &Get::meta_only()).map(|object| object.version)
+}
+
+fn read_whole(file: &OwnedFd, key: &Key, file_bytes: u64) -> Result<Object> {
+    let bytes = Bytes::from(read_at(file, 0, file_bytes)?);
+    let header = Header::decode(&bytes, key, file_bytes)?;
+    let body = bytes.slice(HEADER_BYTES..);
+    if crc32c::crc32c(&body) != header.body_crc {
+        return Err(corrupt("the checksum of the body is wrong"));
+    }
+    Ok(Object { body, size: header.body_bytes, version: header.version() })
+}
+
+/// Exactly these bytes of a file.
+fn read_at(file: &OwnedFd, start: u64, length: u64) -> Result<Vec<u8>> {
+    let no_memory = || not_applied(Errno::NOMEM, format_args!("hold {length} bytes"));
+    let length_in_memory = usize::try_from(length).map_err(|_| no_memory())?;
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(length_in_memory).map_err(|_| no_memory())?;
+    while bytes.len() < length_in_memory {
+        let at = start + bytes.len() as u64;
+        match rustix::io::pread(file, spare_capacity(&mut bytes), at) {
+            Ok(0) => return Err(corrupt(format!("the file ends at byte {at}"))),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(not_applied(errno, "read it")),
+        }
+    }
+    // The allocator may have given more room than asked for.
+    bytes.truncate(length_in_memory);
+    Ok(bytes)
+}

@@ -1,0 +1,6 @@
+//! What the file system backend promises beyond the conformance suite, in one binary.
+#![allow(clippy::unwrap_used)] // A test that unwraps an error has failed as it should.
+
+mod listing;
+mod support;
+mod whole;
