@@ -6,8 +6,7 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use storage_core::{BoxFuture, Key, PutIf, Result, Secret, StorageProvider, async_trait};
+use storage_core::{BoxFuture, Result, Secret, StorageProvider, async_trait};
 
 /// How the suite gets at the provider under test.
 ///
@@ -181,8 +180,9 @@ impl fmt::Debug for Denied {
 
 /// A second process on the same objects.
 pub trait ProcessHook: Send + Sync + 'static {
-    /// A command that opens the provider on the same objects as the harness and then runs the suite's
-    /// worker on its standard input and output.
+    /// A command that opens the provider on the same objects as the harness and then serves it with
+    /// [`child::serve`](crate::child::serve) on its standard input and output. Test binaries made with
+    /// [`main!`](crate::main!) do so by themselves: see [`child::this_binary`](crate::child::this_binary).
     fn command(&self) -> Command;
 }
 
@@ -200,30 +200,28 @@ pub trait WireHook: Send + Sync + 'static {
     async fn open_through(&self, proxy: SocketAddr) -> Result<Arc<dyn StorageProvider>>;
 }
 
-/// A way to die in the middle of a put.
+/// A way to be killed in the middle of a put or delete.
+///
+/// The suite starts a second process (so [`Hooks::second_process`] must be there too), has it open a
+/// handle with this hook, and kills it when it reaches one step or another.
 #[async_trait]
 pub trait CrashHook: Send + Sync + 'static {
-    /// The steps of a put at which a process can be killed, in order.
-    fn steps(&self) -> Vec<String>;
-
-    /// Starts a process that puts and is killed when it reaches `step`. `true` if it got there.
-    ///
-    /// # Errors
-    ///
-    /// When the process could not be started.
-    async fn put_killed_at(&self, step: &str, key: &Key, body: Bytes, when: PutIf) -> Result<bool>;
-
-    /// Opens the place again as a new process would, which sweeps what the killed ones left.
+    /// Opens a handle that calls `reach` with the name of each step of a put or delete, just before the
+    /// step is done, on the thread that does it. `reach` may never return.
     ///
     /// # Errors
     ///
     /// Whatever the provider says when it cannot be opened.
-    async fn reopen(&self) -> Result<Arc<dyn StorageProvider>>;
+    async fn open_observed(&self, reach: Reach) -> Result<Arc<dyn StorageProvider>>;
 
-    /// What lies in the place besides whole objects: temporary files, by name.
+    /// What lies in the place besides whole objects, by name: temporary files. Asked after the place
+    /// was opened again, which should have swept what the killed process left.
     ///
     /// # Errors
     ///
     /// When the place cannot be read.
-    fn leftovers(&self) -> Result<Vec<String>>;
+    async fn leftovers(&self) -> Result<Vec<String>>;
 }
+
+/// Who is told of each step of a mutation before it is done.
+pub type Reach = Arc<dyn Fn(&str) + Send + Sync>;

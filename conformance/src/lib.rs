@@ -6,12 +6,13 @@
 //! 2. [`Harness`], [`Hooks`]: what an author hands over.
 //! 3. [`Case`], [`cases()`], [`Level`]: the catalogue.
 //! 4. [`Context`], [`Failure`]: what a case works with, and what it says.
-//! 5. [`history`], [`linearizability`], [`wire`]: the oracle of races and the proxy that loses answers, usable
-//!    on their own.
+//! 5. [`history`], [`linearizability`], [`wire`], [`child`]: the oracle of races, the proxy that loses answers and
+//!    the second process, usable on their own.
 //! 6. [`run()`], [`Settings`], [`Report`], [`Outcome`]: running it from other programs.
 
 mod case;
 mod cases;
+pub mod child;
 mod context;
 mod harness;
 pub mod history;
@@ -27,8 +28,8 @@ pub use case::{Case, CaseFn, CaseResult, Failure, Level, Need, UnknownLevel};
 pub use cases::{case, cases};
 pub use context::{Context, expect_kind};
 pub use harness::{
-    CrashHook, Denied, FnHarness, Harness, Hooks, Missing, Opener, ProcessHook, WireHook, harness,
-    opener,
+    CrashHook, Denied, FnHarness, Harness, Hooks, Missing, Opener, ProcessHook, Reach, WireHook,
+    harness, opener,
 };
 pub use report::{CaseReport, Latency, Outcome, Progress, Report};
 pub use run::{run, run_until};

@@ -12,7 +12,7 @@ use tokio::sync::OnceCell;
 
 use crate::run::Session;
 use crate::settings::random_seed;
-use crate::{Case, Harness, KnownIssue, Level, Outcome, Settings, cases};
+use crate::{Case, Harness, KnownIssue, Level, Outcome, Settings, cases, child};
 
 /// The environment variable that replays a run of a test binary.
 pub const SEED_VARIABLE: &str = "CONFORMANCE_SEED";
@@ -82,6 +82,9 @@ impl std::fmt::Debug for Target {
 /// `CONFORMANCE_SEED` where that is set.
 #[must_use]
 pub fn run_targets(targets: Vec<Target>) -> ExitCode {
+    if let Ok(name) = env::var(child::TARGET_VARIABLE) {
+        return be_second_process(&name, targets);
+    }
     let arguments = Arguments::from_args();
     let seed = match env::var(SEED_VARIABLE).map(|text| text.parse()) {
         Ok(Ok(seed)) => seed,
@@ -143,6 +146,32 @@ pub fn run_targets(targets: Vec<Target>) -> ExitCode {
         }
     }
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// What a test binary does when the suite has started it as a second process.
+fn be_second_process(name: &str, targets: Vec<Target>) -> ExitCode {
+    let found = targets.into_iter().find(|target| target.name == name);
+    let served = match found.map(|target| target.harness) {
+        None => Err(format!("there is no target called {name:?}")),
+        Some(Err(reason)) => Err(reason),
+        Some(Ok(harness)) => Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| error.to_string())
+            .and_then(|runtime| {
+                let served = runtime.block_on(child::serve(harness));
+                // Threads that were told to stop for ever must not keep the process.
+                runtime.shutdown_background();
+                served.map_err(|error| error.to_string())
+            }),
+    };
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            say(format_args!("second process: {problem}"));
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Opened by the first case that needs it.
