@@ -10,7 +10,7 @@ conformance::main!([
 ]);
 
 fn target(name: &str, versions: Versions) -> Target {
-    let shared = MemoryProvider::with_config(Config { versions, ..Config::default() });
+    let shared = MemoryProvider::with_config(Config { versions, object_bytes_max: 2 << 20 });
     Target::new(
         name,
         harness(move || {

@@ -1,6 +1,13 @@
 //! The catalogue: every case of the suite, one group to a file.
 
 mod basic;
+mod conditional_get;
+mod conditional_put;
+mod delete;
+mod honesty;
+mod key;
+mod list;
+mod range;
 
 use std::sync::LazyLock;
 
@@ -9,7 +16,19 @@ use crate::Case;
 /// Every case, in the order in which they run.
 #[must_use]
 pub fn cases() -> &'static [Case] {
-    static ALL: LazyLock<Vec<Case>> = LazyLock::new(|| [basic::CASES].concat());
+    static ALL: LazyLock<Vec<Case>> = LazyLock::new(|| {
+        [
+            basic::CASES,
+            range::CASES,
+            conditional_get::CASES,
+            conditional_put::CASES,
+            list::CASES,
+            key::CASES,
+            delete::CASES,
+            honesty::CASES,
+        ]
+        .concat()
+    });
     &ALL
 }
 

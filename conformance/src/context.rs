@@ -1,13 +1,16 @@
 //! What a case works with: handles, keys of its own, randomness, patience.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use rand::{Rng, RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use storage_core::{Capabilities, Effect, Error, ErrorKind, Key, Prefix, Result, StorageProvider};
+use storage_core::{
+    Capabilities, Effect, Error, ErrorKind, Key, ListConsistency, Prefix, Result, StorageProvider,
+};
 
 use crate::measure::{Measured, Tally};
 use crate::{Failure, Harness, Hooks, Settings};
@@ -25,6 +28,7 @@ pub struct Context {
     pub(crate) prefix: Prefix,
     pub(crate) seed: u64,
     pub(crate) settings: Settings,
+    pub(crate) notes: Mutex<Vec<String>>,
 }
 
 impl Context {
@@ -66,6 +70,12 @@ impl Context {
     #[must_use]
     pub fn capabilities(&self) -> Capabilities {
         self.handle().info().capabilities
+    }
+
+    /// Whether the provider declares that lists show changes only some time later.
+    #[must_use]
+    pub fn lists_lag(&self) -> bool {
+        self.capabilities().list == ListConsistency::Eventual
     }
 
     /// How the run was asked for.
@@ -134,6 +144,28 @@ impl Context {
         Failure::skipped(reason)
     }
 
+    /// Says something about a case that passes, such as what it did not go as far as to try.
+    pub fn note(&self, note: impl Into<String>) {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).push(note.into());
+    }
+
+    /// The largest object to put, in bytes: what the provider declares, or what the settings allow to be
+    /// tested; the report then says so.
+    pub fn largest_object(&self) -> usize {
+        let declared = self.capabilities().object_bytes_max;
+        let tested = self.settings.object_bytes_max_tested;
+        if declared > tested {
+            self.note(format!("the largest object tried has {tested} of {declared} bytes"));
+        }
+        usize::try_from(declared.min(tested)).unwrap_or(usize::MAX)
+    }
+
+    /// `size` in bytes, or less where the provider takes no object as large.
+    #[must_use]
+    pub fn at_most(&self, size: usize) -> usize {
+        usize::try_from(self.capabilities().object_bytes_max).map_or(size, |max| max.min(size))
+    }
+
     /// Sends a request again while it is refused for the moment and certainly not applied, as S3's 409
     /// is: at most a hundred times. Other answers are returned as they come.
     ///
@@ -157,6 +189,18 @@ impl Context {
         }
         request().await
     }
+}
+
+/// Acts on each item, at most `most` at a time, and stops at the first error.
+pub(crate) async fn at_once<T, R, F>(
+    items: impl IntoIterator<Item = T>,
+    most: usize,
+    act: impl FnMut(T) -> F,
+) -> Result<Vec<R>>
+where
+    F: Future<Output = Result<R>>,
+{
+    stream::iter(items).map(act).buffer_unordered(most).try_collect().await
 }
 
 fn is_passing(error: &Error) -> bool {

@@ -18,7 +18,7 @@ use storage_core::{
 use crate::case::Verdict;
 use crate::measure::{Measured, Tally};
 use crate::report::{CaseReport, Outcome, Report};
-use crate::{Case, CaseResult, Context, Failure, Harness, Need};
+use crate::{Case, Context, Failure, Harness, Need};
 use crate::{Progress, Settings, cases};
 
 /// How long tidying up after a case, or after the run, may take.
@@ -119,14 +119,14 @@ impl Session {
             None => self.run_now(case, &tally).await,
         };
         let requests = tally.requests();
-        let result = result.and_then(|()| {
+        let result = result.and_then(|notes| {
             if requests > case.requests_max {
                 let most = case.requests_max;
                 return Err(Failure::new(format!(
                     "expected at most {most} requests, saw {requests}: the suite itself is wrong"
                 )));
             }
-            Ok(())
+            Ok(notes)
         });
         let (outcome, detail) = self.judge(case, result);
         CaseReport {
@@ -141,7 +141,8 @@ impl Session {
         }
     }
 
-    async fn run_now(&self, case: &Case, tally: &Arc<Tally>) -> CaseResult {
+    /// What the case found, and what it has to say about passing.
+    async fn run_now(&self, case: &Case, tally: &Arc<Tally>) -> Result<String, Failure> {
         let prefix = self.prefix_of(case);
         let measured = |handle: &Arc<dyn StorageProvider>| {
             Arc::new(Measured::new(handle.clone(), tally.clone())) as Arc<dyn StorageProvider>
@@ -153,6 +154,7 @@ impl Session {
             prefix: prefix.clone(),
             seed: seed_of(self.settings.seed, case.id),
             settings: self.settings.clone(),
+            notes: Mutex::default(),
         };
         self.dirty().push(tally.clone());
         let limit = self.settings.case_time_max;
@@ -170,7 +172,10 @@ impl Session {
         match (result, swept) {
             // The case's own finding is the more telling one.
             (Ok(()), Err(problem)) => Err(Failure::new(format!("cleaning up: {problem}"))),
-            (result, _) => result,
+            (result, _) => {
+                let notes = context.notes.into_inner().unwrap_or_else(PoisonError::into_inner);
+                result.map(|()| notes.join("; "))
+            }
         }
     }
 
@@ -184,10 +189,10 @@ impl Session {
         Prefix::new(format!("{}{name}/", self.prefix)).expect("the id of a case makes a prefix")
     }
 
-    fn judge(&self, case: &Case, result: CaseResult) -> (Outcome, String) {
+    fn judge(&self, case: &Case, result: Result<String, Failure>) -> (Outcome, String) {
         let known = self.settings.known_issues.iter().find(|known| known.case == case.id);
         let (outcome, detail) = match result {
-            Ok(()) => (Outcome::Pass, String::new()),
+            Ok(notes) => (Outcome::Pass, notes),
             Err(failure) => {
                 let outcome = match failure.verdict {
                     Verdict::Fail => Outcome::Fail,
