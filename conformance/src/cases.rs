@@ -7,6 +7,7 @@ mod delete;
 mod honesty;
 mod key;
 mod list;
+mod race;
 mod range;
 
 use std::sync::LazyLock;
@@ -26,6 +27,7 @@ pub fn cases() -> &'static [Case] {
             key::CASES,
             delete::CASES,
             honesty::CASES,
+            race::CASES,
         ]
         .concat()
     });

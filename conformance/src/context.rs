@@ -12,6 +12,7 @@ use storage_core::{
     Capabilities, Effect, Error, ErrorKind, Key, ListConsistency, Prefix, Result, StorageProvider,
 };
 
+use crate::child::Child;
 use crate::measure::{Measured, Tally};
 use crate::{Failure, Harness, Hooks, Settings};
 
@@ -172,23 +173,50 @@ impl Context {
     /// # Errors
     ///
     /// What the request itself ends with.
-    pub async fn resend<T, F>(&self, mut request: impl FnMut() -> F) -> Result<T>
+    pub async fn resend<T, F>(&self, request: impl FnMut() -> F) -> Result<T>
     where
         F: Future<Output = Result<T>>,
     {
-        let mut pause = Duration::from_millis(1);
-        for _ in 1..RESENDS_MAX {
-            match request().await {
-                Err(error) if is_passing(&error) => {
-                    let asked = error.retry_after().unwrap_or_default();
-                    tokio::time::sleep(pause.max(asked.min(RESEND_PAUSE_MAX))).await;
-                    pause = (pause * 2).min(RESEND_PAUSE_MAX);
-                }
-                answer => return answer,
-            }
-        }
-        request().await
+        resend(request).await
     }
+
+    /// Starts the second process and opens a handle there. Its requests are counted too, if they go
+    /// through [`counted`](Self::counted).
+    ///
+    /// # Errors
+    ///
+    /// A [`Failure`] when the harness has no such hook, or the process does not come up.
+    pub async fn second_process(&self) -> Result<Arc<Child>, Failure> {
+        let Some(hook) = self.hooks().second_process else {
+            return Err(self.skip("the harness offers no second process"));
+        };
+        Ok(Arc::new(Child::spawn(hook.command(), self.handle().info()).await?))
+    }
+
+    /// `count`, or as many times that as the settings ask for.
+    #[must_use]
+    pub fn rounds(&self, count: usize) -> usize {
+        count.saturating_mul(self.settings.rounds.max(1) as usize)
+    }
+}
+
+/// [`Context::resend`] for tasks, which cannot borrow the context.
+pub(crate) async fn resend<T, F>(mut request: impl FnMut() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    let mut pause = Duration::from_millis(1);
+    for _ in 1..RESENDS_MAX {
+        match request().await {
+            Err(error) if is_passing(&error) => {
+                let asked = error.retry_after().unwrap_or_default();
+                tokio::time::sleep(pause.max(asked.min(RESEND_PAUSE_MAX))).await;
+                pause = (pause * 2).min(RESEND_PAUSE_MAX);
+            }
+            answer => return answer,
+        }
+    }
+    request().await
 }
 
 /// Acts on each item, at most `most` at a time, and stops at the first error.

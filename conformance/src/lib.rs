@@ -34,4 +34,4 @@ pub use harness::{
 pub use report::{CaseReport, Latency, Outcome, Progress, Report};
 pub use run::{run, run_until};
 pub use settings::{KnownIssue, Settings};
-pub use target::{SEED_VARIABLE, Target, run_targets};
+pub use target::{ROUNDS_VARIABLE, SEED_VARIABLE, Target, run_targets};

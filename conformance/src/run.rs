@@ -120,8 +120,8 @@ impl Session {
         };
         let requests = tally.requests();
         let result = result.and_then(|notes| {
-            if requests > case.requests_max {
-                let most = case.requests_max;
+            let most = case.requests_max.saturating_mul(self.settings.rounds.max(1).into());
+            if requests > most {
                 return Err(Failure::new(format!(
                     "expected at most {most} requests, saw {requests}: the suite itself is wrong"
                 )));
@@ -157,7 +157,7 @@ impl Session {
             notes: Mutex::default(),
         };
         self.dirty().push(tally.clone());
-        let limit = self.settings.case_time_max;
+        let limit = self.settings.case_time_max * self.settings.rounds.max(1);
         let running = AssertUnwindSafe((case.run)(&context)).catch_unwind();
         let result = match tokio::time::timeout(limit, running).await {
             Ok(Ok(result)) => result,

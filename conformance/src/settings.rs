@@ -17,6 +17,9 @@ pub struct Settings {
     pub seed: u64,
     /// The largest object that is put, in bytes, where the provider declares more.
     pub object_bytes_max_tested: u64,
+    /// How many times the usual rounds the cases of races and random histories go, one being a quick
+    /// look. Their bounds on requests and time grow with it.
+    pub rounds: u32,
     /// How many cases run side by side; at least one.
     pub cases_at_once: usize,
     /// How long a case may take before it counts as hanging, and failed.
@@ -42,6 +45,7 @@ impl Default for Settings {
             filter: None,
             seed: random_seed(),
             object_bytes_max_tested: 8 << 20,
+            rounds: 1,
             cases_at_once: 1,
             case_time_max: Duration::from_secs(300),
             known_issues: Vec::new(),

@@ -16,6 +16,8 @@ use crate::{Case, Harness, KnownIssue, Level, Outcome, Settings, cases, child};
 
 /// The environment variable that replays a run of a test binary.
 pub const SEED_VARIABLE: &str = "CONFORMANCE_SEED";
+/// The environment variable with [`Settings::rounds`] for a test binary.
+pub const ROUNDS_VARIABLE: &str = "CONFORMANCE_ROUNDS";
 
 /// A provider to test under a name, or the reason why it cannot be tested here.
 pub struct Target {
@@ -86,13 +88,12 @@ pub fn run_targets(targets: Vec<Target>) -> ExitCode {
         return be_second_process(&name, targets);
     }
     let arguments = Arguments::from_args();
-    let seed = match env::var(SEED_VARIABLE).map(|text| text.parse()) {
-        Ok(Ok(seed)) => seed,
-        Ok(Err(_)) => {
-            say(format_args!("{SEED_VARIABLE} must be a whole number"));
+    let (seed, rounds) = match (number_from(SEED_VARIABLE), number_from(ROUNDS_VARIABLE)) {
+        (Ok(seed), Ok(rounds)) => (seed.unwrap_or_else(random_seed), rounds.unwrap_or(1)),
+        (Err(problem), _) | (_, Err(problem)) => {
+            say(format_args!("{problem}"));
             return ExitCode::from(2);
         }
-        Err(_) => random_seed(),
     };
     let runtime = match Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => Arc::new(runtime),
@@ -115,7 +116,8 @@ pub fn run_targets(targets: Vec<Target>) -> ExitCode {
     for target in targets {
         let session: SharedSession = Arc::default();
         sessions.insert(target.name.clone(), session.clone());
-        let settings = Settings { seed, ..target.settings };
+        let rounds = u32::try_from(rounds).unwrap_or(u32::MAX);
+        let settings = Settings { seed, rounds, ..target.settings };
         for case in cases() {
             trials.push(trial(
                 &target.name,
@@ -146,6 +148,14 @@ pub fn run_targets(targets: Vec<Target>) -> ExitCode {
         }
     }
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn number_from(variable: &str) -> Result<Option<u64>, String> {
+    match env::var(variable).map(|text| text.parse()) {
+        Ok(Ok(number)) => Ok(Some(number)),
+        Ok(Err(_)) => Err(format!("{variable} must be a whole number")),
+        Err(_) => Ok(None),
+    }
 }
 
 /// What a test binary does when the suite has started it as a second process.
