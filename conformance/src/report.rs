@@ -1,5 +1,10 @@
 //! What came of a run.
 
+mod json;
+mod junit;
+mod markdown;
+mod table;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -140,6 +145,44 @@ impl Report {
         Some(Latency { requests: times.len(), p50: at(50), p90: at(90), p99: at(99), max: at(100) })
     }
 
+    /// The name of what was tested, or what to call it when it could not be opened.
+    #[must_use]
+    pub fn provider_name(&self) -> &str {
+        self.provider.as_ref().map_or("not opened", |provider| &provider.name)
+    }
+
+    /// As JSON: `{"provider", "seed", "level", "cases": [{"id", "level", "outcome", "requests",
+    /// "millis", "detail"}], "summary"}`.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        json::write(self)
+    }
+
+    /// As JUnit XML.
+    #[must_use]
+    pub fn to_junit(&self) -> String {
+        junit::write(self)
+    }
+
+    /// As a row of a Markdown table, to stand below [`markdown_header`](Self::markdown_header).
+    #[must_use]
+    pub fn to_markdown_row(&self) -> String {
+        markdown::row(self)
+    }
+
+    /// The head of the Markdown table.
+    #[must_use]
+    pub fn markdown_header() -> &'static str {
+        markdown::HEADER
+    }
+
+    /// As aligned lines of text: a line for each case with what it says, latencies, and a last line
+    /// with the counts, the verdict and the seed.
+    #[must_use]
+    pub fn table(&self) -> String {
+        table::write(self)
+    }
+
     pub(crate) fn not_opened(settings: &Settings, error: &Error) -> Self {
         Self {
             provider: None,
@@ -182,3 +225,6 @@ impl Progress for () {
     fn started(&mut self, _: &Case) {}
     fn finished(&mut self, _: &CaseReport) {}
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,6 +23,8 @@ use crate::{Progress, Settings, cases};
 
 /// How long tidying up after a case, or after the run, may take.
 const SWEEP_TIME_MAX: Duration = Duration::from_secs(120);
+/// How long a put that was under way when the run was interrupted is given to land.
+const LANDING_TIME: Duration = Duration::from_millis(300);
 /// How often the place is looked at again before what is still listed counts as left behind.
 const SWEEPS_MAX: u32 = 5;
 
@@ -46,12 +48,22 @@ pub async fn run_until(
     progress: &mut dyn Progress,
     cancelled: impl Future<Output = ()>,
 ) -> Report {
+    run_these(cases(), harness, settings, progress, cancelled).await
+}
+
+async fn run_these(
+    catalogue: &[Case],
+    harness: Arc<dyn Harness>,
+    settings: &Settings,
+    progress: &mut dyn Progress,
+    cancelled: impl Future<Output = ()>,
+) -> Report {
     let start = Instant::now();
     let session = match Session::open(harness, settings.clone()).await {
         Ok(session) => session,
         Err(error) => return Report::not_opened(settings, &error),
     };
-    let wanted: Vec<_> = cases().iter().copied().filter(|case| settings.asks_for(case)).collect();
+    let wanted: Vec<_> = catalogue.iter().copied().filter(|case| settings.asks_for(case)).collect();
     progress.planned(&session.info, settings, wanted.len());
     let progress = Mutex::new(progress);
     let finished = Mutex::new(Vec::new());
@@ -258,9 +270,17 @@ impl Session {
     /// Cleans up after cases that were interrupted, looks whether anything is left, and lets the harness
     /// take down what it made. The answer is what went wrong.
     pub(crate) async fn close(&self) -> Vec<String> {
-        let keys = self.dirty().drain(..).flat_map(|tally| tally.keys()).collect();
+        let interrupted: Vec<_> = self.dirty().drain(..).collect();
         let mut problems = Vec::new();
-        if let Err(problem) = self.sweep(&self.prefix, keys).await {
+        let keys = interrupted.iter().flat_map(|tally| tally.keys()).collect();
+        let mut swept = self.sweep(&self.prefix, keys).await;
+        if !interrupted.is_empty() {
+            // A put whose future was dropped may land a little later.
+            tokio::time::sleep(LANDING_TIME).await;
+            let keys = interrupted.iter().flat_map(|tally| tally.keys()).collect();
+            swept = self.sweep(&self.prefix, keys).await;
+        }
+        if let Err(problem) = swept {
             problems.push(format!("cleaning up: {problem}"));
         }
         if let Err(error) = self.harness.close().await {
@@ -300,7 +320,8 @@ impl Session {
             match left.first() {
                 None => return failure.map_or(Ok(()), Err),
                 Some(first) => {
-                    failure = Some(format!("{} objects stay, the first is {first}", left.len()));
+                    failure =
+                        Some(format!("objects that stay: {}, the first is {first}", left.len()));
                 }
             }
             if sweep > 0 {
@@ -328,3 +349,6 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, watch};
 
 use crate::run::Session;
 use crate::settings::random_seed;
@@ -111,6 +111,21 @@ pub fn run_targets(targets: Vec<Target>) -> ExitCode {
             }
         }
     }
+    let (stop, stopped) = watch::channel(false);
+    runtime.spawn(async move {
+        // The first time, cases end and are cleaned up after; the second time, this does.
+        for last in [false, true] {
+            if tokio::signal::ctrl_c().await.is_err() {
+                return;
+            }
+            if last {
+                std::process::exit(130);
+            }
+            say(format_args!("interrupted: cleaning up"));
+            // Nobody waits when all cases have ended.
+            let _ = stop.send(true);
+        }
+    });
     let mut trials = Vec::new();
     let mut sessions = BTreeMap::new();
     for target in targets {
@@ -126,6 +141,7 @@ pub fn run_targets(targets: Vec<Target>) -> ExitCode {
                 settings.clone(),
                 session.clone(),
                 runtime.clone(),
+                stopped.clone(),
             ));
         }
     }
@@ -194,6 +210,7 @@ fn trial(
     settings: Settings,
     session: SharedSession,
     runtime: Arc<Runtime>,
+    mut stopped: watch::Receiver<bool>,
 ) -> Trial {
     let name =
         if target.is_empty() { case.id.to_owned() } else { format!("{target}::{}", case.id) };
@@ -201,7 +218,7 @@ fn trial(
     Trial::ignorable_test(name, move || {
         let harness = harness.map_err(Failed::from)?;
         let seed = settings.seed;
-        let report = runtime.block_on(async {
+        let case_run = async {
             let opening = || async {
                 let opened = Session::open(harness, settings).await;
                 opened.map_err(|error| format!("the provider could not be opened: {error}"))
@@ -209,6 +226,12 @@ fn trial(
             match session.get_or_init(opening).await {
                 Ok(session) => Ok(session.run_case(case).await),
                 Err(problem) => Err(Failed::from(problem)),
+            }
+        };
+        let report = runtime.block_on(async {
+            tokio::select! {
+                report = case_run => report,
+                _ = stopped.wait_for(|stopped| *stopped) => Err(Failed::from("interrupted")),
             }
         })?;
         match report.outcome {

@@ -1,0 +1,255 @@
+//! The runner, with cases made for it.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use backend_memory::MemoryProvider;
+use storage_core::{Get, List, Object, Page, PutIf, Version, async_trait};
+
+use super::*;
+use crate::{CaseResult, Level, ensure};
+
+fn case(id: &'static str, run: crate::CaseFn) -> Case {
+    Case { id, level: Level::Core, requires: "something", needs: &[], requests_max: 10, run }
+}
+
+fn memory() -> (MemoryProvider, Arc<dyn Harness>) {
+    let shared = MemoryProvider::new();
+    let handle = shared.clone();
+    let harness = crate::harness(move || {
+        let handle = handle.clone();
+        async move { Ok(handle) }
+    });
+    (shared, Arc::new(harness))
+}
+
+fn settings() -> Settings {
+    Settings { seed: 1, case_time_max: Duration::from_millis(50), ..Settings::default() }
+}
+
+async fn left(provider: &MemoryProvider) -> usize {
+    provider.list(List::new(&Prefix::all())).await.unwrap().objects.len()
+}
+
+async fn puts(context: &Context) -> CaseResult {
+    for name in ["a", "b/c"] {
+        context.handle().put(&context.key(name), "x".into(), PutIf::Always).await?;
+    }
+    Ok(())
+}
+
+/// Runs one case and checks what came of it, and that nothing is left.
+async fn check(run: crate::CaseFn, outcome: Outcome, detail: &str) {
+    let (provider, harness) = memory();
+    let case = case("made.up-case", run);
+    let report = run_these(&[case], harness, &settings(), &mut (), future::pending()).await;
+    let saw = &report.cases[0];
+    assert_eq!(saw.outcome, outcome, "{}", saw.detail);
+    assert!(saw.detail.contains(detail), "{}", saw.detail);
+    assert_eq!(report.failed(), outcome.is_failure());
+    assert_eq!(left(&provider).await, 0);
+}
+
+#[tokio::test]
+async fn a_case_ends_as_it_says_and_what_it_put_is_gone() {
+    check(|context| Box::pin(puts(context)), Outcome::Pass, "").await;
+    check(
+        |context| {
+            Box::pin(async {
+                puts(context).await?;
+                context.note("only so far");
+                Ok(())
+            })
+        },
+        Outcome::Pass,
+        "only so far",
+    )
+    .await;
+    check(
+        |context| {
+            Box::pin(async {
+                puts(context).await?;
+                ensure!(1 > 2, "expected one, saw two");
+                Ok(())
+            })
+        },
+        Outcome::Fail,
+        "expected one, saw two",
+    )
+    .await;
+    check(
+        |context| {
+            Box::pin(async {
+                puts(context).await?;
+                Err(context.skip("no such thing"))
+            })
+        },
+        Outcome::Skipped,
+        "no such thing",
+    )
+    .await;
+    let over: crate::CaseFn = |_| Box::pin(async { Err(Failure::over_claim("two winners")) });
+    check(over, Outcome::OverClaim, "two winners").await;
+    let under: crate::CaseFn = |_| Box::pin(async { Err(Failure::under_claim("it holds")) });
+    check(under, Outcome::UnderClaim, "it holds").await;
+}
+
+#[tokio::test]
+async fn a_panic_an_endless_wait_and_too_many_requests_fail_their_case_only() {
+    check(
+        |context| {
+            Box::pin(async {
+                puts(context).await?;
+                panic!("a mistake in the case")
+            })
+        },
+        Outcome::Fail,
+        "panicked: a mistake in the case",
+    )
+    .await;
+    check(
+        |context| {
+            Box::pin(async {
+                puts(context).await?;
+                future::pending().await
+            })
+        },
+        Outcome::Fail,
+        "expected an end within 50ms, saw none after 2 requests",
+    )
+    .await;
+    check(
+        |context| {
+            Box::pin(async {
+                for _ in 0..6 {
+                    puts(context).await?;
+                }
+                Ok(())
+            })
+        },
+        Outcome::Fail,
+        "expected at most 10 requests, saw 12",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_error_of_the_provider_is_a_failure_with_its_causes() {
+    check(
+        |context| {
+            Box::pin(async {
+                context.handle().get(&context.key("missing"), Get::whole()).await?;
+                Ok(())
+            })
+        },
+        Outcome::Fail,
+        "unexpected error: get \"cb~",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn known_issues_do_not_fail_the_run_and_say_when_they_are_solved() {
+    let fails = case("known.fails", |_| Box::pin(async { Err(Failure::new("as ever")) }));
+    let passes = case("known.passes", |_| Box::pin(async { Ok(()) }));
+    let known = |case: &Case| crate::KnownIssue { case: case.id.into(), link: "issue 1".into() };
+    let settings = Settings { known_issues: vec![known(&fails), known(&passes)], ..settings() };
+    let (_, harness) = memory();
+    let report = run_these(&[fails, passes], harness, &settings, &mut (), future::pending()).await;
+    assert!(!report.failed());
+    let ends: Vec<_> = report.cases.iter().map(|case| (case.outcome, &*case.detail)).collect();
+    assert_eq!(
+        ends,
+        [
+            (Outcome::KnownIssue, "issue 1: as ever"),
+            (Outcome::UnexpectedPass, "issue 1 seems to be solved")
+        ]
+    );
+}
+
+#[tokio::test]
+async fn running_no_case_is_a_failure() {
+    let (_, harness) = memory();
+    let settings = Settings { filter: Some("no such case".into()), ..settings() };
+    let report = run(harness, &settings, &mut ()).await;
+    assert_eq!(report.problems, ["no case ran: nothing matches the filter and the levels"]);
+    assert!(report.failed());
+}
+
+#[tokio::test]
+async fn an_interrupted_run_says_so_and_leaves_nothing() {
+    static PUT: tokio::sync::Notify = tokio::sync::Notify::const_new();
+    let (provider, harness) = memory();
+    let cases = [
+        case("made.up", |context| Box::pin(puts(context))),
+        case("made.endless", |context| {
+            Box::pin(async {
+                puts(context).await?;
+                PUT.notify_one();
+                future::pending().await
+            })
+        }),
+    ];
+    let settings = Settings { case_time_max: Duration::from_secs(600), ..settings() };
+    let report = run_these(&cases, harness, &settings, &mut (), PUT.notified()).await;
+    assert_eq!(report.problems, ["interrupted after 1 of 2 cases"]);
+    assert_eq!(left(&provider).await, 0);
+}
+
+/// Never deletes what is called so.
+#[derive(Debug)]
+struct Sticky(MemoryProvider, AtomicUsize);
+
+#[async_trait]
+impl StorageProvider for Sticky {
+    fn info(&self) -> ProviderInfo {
+        self.0.info()
+    }
+    async fn put(&self, key: &Key, body: bytes::Bytes, when: PutIf) -> Result<Version, Error> {
+        self.0.put(key, body, when).await
+    }
+    async fn get(&self, key: &Key, request: Get) -> Result<Object, Error> {
+        self.0.get(key, request).await
+    }
+    async fn list(&self, request: List<'_>) -> Result<Page, Error> {
+        self.0.list(request).await
+    }
+    async fn delete(&self, _: &Key) -> Result<(), Error> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_cleaned_up_fails_the_case_and_the_run() {
+    let shared = MemoryProvider::new();
+    let harness = crate::harness(move || {
+        let handle = Sticky(shared.clone(), AtomicUsize::new(0));
+        async move { Ok(handle) }
+    });
+    let cases = [case("made.up", |context| Box::pin(puts(context)))];
+    let report =
+        run_these(&cases, Arc::new(harness), &settings(), &mut (), future::pending()).await;
+    assert_eq!(report.cases[0].outcome, Outcome::Fail);
+    assert!(report.cases[0].detail.contains("objects that stay: 2"), "{}", report.cases[0].detail);
+    assert!(report.problems[0].contains("objects that stay: 2"), "{:?}", report.problems);
+}
+
+#[tokio::test]
+async fn a_seed_draws_the_same_again_whatever_else_runs() {
+    static DRAWN: Mutex<Vec<u64>> = Mutex::new(Vec::new());
+    let draw = |id| {
+        case(id, |context| {
+            Box::pin(async {
+                DRAWN.lock().unwrap().push(context.rng().random());
+                Ok(())
+            })
+        })
+    };
+    for cases in [vec![draw("made.one"), draw("made.two")], vec![draw("made.two")]] {
+        let (_, harness) = memory();
+        run_these(&cases, harness, &settings(), &mut (), future::pending()).await;
+    }
+    let drawn = DRAWN.lock().unwrap();
+    assert_ne!(drawn[0], drawn[1]);
+    assert_eq!(drawn[1], drawn[2]);
+}
