@@ -7,6 +7,7 @@ mod delete;
 mod honesty;
 mod key;
 mod list;
+mod model;
 mod race;
 mod range;
 
@@ -28,6 +29,7 @@ pub fn cases() -> &'static [Case] {
             delete::CASES,
             honesty::CASES,
             race::CASES,
+            model::CASES,
         ]
         .concat()
     });

@@ -1,0 +1,85 @@
+//! Random sequences of operations against a sorted map, shrunk when they fail.
+
+mod machine;
+mod paste;
+mod step;
+
+use proptest::strategy::{Strategy as _, ValueTree};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use rand::Rng as _;
+
+use self::step::Step;
+use crate::{Case, CaseResult, Context, Failure, Level};
+
+/// How many sequences there are in a round.
+const SEQUENCES: usize = 20;
+/// How many steps a sequence has at most.
+const STEPS_MAX: usize = 40;
+/// How many shorter sequences are tried before the shortest failing one is printed.
+const SHRINKS_MAX: usize = 200;
+
+pub(crate) const CASES: &[Case] = &[Case {
+    id: "model.state-machine",
+    level: Level::Core,
+    requires: "random sequences of puts, gets, lists and deletes through two handles answer as a sorted map does",
+    needs: &[],
+    requests_max: (SEQUENCES * STEPS_MAX * 6) as u64,
+    run: |context| Box::pin(state_machine(context)),
+}];
+
+async fn state_machine(context: &Context) -> CaseResult {
+    let mut rng = context.rng();
+    for sequence in 0..context.rounds(SEQUENCES) {
+        let mut seed = [0; 32];
+        rng.fill_bytes(&mut seed);
+        let mut tree = grow(&seed)?;
+        let steps = tree.current();
+        let place = format!("{sequence:04}");
+        if let Err(broken) = machine::run(context, &place, &steps).await {
+            let (broken, shrinks) = shrink(context, &place, &mut *tree, broken).await;
+            return Err(Failure::new(format!(
+                "{}\nshrunk in {shrinks} tries, as a test to paste:\n\n{}",
+                broken.what,
+                paste::test(&broken)
+            )));
+        }
+    }
+    Ok(())
+}
+
+type Tree = Box<dyn ValueTree<Value = Vec<Step>> + Send>;
+
+fn grow(seed: &[u8; 32]) -> Result<Tree, Failure> {
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, seed);
+    let config = Config { failure_persistence: None, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(config, rng);
+    let strategy = proptest::collection::vec(step::step(), 1..=STEPS_MAX);
+    let tree = strategy.new_tree(&mut runner);
+    Ok(Box::new(tree.map_err(|reason| Failure::new(format!("no sequence: {reason}")))?))
+}
+
+/// Looks for a shorter sequence that fails. Each try has keys of its own.
+async fn shrink(
+    context: &Context,
+    place: &str,
+    tree: &mut (dyn ValueTree<Value = Vec<Step>> + Send),
+    mut broken: machine::Broken,
+) -> (machine::Broken, usize) {
+    let mut tries = 0;
+    let mut goes_on = tree.simplify();
+    while goes_on && tries < SHRINKS_MAX {
+        tries += 1;
+        let place = format!("{place}/{tries:03}");
+        goes_on = match machine::run(context, &place, &tree.current()).await {
+            Err(simpler) => {
+                broken = simpler;
+                tree.simplify()
+            }
+            Ok(()) => tree.complicate(),
+        };
+    }
+    (broken, tries)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,101 @@
+//! A failing sequence as Rust code, to be pasted into a test.
+
+use storage_core::{ByteRange, ErrorKind, Get};
+
+use super::machine::Broken;
+use super::step::{Body, KEYS, PREFIXES};
+
+/// The whole test. `provider` is for the reader to fill in.
+pub(super) fn test(broken: &Broken) -> String {
+    let mut test = String::from(
+        "    // use storage_core::{ErrorKind, Get, Key, Prefix, PutIf, StorageProvider, StorageProviderExt};\n\
+         \x20   #[tokio::test]\n\
+         \x20   async fn a_sequence_answers_as_a_sorted_map_does() -> Result<(), Box<dyn std::error::Error>> {\n\
+         \x20       let provider = todo!(\"an empty place\");\n\
+         \x20       let key = |name| Key::new(name).unwrap();\n",
+    );
+    for line in broken.code.iter().flat_map(|code| code.lines()) {
+        test.push_str(&format!("        {line}\n"));
+    }
+    test.push_str(&format!("        // {}\n        Ok(())\n    }}\n", broken.what));
+    test
+}
+
+pub(super) fn put(
+    number: usize,
+    key: usize,
+    body: Body,
+    when: &str,
+    expected: &Result<(), ErrorKind>,
+) -> String {
+    let body = format!("vec![b'{}'; {}].into()", char::from(body.byte), body.length);
+    let call = format!("provider.put(&key({:?}), {body}, {when}).await", KEYS[key]);
+    match expected {
+        Ok(()) => format!("let v{number} = {call}?;"),
+        Err(kind) => fails(&call, *kind),
+    }
+}
+
+pub(super) fn get(
+    key: usize,
+    request: &Get,
+    if_match: Option<String>,
+    if_changed: Option<String>,
+    expected: Result<(usize, usize, String), ErrorKind>,
+) -> String {
+    let mut get = match request.range {
+        None => "Get::whole()".to_owned(),
+        Some(ByteRange { start, end: Some(end) }) => format!("Get::range({start}..{end})"),
+        Some(ByteRange { start, end: None }) => format!("Get::range({start}..)"),
+    };
+    if request.meta_only {
+        get = format!("Get {{ meta_only: true, ..{get} }}");
+    }
+    if let Some(version) = if_match {
+        get.push_str(&format!(".if_match({version}.clone())"));
+    }
+    if let Some(version) = if_changed {
+        get.push_str(&format!(".if_changed({version}.clone())"));
+    }
+    let call = format!("provider.get(&key({:?}), {get}).await", KEYS[key]);
+    match expected {
+        Ok((part, size, version)) => format!(
+            "let object = {call}?;\nassert_eq!((object.body.len(), object.size), ({part}, {size}));\n\
+             assert_eq!(object.version, {version});"
+        ),
+        Err(kind) => fails(&call, kind),
+    }
+}
+
+pub(super) fn delete(key: usize) -> String {
+    format!("provider.delete(&key({:?})).await?;", KEYS[key])
+}
+
+pub(super) fn list(
+    prefix: usize,
+    start_after: Option<usize>,
+    limit: usize,
+    expected: &[(&str, u64)],
+) -> String {
+    let after = match start_after {
+        None => String::new(),
+        Some(key) => format!(".start_after(&key({:?}))", KEYS[key]),
+    };
+    let expected: Vec<_> = expected.iter().take(limit).map(|(key, _)| key).collect();
+    let check = if expected.is_empty() {
+        "assert!(keys.is_empty(), \"{keys:?}\");".to_owned()
+    } else {
+        format!("assert_eq!(keys, {expected:?}); // or fewer, and the rest on later pages")
+    };
+    format!(
+        "let prefix = Prefix::new({:?})?;\n\
+         let page = provider.list(List::new(&prefix){after}.limit({limit})).await?;\n\
+         let keys: Vec<_> = page.objects.iter().map(|object| object.key.as_str()).collect();\n\
+         {check}",
+        PREFIXES[prefix]
+    )
+}
+
+fn fails(call: &str, kind: ErrorKind) -> String {
+    format!("assert_eq!({call}.unwrap_err().kind(), ErrorKind::{kind:?});")
+}
