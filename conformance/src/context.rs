@@ -13,7 +13,7 @@ use storage_core::{
 };
 
 use crate::child::Child;
-use crate::measure::{Measured, Tally};
+use crate::measure::Tally;
 use crate::{Failure, Harness, Hooks, Settings};
 
 /// How often [`Context::resend`] sends a request that was refused for the moment.
@@ -58,7 +58,7 @@ impl Context {
     /// come from a hook.
     #[must_use]
     pub fn counted(&self, handle: Arc<dyn StorageProvider>) -> Arc<dyn StorageProvider> {
-        Arc::new(Measured::new(handle, self.tally.clone()))
+        self.tally.measured(handle)
     }
 
     /// What the harness offers besides handles.

@@ -1,7 +1,8 @@
 //! Counting and timing of the requests of a case, and a list of what it may leave behind.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use storage_core::{
     Get, Key, List, Object, Operation, Page, ProviderInfo, PutIf, Result, StorageProvider, Version,
     async_trait,
 };
+use storage_wrappers::Counted;
 
 /// What a case has asked for so far, through all its handles.
 #[derive(Debug, Default)]
@@ -16,15 +18,25 @@ pub(crate) struct Tally(Mutex<Sums>);
 
 #[derive(Debug, Default)]
 struct Sums {
+    handles: Vec<Arc<Counted<Arc<dyn StorageProvider>>>>,
     times: [Vec<Duration>; 4],
-    started: u64,
     keys: BTreeSet<Key>,
 }
 
 impl Tally {
+    /// A handle whose requests are tallied here.
+    pub(crate) fn measured(
+        self: &Arc<Self>,
+        handle: Arc<dyn StorageProvider>,
+    ) -> Arc<dyn StorageProvider> {
+        let inner = Arc::new(Counted::new(handle));
+        self.sums().handles.push(inner.clone());
+        Arc::new(Measured { inner, tally: self.clone() })
+    }
+
     /// How many requests were sent, whether or not they have ended.
     pub(crate) fn requests(&self) -> u64 {
-        self.sums().started
+        self.sums().handles.iter().map(|handle| handle.counts().requests()).sum()
     }
 
     /// How long each finished request took, by operation in the order of [`Operation::ALL`].
@@ -37,12 +49,11 @@ impl Tally {
         self.sums().keys.clone()
     }
 
-    fn sums(&self) -> std::sync::MutexGuard<'_, Sums> {
+    fn sums(&self) -> MutexGuard<'_, Sums> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn time<T>(&self, operation: Operation, request: impl Future<Output = T>) -> T {
-        self.sums().started += 1;
         let start = Instant::now();
         let answer = request.await;
         self.sums().times[operation as usize].push(start.elapsed());
@@ -51,15 +62,15 @@ impl Tally {
 }
 
 /// A handle whose requests are tallied.
-#[derive(Debug)]
-pub(crate) struct Measured {
-    inner: Arc<dyn StorageProvider>,
+struct Measured {
+    inner: Arc<Counted<Arc<dyn StorageProvider>>>,
     tally: Arc<Tally>,
 }
 
-impl Measured {
-    pub(crate) fn new(inner: Arc<dyn StorageProvider>, tally: Arc<Tally>) -> Self {
-        Self { inner, tally }
+impl fmt::Debug for Measured {
+    /// As the provider under test prints itself: what that says is for a case to judge.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.inner().fmt(f)
     }
 }
 

@@ -11,12 +11,12 @@ use futures_util::future::{self, Either};
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use rand::RngExt as _;
 use storage_core::{
-    Atomicity, Error, Key, ListConsistency, Prefix, ProviderInfo, Sharing, StorageProvider,
-    StorageProviderExt as _, Versions,
+    Atomicity, Error, ErrorKind, Key, ListConsistency, Prefix, ProviderInfo, Sharing,
+    StorageProvider, StorageProviderExt as _, Versions,
 };
 
 use crate::case::Verdict;
-use crate::measure::{Measured, Tally};
+use crate::measure::Tally;
 use crate::report::{CaseReport, Outcome, Report};
 use crate::{Case, Context, Failure, Harness, Need};
 use crate::{Progress, Settings, cases};
@@ -156,12 +156,9 @@ impl Session {
     /// What the case found, and what it has to say about passing.
     async fn run_now(&self, case: &Case, tally: &Arc<Tally>) -> Result<String, Failure> {
         let prefix = self.prefix_of(case);
-        let measured = |handle: &Arc<dyn StorageProvider>| {
-            Arc::new(Measured::new(handle.clone(), tally.clone())) as Arc<dyn StorageProvider>
-        };
         let context = Context {
             harness: self.harness.clone(),
-            handles: [measured(&self.handles[0]), measured(&self.handles[1])],
+            handles: self.handles.each_ref().map(|handle| tally.measured(handle.clone())),
             tally: tally.clone(),
             prefix: prefix.clone(),
             seed: seed_of(self.settings.seed, case.id),
@@ -301,7 +298,10 @@ impl Session {
         let provider = &self.handles[0];
         let mut failure = None;
         if let Err(error) = provider.delete_many(keys).await {
-            failure = Some(error.to_string());
+            // Where a key is refused nothing was put either.
+            let refused = |error: &Error| error.kind() == ErrorKind::InvalidKey;
+            let serious = error.failures.iter().find(|(_, error)| !refused(error));
+            failure = serious.map(|(_, error)| error.to_string());
         }
         for sweep in 0..SWEEPS_MAX {
             let mut left = Vec::new();
