@@ -1,0 +1,278 @@
+//! The command line: every word a user can type.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+/// Keeps data in any storage service: put, get, list and delete, wherever it is.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cloudbank",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    arg_required_else_help = true,
+    after_help = "\
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 not found, 4 conflict,
+5 unknown outcome: it may have happened.
+
+Examples:
+  cloudbank config init                      write a cloudbank.toml to start from
+  cloudbank provider put notes/1 letter.txt  store a file in the only provider
+  cloudbank provider ls -p aws --long        list what the provider `aws` holds
+
+Without any cloudbank.toml there is one provider, `local`, which keeps its objects in ./data."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// The configuration [default: $CLOUDBANK_CONFIG, then ./cloudbank.toml, then the user's]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
+    pub(crate) config: Option<PathBuf>,
+    /// Write results as JSON, one value a line; errors too, on standard error
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub(crate) json: bool,
+    /// Say nothing but results and errors
+    #[arg(long, short, global = true, conflicts_with = "verbose", help_heading = "Global options")]
+    pub(crate) quiet: bool,
+    /// Say what is being done; twice, every request
+    #[arg(long, short, global = true, action = ArgAction::Count, help_heading = "Global options")]
+    pub(crate) verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Write, check and show the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Work with the objects of a provider
+    #[command(subcommand)]
+    Provider(ProviderCommand),
+    /// Write the completions for a shell
+    #[command(after_help = "\
+Examples:
+  cloudbank completions bash > ~/.local/share/bash-completion/completions/cloudbank
+  cloudbank completions zsh > ~/.zfunc/_cloudbank
+  cloudbank completions fish > ~/.config/fish/completions/cloudbank.fish")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Write a configuration to start from, in ./cloudbank.toml or where --config says
+    #[command(after_help = "\
+Examples:
+  cloudbank config init
+  cloudbank config init --config ~/.config/cloudbank/cloudbank.toml")]
+    Init,
+    /// Say everything that is wrong with the configuration
+    #[command(after_help = "\
+Examples:
+  cloudbank config check
+  cloudbank config check --connect        also open every provider
+  cloudbank config check --json | jq .problems")]
+    Check {
+        /// Also open every provider, to see whether it can be reached
+        #[arg(long)]
+        connect: bool,
+    },
+    /// Show the configuration as it is meant: defaults filled in, paths resolved, secrets masked
+    #[command(after_help = "\
+Examples:
+  cloudbank config show
+  cloudbank config show --json")]
+    Show,
+}
+
+/// Which provider.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Which {
+    /// The name of the provider; may be left out if there is only one
+    #[arg(long, short, value_name = "NAME")]
+    pub(crate) provider: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProviderCommand {
+    /// List keys, in byte order
+    #[command(after_help = "\
+A prefix is bytes, not folders: `log/00` lists log/0001 too.
+
+Examples:
+  cloudbank provider ls
+  cloudbank provider ls log/ --long
+  cloudbank provider ls log/ --start-after log/0041 --limit 100
+  cloudbank provider ls --json | jq .size")]
+    Ls {
+        #[command(flatten)]
+        which: Which,
+        /// Only keys that begin with this
+        #[arg(default_value = "")]
+        prefix: String,
+        /// With sizes in bytes
+        #[arg(long, short)]
+        long: bool,
+        /// At most this many keys
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        limit: Option<u64>,
+        /// Only keys after this one
+        #[arg(long, value_name = "KEY")]
+        start_after: Option<String>,
+    },
+    /// Store a file under a key
+    #[command(after_help = "\
+A key has 1 to 512 bytes of 0-9 a-z _ = ~ in segments joined by /.
+
+Examples:
+  cloudbank provider put notes/1 letter.txt
+  date | cloudbank provider put notes/now -
+  cloudbank provider put lock/a - --if-absent < /dev/null    exit code 4 if it is taken
+  cloudbank provider put notes/1 new.txt --if-match \"$VERSION\"")]
+    Put {
+        #[command(flatten)]
+        which: Which,
+        /// The key
+        key: String,
+        /// The file; `-` is standard input
+        file: PathBuf,
+        /// Only if there is no object under the key
+        #[arg(long, conflicts_with = "if_match")]
+        if_absent: bool,
+        /// Only if the object has this version
+        #[arg(long, value_name = "VERSION")]
+        if_match: Option<String>,
+    },
+    /// Read an object into a file
+    #[command(after_help = "\
+The file is replaced as a whole once everything has arrived, or not touched at all.
+
+Examples:
+  cloudbank provider get notes/1 letter.txt
+  cloudbank provider get notes/1 | less
+  cloudbank provider get notes/1 --range 0-99       the first hundred bytes, as in HTTP
+  cloudbank provider get notes/1 --range 100-       from the 101st byte on
+  cloudbank provider get notes/1 f --if-changed V   exit code 4 if it still has version V")]
+    Get {
+        #[command(flatten)]
+        which: Which,
+        /// The key
+        key: String,
+        /// The file; `-` is standard output
+        #[arg(default_value = "-")]
+        file: PathBuf,
+        /// Only these bytes, counted from 0, both ends included; without B to the end
+        #[arg(long, value_name = "A-B")]
+        range: Option<String>,
+        /// Only if the object has this version
+        #[arg(long, value_name = "VERSION")]
+        if_match: Option<String>,
+        /// Only if the object no longer has this version
+        #[arg(long, value_name = "VERSION")]
+        if_changed: Option<String>,
+    },
+    /// Remove objects
+    #[command(after_help = "\
+Removing what is not there succeeds: it is as you want it.
+
+Examples:
+  cloudbank provider rm notes/1 notes/2
+  cloudbank provider rm --prefix notes/          asks first
+  cloudbank provider rm --prefix notes/ --yes")]
+    Rm {
+        #[command(flatten)]
+        which: Which,
+        /// The keys
+        #[arg(required_unless_present = "prefix", conflicts_with = "prefix")]
+        keys: Vec<String>,
+        /// Everything whose key begins with this
+        #[arg(long)]
+        prefix: Option<String>,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Show size and version of an object
+    #[command(after_help = "\
+Examples:
+  cloudbank provider stat notes/1
+  cloudbank provider stat notes/1 --json | jq -r .version")]
+    Stat {
+        #[command(flatten)]
+        which: Which,
+        /// The key
+        key: String,
+    },
+    /// Copy objects from one provider to another
+    #[command(after_help = "\
+Run it again after an interruption: what is there already with the same size is skipped. Nothing
+is replaced unless --overwrite says so.
+
+Examples:
+  cloudbank provider cp local:notes/1 aws:notes/1
+  cloudbank provider cp --recursive local:notes/ aws:backup/notes/
+  cloudbank provider cp --recursive local: aws: --dry-run
+  cloudbank provider cp --recursive local: aws: --verify --overwrite   make them equal")]
+    Cp(CpArgs),
+    /// Make the place: the bucket, container or folder
+    #[command(after_help = "\
+Examples:
+  cloudbank provider create --provider aws")]
+    Create {
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Remove the place: the bucket, container or folder, which must be empty
+    #[command(after_help = "\
+Examples:
+  cloudbank provider rm --provider aws --prefix '' --yes
+  cloudbank provider destroy --provider aws --yes")]
+    Destroy {
+        #[command(flatten)]
+        which: Which,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct CpArgs {
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// From: NAME:KEY, or NAME:PREFIX/ with --recursive
+    #[arg(value_name = "SRC")]
+    pub(crate) source: String,
+    /// To: NAME:KEY or NAME:PREFIX/
+    #[arg(value_name = "DST")]
+    pub(crate) destination: String,
+    /// Copy everything under the prefix
+    #[arg(long, short)]
+    pub(crate) recursive: bool,
+    /// Replace objects that differ
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Compare the contents of what is there already, not only the size
+    #[arg(long)]
+    pub(crate) verify: bool,
+    /// Only say what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// How many objects at a time
+    #[arg(long, value_name = "N", default_value = "16", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) concurrency: u16,
+}
+
+/// Parses the arguments, the program's name first.
+pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(arguments)
+}

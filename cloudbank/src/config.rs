@@ -1,0 +1,256 @@
+//! The configuration: found, read, and turned into what it means, in two steps.
+//!
+//! First the text becomes a tree in which every value knows its place (`document`), then each
+//! provider's table is read by its type through a [`Section`], which notes everything that is wrong.
+
+mod document;
+mod find;
+mod problem;
+mod provider;
+mod reference;
+mod section;
+mod source;
+mod units;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+pub use problem::{Problem, Problems, Severity, closest};
+pub(crate) use provider::Limits;
+pub use provider::Provider;
+pub use reference::Variables;
+pub use section::{Choice, Meaning, Section, Setting};
+pub use source::{Position, Source};
+
+pub(crate) use find::FILE_NAME;
+pub(crate) use units::{exact_size, human_size};
+
+use document::{Entry, Table, Value};
+use problem::alternatives;
+
+use crate::error::{Error, Result};
+use crate::registry::Registry;
+
+/// The tables a configuration has at its top.
+const TOP: [&str; 4] = ["providers", "store", "s3", "tahoe"];
+/// The settings of `[store]`, all of which name providers.
+const STORE: [&str; 3] = ["provider", "log", "objects"];
+
+/// A configuration as it is meant.
+///
+/// What is wrong in one provider does not keep the others from being used: the problems of a provider
+/// come up when it is asked for, or all at once from [`problems`](Self::problems).
+#[derive(Debug)]
+pub struct Config {
+    source: Source,
+    providers: BTreeMap<String, Provider>,
+    problems: Vec<Problem>,
+}
+
+impl Config {
+    /// Finds the configuration and reads it: `asked_for`, else `$CLOUDBANK_CONFIG`, else
+    /// `./cloudbank.toml`, else `cloudbank/cloudbank.toml` in the user's configuration folder; with none of
+    /// them, one provider `local` that keeps its objects in `./data`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Usage`] when the file cannot be read, [`Error::Config`] when it is not TOML.
+    pub fn load(
+        registry: &Registry,
+        asked_for: Option<&Path>,
+        variables: &Variables,
+    ) -> Result<Self> {
+        let source = find::find(asked_for, variables).map_err(Error::Usage)?;
+        if source.built_in {
+            tracing::info!("no cloudbank.toml found: using one provider `local` in ./data");
+        } else {
+            tracing::info!("configuration: {}", source.name);
+        }
+        Self::read(registry, source, variables)
+    }
+
+    /// Reads a configuration from its text.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] when it is not TOML.
+    pub fn read(registry: &Registry, source: Source, variables: &Variables) -> Result<Self> {
+        let table = document::parse(&source)
+            .map_err(|problems| Error::Config(Box::new(Problems::new(&source, problems))))?;
+        let mut config = Self { source, providers: BTreeMap::new(), problems: Vec::new() };
+        for (name, entry) in &table {
+            if !TOP.contains(&name.as_str()) {
+                let problem =
+                    Problem::error(format!("there is no `{name}` at the top of a configuration"))
+                        .at(entry.name_span.clone())
+                        .expected(format!("one of the tables {}", TOP.join(", ")))
+                        .suggest(name, TOP)
+                        .hidden(true);
+                config.problems.push(problem);
+            } else if !matches!(entry.value, Value::Table(_)) {
+                let problem = Problem::error(format!("`{name}` is {}", entry.value.kind()))
+                    .at(entry.name_span.clone())
+                    .expected(format!(
+                        "a table: [{name}{}]",
+                        if name == "providers" { ".NAME" } else { "" }
+                    ))
+                    .hidden(true);
+                config.problems.push(problem);
+            }
+        }
+        let sub_table = |name: &str| match table.get(name).map(|entry| &entry.value) {
+            Some(Value::Table(table)) => Some(table),
+            _ => None,
+        };
+        if let Some(providers) = sub_table("providers") {
+            config.read_providers(registry, providers, variables);
+        }
+        if let Some(store) = sub_table("store") {
+            config.read_store(store);
+        }
+        Ok(config)
+    }
+
+    fn read_providers(&mut self, registry: &Registry, table: &Table, variables: &Variables) {
+        for (name, entry) in table {
+            let valid = !name.is_empty()
+                && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
+            if !valid {
+                let problem = Problem::error(format!("`{name}` is not a name for a provider"))
+                    .at(entry.name_span.clone())
+                    .expected("letters, digits, `-` and `_`");
+                self.problems.push(problem);
+                continue;
+            }
+            let Value::Table(settings) = &entry.value else {
+                let problem =
+                    Problem::error(format!("provider `{name}` is {}", entry.value.kind()))
+                        .at(entry.name_span.clone())
+                        .expected(format!("a table: [providers.{name}]"))
+                        .hidden(true);
+                self.problems.push(problem);
+                continue;
+            };
+            let span = entry.name_span.clone();
+            let provider = Provider::read(registry, &self.source, name, span, settings, variables);
+            self.providers.insert(name.clone(), provider);
+        }
+    }
+
+    fn read_store(&mut self, table: &Table) {
+        for (name, entry) in table {
+            if !STORE.contains(&name.as_str()) {
+                let problem = Problem::error(format!("`store` has no setting `{name}`"))
+                    .at(entry.name_span.clone())
+                    .expected(format!("one of {}", STORE.join(", ")))
+                    .suggest(name, STORE)
+                    .hidden(true);
+                self.problems.push(problem);
+                continue;
+            }
+            match &entry.value {
+                Value::List(voters) if name == "log" => {
+                    for voter in voters {
+                        self.check_reference(name, voter);
+                    }
+                }
+                _ => self.check_reference(name, entry),
+            }
+        }
+    }
+
+    fn check_reference(&mut self, setting: &str, entry: &Entry) {
+        let Value::Text(name) = &entry.value else {
+            let problem = Problem::error(format!("`{setting}` is {}", entry.value.kind()))
+                .at(entry.span.clone())
+                .expected("the name of a provider in quotes");
+            self.problems.push(problem);
+            return;
+        };
+        if !self.providers.contains_key(name) {
+            let problem =
+                Problem::error(format!("`{setting}` names a provider there is not: `{name}`"))
+                    .at(entry.span.clone())
+                    .expected(self.names_or_none())
+                    .suggest(name, self.providers.keys().map(String::as_str));
+            self.problems.push(problem);
+        }
+    }
+
+    fn names_or_none(&self) -> String {
+        let names: Vec<_> = self.providers.keys().collect();
+        if names.is_empty() { "a table [providers.NAME]".into() } else { alternatives(&names) }
+    }
+
+    /// The text it was read from.
+    #[must_use]
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// The providers, by name.
+    pub fn providers(&self) -> impl Iterator<Item = &Provider> {
+        self.providers.values()
+    }
+
+    /// Everything wrong with it, in the order of the text.
+    #[must_use]
+    pub fn problems(&self) -> Problems {
+        let mut all = self.problems.clone();
+        for provider in self.providers.values() {
+            all.extend_from_slice(provider.problems());
+        }
+        Problems::new(&self.source, all)
+    }
+
+    /// The provider of this name; with no name, the only one there is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] when there is something wrong with it or with the file as a whole;
+    /// [`Error::Usage`] when there is no such provider, or none or several to choose from.
+    pub fn provider(&self, name: Option<&str>) -> Result<&Provider> {
+        if !self.problems.is_empty() {
+            return Err(Error::Config(Box::new(Problems::new(
+                &self.source,
+                self.problems.clone(),
+            ))));
+        }
+        let file = &self.source.name;
+        let provider = match name {
+            Some(name) => self.providers.get(name).ok_or_else(|| {
+                let mut message = format!("there is no provider `{name}` in {file}");
+                message += &format!("\n  = expected {}", self.names_or_none());
+                if let Some(near) = closest(name, self.providers.keys().map(String::as_str)) {
+                    message += &format!("\n  = did you mean `{near}`?");
+                }
+                Error::Usage(message)
+            })?,
+            None => {
+                let mut all = self.providers.values();
+                match (all.next(), all.next()) {
+                    (Some(only), None) => only,
+                    (None, _) => {
+                        return Err(Error::Usage(format!(
+                            "there is no provider in {file}\n  = add a table [providers.NAME] with a type and its settings"
+                        )));
+                    }
+                    (Some(_), Some(_)) => {
+                        return Err(Error::Usage(format!(
+                            "which provider? {file} has several\n  = add --provider with {}",
+                            self.names_or_none()
+                        )));
+                    }
+                }
+            }
+        };
+        let problems = Problems::new(&self.source, provider.problems().to_vec());
+        if problems.errors() > 0 {
+            return Err(Error::Config(Box::new(problems)));
+        }
+        for warning in &problems.list {
+            tracing::warn!("{}", warning.message);
+        }
+        Ok(provider)
+    }
+}

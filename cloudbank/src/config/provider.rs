@@ -1,0 +1,224 @@
+//! One configured provider: its table as meant, and how it is opened.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use storage_core::{Error as StorageError, ErrorKind, StorageProvider};
+
+use super::document::{Table, Value};
+use super::problem::{Problem, Problems, alternatives};
+use super::reference::Variables;
+use super::section::{Section, Shown};
+use super::source::Source;
+use crate::error::{Error, Result};
+use crate::registry::{Backend, Registry};
+
+/// The most times a failed request is sent again, unless `retries_max` says otherwise.
+const RETRIES_MAX: u64 = 5;
+/// The most requests under way at a time, unless `concurrency_max` says otherwise.
+const CONCURRENCY_MAX: u64 = 64;
+/// How long one request may take, unless `timeout` says otherwise.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// Types that are planned, so that a configuration which names one gets a better answer than a typo.
+const PLANNED: [&str; 4] = ["mirror", "erasure", "shard", "encrypt"];
+/// Types that are features of this crate.
+const FEATURES: [&str; 4] = ["memory", "fs", "s3", "azure"];
+
+/// A provider as configured.
+pub struct Provider {
+    name: String,
+    kind: String,
+    backend: Option<Backend>,
+    limits: Limits,
+    problems: Vec<Problem>,
+    shown: Vec<Shown>,
+    source: Source,
+    span: Range<usize>,
+    settings: Vec<(String, Range<usize>)>,
+}
+
+/// What every provider can be given, whatever its type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limits {
+    pub(crate) timeout: Duration,
+    pub(crate) retries_max: u64,
+    pub(crate) concurrency_max: u64,
+}
+
+impl Provider {
+    pub(super) fn read(
+        registry: &Registry,
+        source: &Source,
+        name: &str,
+        span: Range<usize>,
+        table: &Table,
+        variables: &Variables,
+    ) -> Self {
+        let mut provider = Self {
+            name: name.into(),
+            kind: String::new(),
+            backend: None,
+            limits: Limits {
+                timeout: TIMEOUT,
+                retries_max: RETRIES_MAX,
+                concurrency_max: CONCURRENCY_MAX,
+            },
+            problems: Vec::new(),
+            shown: Vec::new(),
+            source: source.clone(),
+            span: span.clone(),
+            settings: table
+                .iter()
+                .map(|(name, entry)| (name.clone(), entry.name_span.clone()))
+                .collect(),
+        };
+        let kind = match provider.kind_of(registry, table) {
+            Ok(kind) => kind,
+            Err(problem) => {
+                provider.problems.push(problem);
+                return provider;
+            }
+        };
+        provider.kind.clone_from(&kind);
+        let read = registry.get(&kind).expect("the type was looked up just now");
+        let mut section = Section::new((name, &kind), span, table, source, variables);
+        let backend = read(&mut section);
+        provider.limits = Limits {
+            timeout: section.time("timeout").or(TIMEOUT),
+            retries_max: section.number("retries_max", 0, 100).or(RETRIES_MAX),
+            concurrency_max: section.number("concurrency_max", 1, 10_000).or(CONCURRENCY_MAX),
+        };
+        let read = section.finish();
+        provider.problems = read.problems;
+        provider.shown = read.shown;
+        provider.backend = Some(backend);
+        provider
+    }
+
+    fn kind_of(&self, registry: &Registry, table: &Table) -> std::result::Result<String, Problem> {
+        let names: Vec<_> = registry.names().collect();
+        let words: Vec<_> = names.iter().map(|name| format!("\"{name}\"")).collect();
+        let Some(entry) = table.get("type") else {
+            return Err(Problem::error(format!("provider `{}` has no `type`", self.name))
+                .at(self.span.clone())
+                .expected(format!("type = {}", alternatives(&words))));
+        };
+        let Value::Text(kind) = &entry.value else {
+            return Err(Problem::error(format!("`type` is {}", entry.value.kind()))
+                .at(entry.span.clone())
+                .expected(alternatives(&words)));
+        };
+        if registry.get(kind).is_some() {
+            return Ok(kind.clone());
+        }
+        let problem = if PLANNED.contains(&kind.as_str()) {
+            Problem::error(format!("this version of cloudbank has no type `{kind}` yet"))
+        } else if FEATURES.contains(&kind.as_str()) {
+            Problem::error(format!("this build of cloudbank was made without the type `{kind}`"))
+                .help(format!("build it with: cargo build --features {kind}"))
+        } else {
+            Problem::error(format!("there is no type `{kind}`")).suggest(kind, names)
+        };
+        Err(problem.at(entry.span.clone()).expected(alternatives(&words)))
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The name of its type; empty if that is what is wrong with it.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// What is wrong with its table.
+    #[must_use]
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    pub(crate) fn shown(&self) -> &[Shown] {
+        &self.shown
+    }
+
+    /// How it is opened.
+    ///
+    /// # Panics
+    ///
+    /// If there is something wrong with it, which [`Config::provider`](super::Config::provider) would
+    /// have said.
+    pub(crate) fn backend(&self) -> &Backend {
+        self.backend.as_ref().expect("a provider with problems is not used")
+    }
+
+    /// Opens it and puts the wrappers around it: retry, time limit, concurrency limit, metrics and a guard.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Provider`], which names this provider, and the setting and line to look at.
+    pub async fn open(&self) -> Result<Arc<dyn StorageProvider>> {
+        let provider = self.open_bare().await?;
+        Ok(crate::providers::wrap(&self.name, provider, self.limits))
+    }
+
+    /// Opens it and nothing more: what the backend itself does, for those who test it.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub async fn open_bare(&self) -> Result<Arc<dyn StorageProvider>> {
+        let opening = self.backend().open();
+        let opened =
+            tokio::time::timeout(self.limits.timeout, opening).await.unwrap_or_else(|_| {
+                let time = super::units::exact_time(self.limits.timeout);
+                Err(StorageError::not_applied(
+                    ErrorKind::Unavailable,
+                    format!("no answer within {time} (setting `timeout`)"),
+                ))
+            });
+        opened.map_err(|error| self.explain(error))
+    }
+
+    /// The error with this provider's name, and for what lies in the settings the line to look at.
+    #[must_use]
+    pub fn explain(&self, error: StorageError) -> Error {
+        let in_settings = matches!(
+            error.kind(),
+            ErrorKind::Misconfigured | ErrorKind::PermissionDenied | ErrorKind::Unavailable
+        );
+        let place = (in_settings && !self.source.built_in).then(|| {
+            let (named, span) = match self.setting_named_in(error.message()) {
+                Some((setting, span)) => (Some(setting), span),
+                None => (None, self.span.clone()),
+            };
+            let what = match named {
+                Some(setting) => format!("provider `{}`, setting `{setting}`: {error}", self.name),
+                None => format!("provider `{}`: {error}", self.name),
+            };
+            Box::new(Problems::new(&self.source, vec![Problem::error(what).at(span)]))
+        });
+        Error::Provider { provider: self.name.clone(), place, error }
+    }
+
+    /// The first setting that a message names in backticks and that is written in this table.
+    fn setting_named_in(&self, message: &str) -> Option<(String, Range<usize>)> {
+        message.split('`').skip(1).step_by(2).find_map(|word| {
+            let (name, span) = self.settings.iter().find(|(name, _)| name == word)?;
+            Some((name.clone(), span.clone()))
+        })
+    }
+}
+
+impl fmt::Debug for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Provider")
+            .field("name", &self.name)
+            .field("type", &self.kind)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,571 @@
+//! The table of one provider, read setting by setting.
+
+use std::fmt::{self, Debug};
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use storage_core::Secret;
+
+use super::document::{Entry, Table, Value};
+use super::problem::{Problem, alternatives};
+use super::reference::{self, Variables};
+use super::source::{Source, looks_secret};
+use super::units;
+
+/// The table of a provider, as a backend's type reads it.
+///
+/// Each getter says that a setting of this name exists, and what it may hold. What is wrong is noted, with
+/// its place, and reading goes on: a getter then answers with a stand-in that is never used, because with
+/// a problem noted nothing is opened. So a reader needs no error handling, and the user sees all that is
+/// wrong at once. Settings that no getter asked for are reported as unknown, with the nearest name.
+///
+/// # Examples
+///
+/// ```
+/// use cloudbank::{Backend, Registry};
+///
+/// let registry = Registry::standard().register("scratch", |section| {
+///     let limit = section.size("object_bytes_max").or(1 << 20);
+///     Backend::new(move || async move {
+///         let versions = storage_core::Versions::PerWrite;
+///         let config = backend_memory::Config { versions, object_bytes_max: limit };
+///         Ok(backend_memory::MemoryProvider::with_config(config))
+///     })
+/// });
+/// # drop(registry);
+/// ```
+pub struct Section<'a> {
+    name: &'a str,
+    kind: &'a str,
+    span: Range<usize>,
+    table: &'a Table,
+    source: &'a Source,
+    variables: &'a Variables,
+    known: Vec<String>,
+    secrets: Vec<String>,
+    shown: Vec<Shown>,
+    problems: Vec<Problem>,
+}
+
+/// A setting as it is meant, fit to be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Shown {
+    pub(crate) name: String,
+    /// As it would be written in TOML; `None` if it is not set and has no default.
+    pub(crate) value: Option<String>,
+    pub(crate) written: bool,
+    /// Where the value comes from, if it is a reference.
+    pub(crate) reference: Option<String>,
+}
+
+/// What is left of a section when it has been read.
+pub(crate) struct Read {
+    pub(crate) problems: Vec<Problem>,
+    pub(crate) shown: Vec<Shown>,
+}
+
+impl<'a> Section<'a> {
+    pub(crate) fn new(
+        (name, kind): (&'a str, &'a str),
+        span: Range<usize>,
+        table: &'a Table,
+        source: &'a Source,
+        variables: &'a Variables,
+    ) -> Self {
+        Self {
+            name,
+            kind,
+            span,
+            table,
+            source,
+            variables,
+            known: vec!["type".into()],
+            secrets: Vec::new(),
+            shown: Vec::new(),
+            problems: Vec::new(),
+        }
+    }
+
+    /// The name of the provider.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.name
+    }
+
+    /// Whether a value is written for this setting.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.table.contains_key(name)
+    }
+
+    /// A text that is not empty. `${NAME}` in it is replaced from the environment.
+    pub fn text(&mut self, name: &str) -> Setting<'_, 'a, String> {
+        self.setting(name, |section, entry| {
+            let text = section.expanded(name, entry)?;
+            let shown = quote(&text);
+            Some((text, shown))
+        })
+    }
+
+    /// A secret: `${NAME}` is replaced from the environment, and `file:PATH` is the content of a file. It is
+    /// never shown.
+    pub fn secret(&mut self, name: &str) -> Setting<'_, 'a, Secret> {
+        self.secrets.push(name.into());
+        self.setting(name, |section, entry| {
+            let text = section.expanded(name, entry)?;
+            let text = match text.strip_prefix("file:") {
+                Some(path) => section.secret_in_file(name, path, entry)?,
+                None => text,
+            };
+            Some((Secret::new(text), "\"***\"".into()))
+        })
+    }
+
+    /// A path; a relative one starts at the folder of the configuration file.
+    pub fn path(&mut self, name: &str) -> Setting<'_, 'a, PathBuf> {
+        self.setting(name, |section, entry| {
+            let text = section.expanded(name, entry)?;
+            let path = section.source.folder.join(text);
+            let path = std::path::absolute(&path).unwrap_or(path);
+            let shown = quote(&path.display().to_string());
+            Some((path, shown))
+        })
+    }
+
+    /// The address of a service: `http://` or `https://`, a host, perhaps a port and a path.
+    pub fn url(&mut self, name: &str) -> Setting<'_, 'a, String> {
+        self.setting(name, |section, entry| {
+            let text = section.expanded(name, entry)?;
+            let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+            let wrong = match host {
+                None => Some(format!("`{name}` does not begin with https:// or http://")),
+                Some("") => Some(format!("`{name}` names no host")),
+                Some(host) if host.starts_with(['/', ':', '?']) => {
+                    Some(format!("`{name}` names no host"))
+                }
+                Some(host) if host.contains(|c: char| c.is_whitespace() || c.is_control()) => {
+                    Some(format!("`{name}` has a space in it"))
+                }
+                Some(host) if host.split('/').next().is_some_and(|host| host.contains('@')) => {
+                    Some(format!("`{name}` has a password in it, which has settings of its own"))
+                }
+                Some(_) => None,
+            };
+            if let Some(wrong) = wrong {
+                let hide = text.contains('@');
+                let problem =
+                    Problem::error(wrong).expected("an address such as \"https://s3.example.org\"");
+                section.problems.push(problem.at(entry.span.clone()).hidden(hide));
+                return None;
+            }
+            let shown = quote(&text);
+            Some((text, shown))
+        })
+    }
+
+    /// True or false.
+    pub fn switch(&mut self, name: &str) -> Setting<'_, 'a, bool> {
+        self.setting(name, |section, entry| match &entry.value {
+            Value::Boolean(value) => Some((*value, value.to_string())),
+            Value::Text(text) if text == "true" || text == "false" => {
+                section.wrong_kind(name, entry, "true or false", Some("leave out the quotes"))
+            }
+            _ => section.wrong_kind(name, entry, "true or false", None),
+        })
+    }
+
+    /// A whole number from `min` to `max`, both included.
+    pub fn number(&mut self, name: &str, min: u64, max: u64) -> Setting<'_, 'a, u64> {
+        self.setting(name, |section, entry| {
+            let expected = format!("a whole number from {min} to {max}");
+            match &entry.value {
+                Value::Integer(number) => {
+                    let number = number.and_then(|number| u64::try_from(number).ok());
+                    match number.filter(|number| (min..=max).contains(number)) {
+                        Some(number) => Some((number, number.to_string())),
+                        None => {
+                            let problem = Problem::error(format!("`{name}` is out of range"));
+                            section
+                                .problems
+                                .push(problem.at(entry.span.clone()).expected(expected));
+                            None
+                        }
+                    }
+                }
+                Value::Text(text) if text.parse::<u64>().is_ok() => {
+                    section.wrong_kind(name, entry, &expected, Some("leave out the quotes"))
+                }
+                _ => section.wrong_kind(name, entry, &expected, None),
+            }
+        })
+    }
+
+    /// A number of bytes: a whole number, or one with a unit such as `64MiB`.
+    pub fn size(&mut self, name: &str) -> Setting<'_, 'a, u64> {
+        let setting = self.measure(name, units::SIZE_EXPECTED, |value| {
+            let bytes = match value {
+                Value::Integer(number) => number.and_then(|number| u64::try_from(number).ok()),
+                Value::Text(text) => units::parse_size(text),
+                _ => None,
+            }?;
+            Some((bytes, quote(&units::exact_size(bytes))))
+        });
+        Setting { show: Some(|bytes| quote(&units::exact_size(*bytes))), ..setting }
+    }
+
+    /// A time with its unit, such as `30s`; not zero.
+    pub fn time(&mut self, name: &str) -> Setting<'_, 'a, Duration> {
+        self.measure(name, units::TIME_EXPECTED, |value| {
+            let Value::Text(text) = value else { return None };
+            let time = units::parse_time(text).filter(|time| !time.is_zero())?;
+            Some((time, quote(&units::exact_time(time))))
+        })
+    }
+
+    fn measure<T: Clone>(
+        &mut self,
+        name: &str,
+        expected: &str,
+        parse: impl Fn(&Value) -> Option<(T, String)>,
+    ) -> Setting<'_, 'a, T> {
+        self.setting(name, |section, entry| {
+            let found = parse(&entry.value);
+            if found.is_some() {
+                return found;
+            }
+            let problem = match &entry.value {
+                Value::Text(_) | Value::Integer(_) => {
+                    Problem::error(format!("`{name}` cannot be understood"))
+                }
+                other => Problem::error(format!("`{name}` is {}", other.kind())),
+            };
+            let problem = problem.at(entry.span.clone()).expected(expected);
+            let bare = matches!(entry.value, Value::Integer(_)) && expected == units::TIME_EXPECTED;
+            section.problems.push(if bare {
+                problem.help("say in which unit, in quotes")
+            } else {
+                problem
+            });
+            None
+        })
+    }
+
+    /// One of these words, and what it means.
+    pub fn choice<T: Clone>(&mut self, name: &str, words: &[(&str, T)]) -> Choice<'_, 'a, T> {
+        let setting = self.setting(name, |section, entry| {
+            let text = section.expanded(name, entry)?;
+            if let Some((word, meaning)) = words.iter().find(|(word, _)| *word == text) {
+                return Some((meaning.clone(), quote(word)));
+            }
+            let quoted: Vec<_> = words.iter().map(|(word, _)| quote(word)).collect();
+            let problem = Problem::error(format!("`{name}` is none of the words it may be"))
+                .at(entry.span.clone())
+                .expected(alternatives(&quoted))
+                .suggest(&text, words.iter().map(|(word, _)| *word));
+            section.problems.push(problem);
+            None
+        });
+        Choice(setting)
+    }
+
+    /// A list of texts, none of them empty.
+    pub fn texts(&mut self, name: &str) -> Setting<'_, 'a, Vec<String>> {
+        self.setting(name, |section, entry| {
+            let Value::List(items) = &entry.value else {
+                return section.wrong_kind(name, entry, "a list such as [\"a\", \"b\"]", None);
+            };
+            let texts: Vec<_> =
+                items.iter().filter_map(|item| section.expanded(name, item)).collect();
+            let shown: Vec<_> = texts.iter().map(|text| quote(text)).collect();
+            (texts.len() == items.len()).then(|| (texts, format!("[{}]", shown.join(", "))))
+        })
+    }
+
+    /// Notes that something is wrong with a setting, or with several together: what cannot be seen in one
+    /// value alone. It is shown at the setting, or at the provider if the setting is not written.
+    pub fn problem(&mut self, name: &str, problem: Problem) {
+        let span = self.table.get(name).map_or(self.span.clone(), |entry| entry.name_span.clone());
+        self.problems.push(problem.at(span));
+    }
+
+    fn setting<T: Clone>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&mut Self, &'a Entry) -> Option<(T, String)>,
+    ) -> Setting<'_, 'a, T> {
+        if !self.known.iter().any(|known| known == name) {
+            self.known.push(name.into());
+        }
+        let entry = self.table.get(name);
+        let found = match entry {
+            None => Found::Missing,
+            Some(entry) => read(self, entry).map_or(Found::Wrong, |(value, shown)| {
+                self.shown.push(Shown {
+                    name: name.into(),
+                    value: Some(shown),
+                    written: true,
+                    reference: reference_in(&entry.value),
+                });
+                Found::Value(value)
+            }),
+        };
+        Setting { section: self, name: name.into(), found, show: None }
+    }
+
+    /// The text of a setting, its variables replaced.
+    fn expanded(&mut self, name: &str, entry: &Entry) -> Option<String> {
+        let Value::Text(text) = &entry.value else {
+            return self.wrong_kind(name, entry, "text in quotes", None);
+        };
+        if text.trim().is_empty() {
+            let problem = Problem::error(format!("`{name}` is empty"))
+                .at(entry.span.clone())
+                .expected("a text that is not empty");
+            self.problems.push(problem);
+            return None;
+        }
+        match reference::expand(text, self.variables) {
+            Ok(text) => Some(text),
+            Err(dangling) => {
+                let hide = self.is_secret(name);
+                let problem = Problem::error(format!("`{name}`: {}", dangling.message))
+                    .at(entry.span.clone())
+                    .help(dangling.help)
+                    .hidden(hide);
+                self.problems.push(problem);
+                None
+            }
+        }
+    }
+
+    fn secret_in_file(&mut self, name: &str, path: &str, entry: &Entry) -> Option<String> {
+        let path = self.source.folder.join(path.trim());
+        match reference::read_secret(&path) {
+            Ok((secret, false)) => Some(secret),
+            Ok((secret, true)) => {
+                let shown = path.display();
+                let problem =
+                    Problem::warning(format!("`{name}`: anyone on this machine can read {shown}"))
+                        .at(entry.span.clone())
+                        .help(format!("chmod 600 {shown}"));
+                self.problems.push(problem);
+                Some(secret)
+            }
+            Err(dangling) => {
+                let problem = Problem::error(format!("`{name}`: {}", dangling.message))
+                    .at(entry.span.clone())
+                    .help(dangling.help);
+                self.problems.push(problem);
+                None
+            }
+        }
+    }
+
+    fn wrong_kind<T>(
+        &mut self,
+        name: &str,
+        entry: &Entry,
+        expected: &str,
+        help: Option<&str>,
+    ) -> Option<T> {
+        let hide = self.is_secret(name);
+        let problem = Problem::error(format!("`{name}` is {}", entry.value.kind()))
+            .at(entry.span.clone())
+            .expected(expected)
+            .hidden(hide);
+        self.problems.push(match help {
+            Some(help) => problem.help(help),
+            None => problem,
+        });
+        None
+    }
+
+    fn is_secret(&self, name: &str) -> bool {
+        self.secrets.iter().any(|secret| secret == name)
+    }
+
+    /// Reports what no getter asked for, and gives back everything found out.
+    pub(crate) fn finish(mut self) -> Read {
+        let mut known: Vec<_> = self.known.iter().map(String::as_str).collect();
+        known.sort_unstable();
+        for (name, entry) in self.table {
+            if known.contains(&name.as_str()) {
+                continue;
+            }
+            let near = super::problem::closest(name, known.iter().copied());
+            let hide = near.is_none_or(|near| self.is_secret(near)) || looks_secret(name);
+            let problem = Problem::error(format!(
+                "a provider of type `{}` has no setting `{name}`",
+                self.kind
+            ))
+            .at(entry.name_span.clone())
+            .expected(format!("one of {}", known.join(", ")))
+            .suggest(name, known.iter().copied())
+            .hidden(hide);
+            self.problems.push(problem);
+        }
+        Read { problems: self.problems, shown: self.shown }
+    }
+}
+
+impl Debug for Section<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Section")
+            .field("name", &self.name)
+            .field("type", &self.kind)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A setting that was looked up: say what follows if it is not written.
+#[must_use]
+#[derive(Debug)]
+pub struct Setting<'s, 'a, T> {
+    section: &'s mut Section<'a>,
+    name: String,
+    found: Found<T>,
+    /// How a default is written, where that is not the usual way of its type.
+    show: Option<fn(&T) -> String>,
+}
+
+#[derive(Debug)]
+enum Found<T> {
+    Value(T),
+    Missing,
+    Wrong,
+}
+
+impl<T: Meaning> Setting<'_, '_, T> {
+    /// The value; without one, that is noted as a problem.
+    #[must_use]
+    pub fn required(self) -> T {
+        match self.found {
+            Found::Value(value) => value,
+            Found::Wrong => T::stand_in(),
+            Found::Missing => {
+                let Self { section, name, .. } = self;
+                let (provider, kind) = (section.name, section.kind);
+                let message = format!("provider `{provider}` of type `{kind}` needs `{name}`");
+                let problem = Problem::error(message)
+                    .at(section.span.clone())
+                    .expected(format!("{name} = {}", T::EXAMPLE));
+                section.problems.push(problem);
+                T::stand_in()
+            }
+        }
+    }
+
+    /// The value, or the default.
+    #[must_use]
+    pub fn or(self, default: T) -> T {
+        match self.found {
+            Found::Value(value) => value,
+            Found::Wrong => default,
+            Found::Missing => {
+                self.section.shown.push(Shown {
+                    name: self.name,
+                    value: Some(self.show.map_or_else(|| default.shown(), |show| show(&default))),
+                    written: false,
+                    reference: None,
+                });
+                default
+            }
+        }
+    }
+}
+
+impl<T> Setting<'_, '_, T> {
+    /// The value, if there is one.
+    #[must_use]
+    pub fn optional(self) -> Option<T> {
+        match self.found {
+            Found::Value(value) => Some(value),
+            Found::Missing => {
+                self.section.shown.push(Shown {
+                    name: self.name,
+                    value: None,
+                    written: false,
+                    reference: None,
+                });
+                None
+            }
+            Found::Wrong => None,
+        }
+    }
+}
+
+/// A setting that is one of some words, looked up.
+#[must_use]
+#[derive(Debug)]
+pub struct Choice<'s, 'a, T>(Setting<'s, 'a, T>);
+
+impl<T> Choice<'_, '_, T> {
+    /// What the word means, or the default, which is written as `word`.
+    #[must_use]
+    pub fn or(self, word: &str, default: T) -> T {
+        let Setting { section, name, found, .. } = self.0;
+        match found {
+            Found::Value(value) => value,
+            Found::Wrong => default,
+            Found::Missing => {
+                let value = Some(quote(word));
+                section.shown.push(Shown { name, value, written: false, reference: None });
+                default
+            }
+        }
+    }
+
+    /// What the word means, if one is written.
+    #[must_use]
+    pub fn optional(self) -> Option<T> {
+        self.0.optional()
+    }
+}
+
+/// What a setting can mean, with what stands in for it once a problem is noted.
+pub trait Meaning {
+    /// How one is written.
+    const EXAMPLE: &'static str;
+    /// A value that is never used.
+    fn stand_in() -> Self;
+    /// The value as it would be written.
+    fn shown(&self) -> String;
+}
+
+macro_rules! meaning {
+    ($type:ty, $example:literal, $stand_in:expr, $shown:expr) => {
+        impl Meaning for $type {
+            const EXAMPLE: &'static str = $example;
+            fn stand_in() -> Self {
+                $stand_in
+            }
+            fn shown(&self) -> String {
+                let shown: fn(&$type) -> String = $shown;
+                shown(self)
+            }
+        }
+    };
+}
+
+meaning!(String, "\"...\"", Self::new(), |text| quote(text));
+meaning!(Secret, "\"${NAME}\"", Self::new(""), |_| "\"***\"".into());
+meaning!(PathBuf, "\"...\"", Self::new(), |path| quote(&path.display().to_string()));
+meaning!(bool, "true", false, ToString::to_string);
+meaning!(u64, "1", 0, ToString::to_string);
+meaning!(Duration, "\"30s\"", Self::ZERO, |time| quote(&units::exact_time(*time)));
+meaning!(Vec<String>, "[\"...\"]", Self::new(), |texts| format!("{texts:?}"));
+
+/// A text as TOML writes it.
+fn quote(text: &str) -> String {
+    toml::Value::String(text.into()).to_string()
+}
+
+/// The reference that a value is, if it is nothing else.
+fn reference_in(value: &Value) -> Option<String> {
+    match value {
+        Value::Text(text) if text.starts_with("file:") => Some(text.clone()),
+        Value::Text(text) if text.starts_with("${") && text.ends_with('}') => Some(text.clone()),
+        _ => None,
+    }
+}

@@ -1,0 +1,47 @@
+//! The backends of this build: how the table of a provider becomes the settings of each.
+
+#[cfg(feature = "fs")]
+mod fs;
+#[cfg(feature = "memory")]
+mod memory;
+
+use std::sync::Arc;
+
+use storage_core::StorageProvider;
+use storage_wrappers::{Options, RetryPolicy, TimeLimits, TokioEnv, standard};
+
+use crate::config::Limits;
+use crate::registry::Registry;
+
+/// Adds every type that is a feature of this build.
+pub(crate) fn register_all(registry: Registry) -> Registry {
+    #[cfg(feature = "memory")]
+    let registry = registry.register("memory", memory::read);
+    #[cfg(feature = "fs")]
+    let registry = registry.register("fs", fs::read);
+    registry
+}
+
+/// Puts the usual wrappers around a provider.
+pub(crate) fn wrap(
+    name: &str,
+    provider: Arc<dyn StorageProvider>,
+    limits: Limits,
+) -> Arc<dyn StorageProvider> {
+    let Limits { timeout, retries_max, concurrency_max } = limits;
+    let options = Options {
+        label: Some(name.into()),
+        retry: RetryPolicy { attempts_max: retries_max as u32 + 1, ..RetryPolicy::default() },
+        limits: TimeLimits {
+            put: timeout,
+            get: timeout,
+            list: timeout,
+            delete: timeout,
+            ..TimeLimits::default()
+        },
+        requests_at_once_max: concurrency_max as usize,
+        // Shorter than the time limit, so that a put which was never sent is not called unknown.
+        wait_max: timeout / 4,
+    };
+    standard(provider, options, Arc::new(TokioEnv::new()))
+}

@@ -1,0 +1,154 @@
+//! The types a provider can have: a name, and what makes a backend of a table of settings.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use storage_core::{BoxFuture, Result, StorageProvider};
+
+use crate::config::Section;
+
+type Read = dyn Fn(&mut Section<'_>) -> Backend + Send + Sync;
+type Open = dyn Fn() -> BoxFuture<'static, Result<Arc<dyn StorageProvider>>> + Send + Sync;
+type Act = dyn Fn() -> BoxFuture<'static, Result<()>> + Send + Sync;
+
+/// Every type that `type = "..."` can name.
+///
+/// A backend of your own becomes part of the whole command line with one line in a binary of your own.
+///
+/// # Examples
+///
+/// ```no_run
+/// use cloudbank::{Backend, Registry};
+/// use backend_memory::MemoryProvider;
+///
+/// fn main() -> std::process::ExitCode {
+///     cloudbank::main_with(Registry::standard().register("mine", |_section| {
+///         let provider = MemoryProvider::new();
+///         Backend::new(move || { let provider = provider.clone(); async move { Ok(provider) } })
+///     }))
+/// }
+/// ```
+#[derive(Clone, Default)]
+pub struct Registry {
+    types: BTreeMap<String, Arc<Read>>,
+}
+
+impl Registry {
+    /// No types at all.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// The types this build was made with: all of `memory`, `fs`, `s3` and `azure` unless features were
+    /// left out.
+    #[must_use]
+    pub fn standard() -> Self {
+        crate::providers::register_all(Self::empty())
+    }
+
+    /// Adds a type, or replaces the one of that name. `read` takes the settings out of a provider's table
+    /// and says how it is opened; it does no I/O itself.
+    #[must_use]
+    pub fn register(
+        mut self,
+        name: &str,
+        read: impl Fn(&mut Section<'_>) -> Backend + Send + Sync + 'static,
+    ) -> Self {
+        self.types.insert(name.into(), Arc::new(read));
+        self
+    }
+
+    /// The names of the types, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.types.keys().map(String::as_str)
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&Arc<Read>> {
+        self.types.get(name)
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.names()).finish()
+    }
+}
+
+/// How a configured provider is opened, and what else can be done with its place.
+#[derive(Clone)]
+pub struct Backend {
+    open: Arc<Open>,
+    create: Option<Arc<Act>>,
+    destroy: Option<Arc<Act>>,
+    volatile: bool,
+}
+
+impl Backend {
+    /// A backend that is opened so. Each call makes a handle; all handles see the same objects.
+    pub fn new<P, F>(open: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        P: StorageProvider,
+        F: Future<Output = Result<P>> + Send + 'static,
+    {
+        let open = move || -> BoxFuture<'static, Result<Arc<dyn StorageProvider>>> {
+            let opening = open();
+            Box::pin(async move { Ok(Arc::new(opening.await?) as Arc<dyn StorageProvider>) })
+        };
+        Self { open: Arc::new(open), create: None, destroy: None, volatile: false }
+    }
+
+    /// Says how its place (a bucket, a folder) is made, for `provider create`.
+    #[must_use]
+    pub fn create_with<F>(mut self, create: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
+        self.create = Some(Arc::new(move || Box::pin(create())));
+        self
+    }
+
+    /// Says how its place is removed once it is empty, for `provider destroy`.
+    #[must_use]
+    pub fn destroy_with<F>(mut self, destroy: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
+        self.destroy = Some(Arc::new(move || Box::pin(destroy())));
+        self
+    }
+
+    /// Says that its objects end with the process, so that whoever stores some is told.
+    #[must_use]
+    pub fn keeps_nothing(mut self) -> Self {
+        self.volatile = true;
+        self
+    }
+
+    pub(crate) fn open(&self) -> BoxFuture<'static, Result<Arc<dyn StorageProvider>>> {
+        (self.open)()
+    }
+
+    pub(crate) fn create(&self) -> Option<BoxFuture<'static, Result<()>>> {
+        self.create.as_ref().map(|create| create())
+    }
+
+    pub(crate) fn destroy(&self) -> Option<BoxFuture<'static, Result<()>>> {
+        self.destroy.as_ref().map(|destroy| destroy())
+    }
+
+    pub(crate) fn is_volatile(&self) -> bool {
+        self.volatile
+    }
+}
+
+impl fmt::Debug for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Backend")
+            .field("creates", &self.create.is_some())
+            .field("destroys", &self.destroy.is_some())
+            .finish_non_exhaustive()
+    }
+}
