@@ -23,7 +23,7 @@ pub(crate) fn check_places(workspace: &Workspace) -> Vec<String> {
         match fs::read_to_string(member.folder.join("README.md")) {
             Ok(text) if text.starts_with(&format!("# {}\n", member.name)) => {}
             Ok(_) => {
-                problems.push(format!("{0}: README.md does not begin with # {0}", member.name))
+                problems.push(format!("{0}: README.md does not begin with # {0}", member.name));
             }
             Err(error) => problems.push(format!("{}: README.md: {error}", member.name)),
         }

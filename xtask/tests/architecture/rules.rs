@@ -16,6 +16,9 @@ struct Rule {
     because: &'static str,
 }
 
+const ON_OBJECT_STORE: &str = "a backend depends on storage-core, its service's library and what it \
+                               shares with others over object_store, never on another backend";
+
 /// A new edge is a decision: change this table together with a page in `docs/design`.
 const RULES: &[Rule] = &[
     Rule {
@@ -29,9 +32,30 @@ const RULES: &[Rule] = &[
     Rule {
         member: "storage-wrappers",
         may_use: &["storage-core"],
-        tests_may_use: &["backend-memory"],
+        tests_may_use: &["backend-memory", "conformance"],
         others: None,
         because: "wrappers fit every provider, so they know none",
+    },
+    Rule {
+        member: "backend-object-store",
+        may_use: &["storage-core"],
+        tests_may_use: &["conformance", "storage-wrappers"],
+        others: None,
+        because: "what backends over object_store share stands on the waist only",
+    },
+    Rule {
+        member: "backend-azure",
+        may_use: &["backend-object-store", "storage-core"],
+        tests_may_use: &["conformance", "storage-wrappers"],
+        others: None,
+        because: ON_OBJECT_STORE,
+    },
+    Rule {
+        member: "backend-s3",
+        may_use: &["backend-object-store", "storage-core"],
+        tests_may_use: &["conformance", "storage-wrappers"],
+        others: None,
+        because: ON_OBJECT_STORE,
     },
     Rule {
         member: "backend-*",
