@@ -1,12 +1,14 @@
 //! The catalogue: every case of the suite, one group to a file.
 
 mod basic;
+mod cancel;
 mod conditional_get;
 mod conditional_put;
 mod delete;
 mod honesty;
 mod key;
 mod list;
+mod lost;
 mod model;
 mod race;
 mod range;
@@ -30,6 +32,8 @@ pub fn cases() -> &'static [Case] {
             honesty::CASES,
             race::CASES,
             model::CASES,
+            cancel::CASES,
+            lost::CASES,
         ]
         .concat()
     });
