@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use storage_core::{Durability, Error, ErrorKind, Key, Result};
 
 use crate::Config;
+use crate::ahead::Ahead;
 use crate::durable::{self, Directory, Durable};
 use crate::error::{misconfigured, not_applied};
 use crate::key;
@@ -30,6 +31,7 @@ pub(crate) struct Folder {
     pub(crate) config: Config,
     pub(crate) observer: Observer,
     pub(crate) durable: Durable,
+    pub(crate) ahead: Ahead,
     pub(crate) objects: OwnedFd,
     pub(crate) locks: OwnedFd,
     tmp: OwnedFd,
@@ -80,6 +82,7 @@ impl Folder {
             config,
             observer,
             durable: Durable::default(),
+            ahead: Ahead::default(),
             objects,
             locks,
             tmp,

@@ -25,7 +25,7 @@ pub(crate) fn split(path: &str) -> (&str, &str) {
 
 /// The name of the lock file that guards a key.
 pub(crate) fn stripe(key: &Key) -> String {
-    stripe_name(crc32c::crc32c(key.as_str().as_bytes()) % STRIPES)
+    stripe_name(crc_fast::crc32_iscsi(key.as_str().as_bytes()) % STRIPES)
 }
 
 /// The name of a lock file by its number.

@@ -6,10 +6,11 @@
 //! and what it costs, is in the README; how the folder is laid out, in `docs/formats/fs.md`.
 //!
 //! Read in this order: `provider` (the five methods), `folder` and `marker` (what is open, what is on
-//! disk), `key` and `object` (the format), `put` (step by step), `durable` (who syncs), `list` and
-//! `scan`.
+//! disk), `key` and `object` (the format), `put` (step by step), `durable` (who syncs), `list`, `scan`
+//! and `ahead`.
 #![cfg(unix)]
 
+mod ahead;
 mod config;
 mod durable;
 mod error;

@@ -1,7 +1,7 @@
 //! Lists: an ordered walk that opens only the directories a page needs.
 //!
-//! A directory is read as a stream, and of its names only the smallest that the page has room for are
-//! kept, so memory is bounded by the page whatever the size of the directory.
+//! A directory is read as a stream, and only a bounded number of its smallest names is kept, so memory
+//! does not grow with the directory.
 
 use std::os::fd::OwnedFd;
 
@@ -9,10 +9,11 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use storage_core::{Key, Listed, Page, Prefix, Result};
 
+use crate::ahead::Ahead;
 use crate::error::{corrupt, not_applied};
 use crate::key::{Kind, OBJECT_SUFFIX, split};
 use crate::object::HEADER_BYTES;
-use crate::scan::{Name, Names, smallest};
+use crate::scan::{Name, Names};
 
 /// The most keys in a page, whatever is asked for.
 pub(crate) const PAGE_KEYS_MAX: usize = 10_000;
@@ -21,6 +22,7 @@ pub(crate) const PAGE_KEYS_MAX: usize = 10_000;
 /// nothing at all.
 pub(crate) fn page(
     objects: &OwnedFd,
+    ahead: &Ahead,
     prefix: &Prefix,
     start_after: Option<&Key>,
     limit: usize,
@@ -28,7 +30,7 @@ pub(crate) fn page(
 ) -> Result<Page> {
     let limit = limit.clamp(1, PAGE_KEYS_MAX);
     // One more than asked for is looked up, to know whether there is more.
-    let mut walk = Walk { objects, found: Vec::new(), wanted: limit + 1, empty };
+    let mut walk = Walk { objects, ahead, found: Vec::new(), wanted: limit + 1, empty };
     walk.run(prefix.as_str(), start_after.map(Key::as_str))?;
     let mut objects = walk.found;
     let more = objects.len() > limit;
@@ -38,6 +40,7 @@ pub(crate) fn page(
 
 struct Walk<'a, E> {
     objects: &'a OwnedFd,
+    ahead: &'a Ahead,
     found: Vec<Listed>,
     wanted: usize,
     empty: E,
@@ -86,7 +89,9 @@ impl<E: FnMut(&str)> Walk<'_, E> {
         };
         while !self.is_full() {
             let wanted = self.wanted - self.found.len();
-            let Names { names, more, nothing } = smallest(&fd, from.as_ref(), name_prefix, wanted)
+            let Names { names, more, nothing } = self
+                .ahead
+                .smallest(&fd, from.as_ref(), name_prefix, wanted)
                 .map_err(|errno| not_applied(errno, format_args!("read \"{path}\"")))?;
             if nothing {
                 (self.empty)(path);

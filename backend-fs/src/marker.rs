@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use storage_core::{Error, ErrorKind, Prefix, Result};
 
 use crate::Config;
+use crate::ahead::Ahead;
 use crate::error::{errno, misconfigured, not_applied};
 use crate::folder::SWEEP_LOCK;
 use crate::key::{STRIPES, stripe_name};
@@ -190,7 +191,7 @@ fn any_object(path: &Path) -> Result<Option<storage_core::Key>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     match rustix::fs::open(path.join("objects"), flags, Mode::empty()) {
         Ok(objects) => {
-            let found = list::page(&objects, &Prefix::all(), None, 1, |_| {})?;
+            let found = list::page(&objects, &Ahead::default(), &Prefix::all(), None, 1, |_| {})?;
             Ok(found.objects.into_iter().next().map(|object| object.key))
         }
         Err(Errno::NOENT) => Ok(None),

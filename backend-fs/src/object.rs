@@ -45,8 +45,8 @@ impl Header {
         Ok(Self {
             nonce,
             body_bytes: body.len() as u64,
-            body_crc: crc32c::crc32c(body),
-            key_crc: crc32c::crc32c(key.as_str().as_bytes()),
+            body_crc: crc_fast::crc32_iscsi(body),
+            key_crc: crc_fast::crc32_iscsi(key.as_str().as_bytes()),
         })
     }
 
@@ -62,7 +62,7 @@ impl Header {
         bytes[16..32].copy_from_slice(&self.nonce);
         bytes[32..40].copy_from_slice(&self.body_bytes.to_le_bytes());
         bytes[40..44].copy_from_slice(&self.key_crc.to_le_bytes());
-        let crc = crc32c::crc32c(&bytes[..44]);
+        let crc = crc_fast::crc32_iscsi(&bytes[..44]);
         bytes[44..48].copy_from_slice(&crc.to_le_bytes());
         bytes
     }
@@ -75,7 +75,7 @@ impl Header {
         if bytes[0..8] != MAGIC {
             return Err(corrupt("the file does not begin as an object does"));
         }
-        if number(bytes, 44) != crc32c::crc32c(&bytes[..44]) {
+        if number(bytes, 44) != crc_fast::crc32_iscsi(&bytes[..44]) {
             return Err(corrupt("the checksum of the header is wrong"));
         }
         let format = number(bytes, 8);
@@ -90,7 +90,7 @@ impl Header {
             body_crc: number(bytes, 12),
             key_crc: number(bytes, 40),
         };
-        if header.key_crc != crc32c::crc32c(key.as_str().as_bytes()) {
+        if header.key_crc != crc_fast::crc32_iscsi(key.as_str().as_bytes()) {
             return Err(corrupt("the file belongs to another key"));
         }
         if Some(file_bytes) != header.body_bytes.checked_add(HEADER_BYTES as u64) {
@@ -158,7 +158,7 @@ fn read_whole(file: &OwnedFd, key: &Key, file_bytes: u64) -> Result<Object> {
     let bytes = Bytes::from(read_at(file, 0, file_bytes)?);
     let header = Header::decode(&bytes, key, file_bytes)?;
     let body = bytes.slice(HEADER_BYTES..);
-    if crc32c::crc32c(&body) != header.body_crc {
+    if crc_fast::crc32_iscsi(&body) != header.body_crc {
         return Err(corrupt("the checksum of the body is wrong"));
     }
     Ok(Object { body, size: header.body_bytes, version: header.version() })

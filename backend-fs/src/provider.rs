@@ -174,9 +174,16 @@ impl StorageProvider for FsProvider {
         let limit = request.limit;
         self.run(move |folder| {
             folder.check_there()?;
-            list::page(&folder.objects, &prefix, start_after.as_ref(), limit, |directory| {
-                folder.may_be_empty(directory);
-            })
+            list::page(
+                &folder.objects,
+                &folder.ahead,
+                &prefix,
+                start_after.as_ref(),
+                limit,
+                |directory| {
+                    folder.may_be_empty(directory);
+                },
+            )
         })
         .await
         .map_err(Error::during_list)

@@ -1,0 +1,143 @@
+//! Names read ahead: a large directory is not read again for each page of one walk.
+//!
+//! A page keeps some names beyond its own. The next page uses them only if the directory has not
+//! changed since, told by its times. A clock ticks, so a change right after a reading may carry the time of
+//! one right before it; names are therefore kept only of directories that had been at rest for longer
+//! than any tick when they were read. A put that has returned is thus always seen.
+
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::scan::{Name, Names, smallest};
+
+/// How many times the names a page has room for are read, if there are as many.
+const AHEAD_PAGES: usize = 16;
+/// The most names that are kept of one directory.
+const AHEAD_NAMES_MAX: usize = 1 << 16;
+/// The most directories of which names are kept, for walks under way at once.
+const AHEAD_DIRECTORIES_MAX: usize = 4;
+/// No kernel's clock ticks more slowly than this.
+const TICK: Duration = Duration::from_millis(100);
+/// Nor any file system's that keeps whole seconds, or pairs of them.
+const COARSE_TICK: Duration = Duration::from_secs(3);
+
+/// The names read ahead by one handle.
+#[derive(Debug, Default)]
+pub(crate) struct Ahead(Mutex<VecDeque<Stretch>>);
+
+/// All names of a directory with a prefix, from one to another.
+#[derive(Debug)]
+struct Stretch {
+    directory: Stamp,
+    prefix: String,
+    /// The stretch begins after this one.
+    from: Option<Name>,
+    names: Vec<Name>,
+    /// Whether there are names after the stretch.
+    more: bool,
+}
+
+/// Which directory this is, and in which state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    modified: (i64, u64),
+    changed: (i64, u64),
+}
+
+impl Stamp {
+    #[allow(clippy::useless_conversion, clippy::unnecessary_cast)] // The types differ by system.
+    fn of(directory: &OwnedFd) -> rustix::io::Result<Self> {
+        let stat = rustix::fs::fstat(directory)?;
+        Ok(Self {
+            device: stat.st_dev as u64,
+            inode: stat.st_ino as u64,
+            modified: (i64::from(stat.st_mtime), stat.st_mtime_nsec as u64),
+            changed: (i64::from(stat.st_ctime), stat.st_ctime_nsec as u64),
+        })
+    }
+
+    /// Whether any later change must show in the times.
+    fn is_at_rest(&self, now: SystemTime) -> bool {
+        let newest = self.modified.max(self.changed);
+        let Ok(seconds) = u64::try_from(newest.0) else { return false };
+        let newest = UNIX_EPOCH + Duration::from_secs(seconds) + Duration::from_nanos(newest.1);
+        let coarse =
+            newest.duration_since(UNIX_EPOCH).is_ok_and(|t| t.subsec_nanos() % 1_000_000 == 0);
+        let tick = if coarse { COARSE_TICK } else { TICK };
+        now.duration_since(newest).is_ok_and(|rest| rest > tick)
+    }
+}
+
+impl Ahead {
+    /// As [`smallest`], from what was read ahead if it still holds. The answer may have fewer names
+    /// than are wanted although there are more.
+    pub(crate) fn smallest(
+        &self,
+        directory: &OwnedFd,
+        from: Option<&Name>,
+        prefix: &str,
+        wanted: usize,
+    ) -> rustix::io::Result<Names> {
+        let began = SystemTime::now();
+        let stamp = Stamp::of(directory)?;
+        if let Some(names) = self.take(stamp, from, prefix, wanted) {
+            return Ok(names);
+        }
+        let room = wanted.saturating_mul(AHEAD_PAGES).min(AHEAD_NAMES_MAX).max(wanted);
+        let mut read = smallest(directory, from, prefix, room)?;
+        if read.names.len() > wanted {
+            let rest = read.names.split_off(wanted);
+            if stamp.is_at_rest(began) && Stamp::of(directory)? == stamp {
+                self.keep(Stretch {
+                    directory: stamp,
+                    prefix: prefix.to_owned(),
+                    // The last name that is looked at is often not used: it only says that there is
+                    // more. So the stretch begins with it.
+                    from: read.names.iter().rev().nth(1).cloned(),
+                    names: read.names.last().cloned().into_iter().chain(rest).collect(),
+                    more: read.more,
+                });
+            }
+            read.more = true;
+        }
+        Ok(read)
+    }
+
+    fn take(
+        &self,
+        stamp: Stamp,
+        from: Option<&Name>,
+        prefix: &str,
+        wanted: usize,
+    ) -> Option<Names> {
+        let mut stretches = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = stretches.iter().position(|stretch| {
+            stretch.directory == stamp
+                && stretch.prefix == prefix
+                && stretch.from.as_ref() <= from
+                && stretch.names.last() > from
+        })?;
+        let mut stretch = stretches.remove(at)?;
+        let used = stretch.names.partition_point(|name| Some(name) <= from);
+        stretch.names.drain(..used);
+        stretch.from = from.cloned();
+        let names: Vec<_> = stretch.names.iter().take(wanted).cloned().collect();
+        let more = stretch.more || stretch.names.len() > wanted;
+        if stretch.names.len() > wanted {
+            stretches.push_back(stretch);
+        }
+        Some(Names { names, more, nothing: false })
+    }
+
+    fn keep(&self, stretch: Stretch) {
+        let mut stretches = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if stretches.len() >= AHEAD_DIRECTORIES_MAX {
+            stretches.pop_front();
+        }
+        stretches.push_back(stretch);
+    }
+}
