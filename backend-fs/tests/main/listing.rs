@@ -5,23 +5,13 @@ use std::collections::BTreeSet;
 use backend_fs::FsProvider;
 use storage_core::{Key, List, Prefix, PutIf, StorageProvider};
 
-use crate::support::{key, place};
+use crate::support::{Random, key, place};
 
-/// A small generator, so that a failure names a seed that brings it back.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        ((self.0 >> 33) as usize) % bound
-    }
-
-    fn key(&mut self) -> String {
-        const SEGMENTS: [&str; 8] = ["a", "ab", "a=", "b", "0", "~", "a_", "z9"];
-        let depth = 1 + self.below(4);
-        let segments: Vec<_> = (0..depth).map(|_| SEGMENTS[self.below(SEGMENTS.len())]).collect();
-        segments.join("/")
-    }
+fn random_key(random: &mut Random) -> String {
+    const SEGMENTS: [&str; 8] = ["a", "ab", "a=", "b", "0", "~", "a_", "z9"];
+    let depth = 1 + random.below(4);
+    let segments: Vec<_> = (0..depth).map(|_| SEGMENTS[random.below(SEGMENTS.len())]).collect();
+    segments.join("/")
 }
 
 async fn check(
@@ -54,7 +44,7 @@ async fn lists_agree_with_a_sorted_set_on_random_trees() {
         let place = place().await;
         let mut all = BTreeSet::new();
         for _ in 0..60 {
-            let name = random.key();
+            let name = random_key(&mut random);
             all.insert(key(&name));
             place.provider.put(&key(&name), name.into(), PutIf::Always).await.unwrap();
         }
@@ -64,9 +54,9 @@ async fn lists_agree_with_a_sorted_set_on_random_trees() {
             all.remove(&name);
         }
         for _ in 0..300 {
-            let text = random.key();
+            let text = random_key(&mut random);
             let prefix = &text[..random.below(text.len() + 1)];
-            let after = random.key();
+            let after = random_key(&mut random);
             let after = (random.below(4) > 0).then_some(after.as_str());
             let limit = 1 + random.below(20);
             check(&place.provider, &all, prefix, after, limit).await;

@@ -1,7 +1,10 @@
-//! What the tests share.
+//! What the tests share: places to put to, and processes to kill.
+
+use std::path::Path;
+use std::process::Command;
 
 use backend_fs::{Config, FsProvider};
-use storage_core::Key;
+use storage_core::{Durability, Key};
 use tempfile::TempDir;
 
 /// An open provider on a folder that goes with it.
@@ -20,4 +23,52 @@ pub(crate) async fn place() -> Place {
 
 pub(crate) fn key(text: &str) -> Key {
     Key::new(text).unwrap()
+}
+
+/// As `config`, but quick: what a process leaves behind shows without a sync, too.
+pub(crate) fn quick(config: &Config) -> Config {
+    config.clone().durability(Durability::ProcessCrash)
+}
+
+/// A small generator, so that a failure names a seed that brings it back.
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        ((self.0 >> 33) as usize) % bound
+    }
+}
+
+const ROLE: &str = "BACKEND_FS_TEST_ROLE";
+
+/// This test binary in another process, playing a role on a folder.
+pub(crate) fn child(role: &str, path: &Path, arguments: &[&str]) -> Command {
+    child_by(Command::new(std::env::current_exe().unwrap()), role, path, arguments)
+}
+
+/// As [`child`], started by a command that runs what follows it.
+pub(crate) fn child_by(mut command: Command, role: &str, path: &Path, rest: &[&str]) -> Command {
+    command
+        .args(["support::plays_a_role_for_another_test", "--exact", "--ignored", "--nocapture"])
+        .env(ROLE, [&[role, path.to_str().unwrap()], rest].concat().join("\n"))
+        .env("RUST_BACKTRACE", "0");
+    command
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "is run by other tests, in a process of its own"]
+async fn plays_a_role_for_another_test() {
+    let role = std::env::var(ROLE).unwrap_or_default();
+    let words: Vec<&str> = role.lines().collect();
+    match words[..] {
+        ["crash", path, operation, durability, step] => {
+            crate::crash::child_dies(path, operation, durability, step.parse().unwrap()).await;
+        }
+        ["race", path] => crate::race::child_races(path).await,
+        ["count", path] => crate::race::child_counts(path).await,
+        ["refused", path, kind] => crate::trouble::child_is_refused(path, kind).await,
+        ["descriptors", path] => crate::trouble::child_counts_descriptors(path).await,
+        _ => panic!("not to be run by hand: {words:?}"),
+    }
 }
