@@ -68,6 +68,26 @@ pub enum Step {
     },
 }
 
+impl Step {
+    /// The kind of step in a few words, such as `sync directory`.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::CreateTemp { .. } => "create temp",
+            Self::WriteTemp { .. } => "write temp",
+            Self::SyncTemp { .. } => "sync temp",
+            Self::MakeDirectory { .. } => "make directory",
+            Self::Lock { .. } => "lock",
+            Self::Compare { .. } => "compare",
+            Self::Publish { .. } => "publish",
+            Self::RemoveTemp { .. } => "remove temp",
+            Self::SyncDirectory { .. } => "sync directory",
+            Self::Unlink { .. } => "unlink",
+            Self::SyncAfterUnlink { .. } => "sync after unlink",
+        }
+    }
+}
+
 /// Who is told of each step before it is done.
 pub type Observe = Arc<dyn Fn(Step) + Send + Sync>;
 
