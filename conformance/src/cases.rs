@@ -45,3 +45,6 @@ pub fn cases() -> &'static [Case] {
 pub fn case(id: &str) -> Option<&'static Case> {
     cases().iter().find(|case| case.id == id)
 }
+
+#[cfg(test)]
+mod tests;

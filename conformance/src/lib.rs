@@ -35,3 +35,8 @@ pub use report::{CaseReport, Latency, Outcome, Progress, Report};
 pub use run::{run, run_until};
 pub use settings::{KnownIssue, Settings};
 pub use target::{ROUNDS_VARIABLE, SEED_VARIABLE, Target, run_targets};
+
+/// The page for authors of backends: its provider is compiled, and passes the suite.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/backends.md")]
+struct BackendsPage;

@@ -223,7 +223,8 @@ impl Session {
         }
     }
 
-    fn reason_to_skip(&self, case: &Case) -> Option<String> {
+    /// Why the case cannot be tried here, if it cannot.
+    pub(crate) fn reason_to_skip(&self, case: &Case) -> Option<String> {
         let capabilities = &self.info.capabilities;
         let hooks = self.harness.hooks();
         case.needs.iter().find_map(|need| {

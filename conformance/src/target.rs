@@ -1,10 +1,11 @@
 //! Test binaries: named targets, each case of each a test of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use tokio::runtime::{Builder, Runtime};
@@ -18,6 +19,9 @@ use crate::{Case, Harness, KnownIssue, Level, Outcome, Settings, cases, child};
 pub const SEED_VARIABLE: &str = "CONFORMANCE_SEED";
 /// The environment variable with [`Settings::rounds`] for a test binary.
 pub const ROUNDS_VARIABLE: &str = "CONFORMANCE_ROUNDS";
+
+/// How long a provider may take to open while tests are listed.
+const OPENING_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// A provider to test under a name, or the reason why it cannot be tested here.
 pub struct Target {
@@ -126,15 +130,25 @@ pub fn run_targets(targets: Vec<Target>) -> ExitCode {
             let _ = stop.send(true);
         }
     });
+    // Nextest asks a test for its exit code only, in which a skipped case looks like one that passed: so it
+    // is told beforehand what will be skipped.
+    let asked_by_nextest = arguments.list && env::var_os("NEXTEST").is_some();
     let mut trials = Vec::new();
     let mut sessions = BTreeMap::new();
     for target in targets {
         let session: SharedSession = Arc::default();
-        sessions.insert(target.name.clone(), session.clone());
+        if let Ok(harness) = &target.harness {
+            sessions.insert(target.name.clone(), (session.clone(), harness.clone()));
+        }
         let rounds = u32::try_from(rounds).unwrap_or(u32::MAX);
         let settings = Settings { seed, rounds, ..target.settings };
+        let mut skipped = BTreeSet::new();
+        if let (true, Ok(harness)) = (asked_by_nextest, &target.harness) {
+            skipped = runtime.block_on(skipped_by(harness.clone(), settings.clone()));
+        }
         for case in cases() {
-            trials.push(trial(
+            let ignored = skipped.contains(case.id);
+            let trial = trial(
                 &target.name,
                 case,
                 target.harness.clone(),
@@ -142,7 +156,9 @@ pub fn run_targets(targets: Vec<Target>) -> ExitCode {
                 session.clone(),
                 runtime.clone(),
                 stopped.clone(),
-            ));
+            );
+            let ignored = ignored || trial.has_ignored_flag();
+            trials.push(trial.with_ignored_flag(ignored));
         }
     }
     let narrowed = arguments.filter.is_some() || !arguments.skip.is_empty() || arguments.ignored;
@@ -156,9 +172,16 @@ pub fn run_targets(targets: Vec<Target>) -> ExitCode {
         say(format_args!("no case ran"));
         failed = true;
     }
-    for (name, session) in sessions {
-        let Some(Ok(session)) = session.get() else { continue };
-        for problem in runtime.block_on(session.close()) {
+    for (name, (session, harness)) in sessions {
+        let problems = match session.get() {
+            None => Vec::new(),
+            Some(Ok(session)) => runtime.block_on(session.close()),
+            // It may have got as far as to set something up.
+            Some(Err(_)) => {
+                runtime.block_on(harness.close()).err().iter().map(ToString::to_string).collect()
+            }
+        };
+        for problem in problems {
             say(format_args!("{name}: {problem}"));
             failed = true;
         }
@@ -198,6 +221,18 @@ fn be_second_process(name: &str, targets: Vec<Target>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The cases that the provider or the harness rules out. None when that cannot be found out in time: the
+/// cases themselves will tell.
+async fn skipped_by(harness: Arc<dyn Harness>, settings: Settings) -> BTreeSet<&'static str> {
+    let opening = tokio::time::timeout(OPENING_TIME_MAX, Session::open(harness, settings));
+    let Ok(Ok(session)) = opening.await else { return BTreeSet::new() };
+    let ruled_out = |case: &&Case| session.reason_to_skip(case).is_some();
+    let skipped = cases().iter().filter(ruled_out).map(|case| case.id).collect();
+    // Nothing was put; a harness that cannot take down what it set up says so after the run.
+    session.close().await;
+    skipped
 }
 
 /// Opened by the first case that needs it.
