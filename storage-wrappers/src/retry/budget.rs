@@ -77,6 +77,7 @@ mod tests {
             (100, 1, 10, 1 + 10),
             (0, 3, 1000, 3),
             (250, 3, 5, 3 + 12),
+            (250, 1, 5, 1 + 5),
         ] {
             let bucket = Bucket::new(RetryBudget { percent, burst_max });
             let mut made = 0;

@@ -97,6 +97,21 @@ fn every_operation_takes_a_place_and_gives_it_back_however_it_ends() {
 }
 
 #[test]
+fn every_operation_holds_its_place_while_it_runs() {
+    for ask in Ask::ALL {
+        let scripted = Scripted::new([Answer::Hang]);
+        let provider = ConcurrencyLimit::new(scripted.clone(), 1);
+        let mut holding = Box::pin(ask.of(&provider));
+        assert!(holding.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        let key = key("waits");
+        let mut waiting = Call::begin(&provider, &key);
+        assert_eq!(scripted.calls().len(), 1, "{ask:?}");
+        drop(holding);
+        assert!(waiting.is_done(), "{ask:?}");
+    }
+}
+
+#[test]
 fn waiting_too_long_is_refused_as_not_applied_and_never_sent() {
     for ask in Ask::ALL {
         let scripted = Scripted::new([Answer::Hang]);

@@ -119,6 +119,29 @@ fn a_late_mutation_lands_before_its_operation_and_is_decided_then() {
 }
 
 #[test]
+fn late_mutations_land_in_the_order_of_their_operations() {
+    for seed in 0..50 {
+        let plan = FaultPlan { late: 1.0, late_operations_max: 30, ..FaultPlan::none(seed) };
+        let (faulty, memory, _) = faulty(plan);
+        for body in ["0", "1", "2"] {
+            block_on(faulty.put(&key("k"), body.into(), PutIf::Always)).unwrap_err();
+        }
+        let sent = faulty.log().into_iter().filter_map(|injected| match injected.fault {
+            Fault::Late { operations } => Some(injected.number + operations),
+            _ => None,
+        });
+        // Of those that land at the same operation the one sent first goes first.
+        let last = sent.enumerate().max_by_key(|(at, lands_at)| (*lands_at, *at)).unwrap().0;
+        block_on(faulty.settle());
+        let body = block_on(memory.get(&key("k"), Get::whole())).unwrap().body;
+        assert_eq!(body, last.to_string(), "seed {seed}: {:#?}", faulty.log());
+        let landed = faulty.log().into_iter().filter(|injected| injected.fault == Fault::Landed);
+        let numbers: Vec<u64> = landed.map(|injected| injected.number).collect();
+        assert!(numbers.len() == 3 && numbers.is_sorted(), "seed {seed}: {numbers:?}");
+    }
+}
+
+#[test]
 fn outages_have_a_beginning_and_an_end() {
     let env = ManualEnv::new(1);
     env.advance(1000 * SECOND);

@@ -93,6 +93,14 @@ fn a_mutation_whose_answer_was_lost_is_sent_again_only_where_it_may() {
         // A read has no effect, whatever a careless provider says.
         (Ask::Get, false, &[Lose, Pass], "ok", 2),
         (Ask::List, false, &[Lose, Pass], "ok", 2),
+        (Ask::List, false, &[Lose, DENIED], "permission denied NotApplied", 2),
+        (
+            Ask::Get,
+            false,
+            &[Lose, Fail(ErrorKind::NotFound, NotApplied)],
+            "not found NotApplied",
+            2,
+        ),
     ];
     for (ask, repeat_unknown, answers, expected, requests) in cases {
         check(*ask, *repeat_unknown, answers, expected, *requests);
