@@ -128,7 +128,12 @@ impl CrashHook for Crash {
         let list = || -> io::Result<Vec<String>> {
             let mut found = Vec::new();
             for directory in std::fs::read_dir(self.0.path.join("tmp"))? {
-                for file in std::fs::read_dir(directory?.path())? {
+                // Handles of other cases close meanwhile, and their directories go.
+                let files = match std::fs::read_dir(directory?.path()) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    files => files?,
+                };
+                for file in files {
                     found.push(file?.path().display().to_string());
                 }
             }

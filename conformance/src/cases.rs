@@ -4,6 +4,7 @@ mod basic;
 mod cancel;
 mod conditional_get;
 mod conditional_put;
+mod crash;
 mod delete;
 mod honesty;
 mod key;
@@ -34,6 +35,7 @@ pub fn cases() -> &'static [Case] {
             model::CASES,
             cancel::CASES,
             lost::CASES,
+            crash::CASES,
         ]
         .concat()
     });
