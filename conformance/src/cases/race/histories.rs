@@ -81,6 +81,10 @@ async fn one_round(
             start.wait().await;
             let mut known: Option<(usize, Version)> = None;
             for operation in 0..OPERATIONS {
+                // A provider that answers at once would let nobody in between.
+                for _ in 0..rng.random_range(0..3) {
+                    tokio::task::yield_now().await;
+                }
                 let at = rng.random_range(0..keys.len());
                 let key = &keys[at];
                 let body = body_of(&mut rng, client, operation);
