@@ -118,9 +118,14 @@ async fn each_poll(context: &Context, when: &PutIf) -> CaseResult {
             }
         }
     }
-    // What was under way may have landed meanwhile, but still not in part.
     for (key, body) in dropped {
+        // What was under way may have landed meanwhile, but still not in part.
         whole_or_as_before(context, &key, &body, &old).await?;
+        // Nor does it keep the key to itself.
+        context
+            .resend(|| context.other().put(&key, "again".into(), PutIf::Always))
+            .await
+            .map_err(|error| Failure::from(error).during("a put after one that was dropped"))?;
     }
     Ok(())
 }
