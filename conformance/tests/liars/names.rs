@@ -1,0 +1,160 @@
+//! Liars about keys: which one is meant, and what lies beside it.
+
+use super::prelude::*;
+
+liars! {
+    keys_collide_at_128_bytes: "key.boundaries", shared(Names(|key| key[..key.len().min(128)].to_owned())),
+        "tells keys apart by their first 128 bytes only: VARCHAR(128), truncated in silence";
+    keys_lose_their_specials: "key.boundaries", shared(Names(|key| key.replace(['=', '~'], "_"))),
+        "puts `_` for the characters it does not like: sanitised file names";
+    keys_segments_run_together: "key.nested", shared(Names(|key| key.replace('/', "_"))),
+        "flattens folders with `_`, so that `a/b` is `a_b`: one folder for everything";
+    keys_number_segments_lose_zeros: "key.boundaries", shared(Names(|key| {
+            let trim = |part: &str| match part.trim_start_matches('0') {
+                "" => "0".to_owned(),
+                rest => rest.to_owned(),
+            };
+            key.split('/').map(trim).collect::<Vec<_>>().join("/")
+        })),
+        "takes `007` and `7` for one key: YAML, spreadsheets, numeric columns";
+    prefix_of_a_key_can_be_got: "basic.not-found", shared(PrefixIsThere),
+        "answers a get of `a` when only `a/b` exists: folders shown as empty objects";
+    key_hides_what_is_beneath: "key.nested", shared(Hidden { parent: false }),
+        "cannot find `a/b` once `a` exists: a file where a folder should be";
+    key_is_hidden_by_what_is_beneath: "key.nested", shared(Hidden { parent: true }),
+        "cannot find `a` once `a/b` exists: the name is a folder now (EISDIR taken for absent)";
+    key_beneath_a_key_is_refused: "key.nested", shared(Beneath),
+        "cannot put `a/b` beneath `a`: object_store's LocalFileSystem answers ENOTDIR";
+    key_beneath_a_key_conflicts: "put.absent.present", shared(FolderConflicts),
+        "answers `Conflict` to `Absent` on `a` when only `a/b` exists: object_store's LocalFileSystem";
+    missing_is_unexpected: "basic.not-found", shared(MissingIsUnexpected),
+        "has an error for a missing object, but not the one to act on: Generic in object_store, ENOTDIR";
+}
+
+/// Stores under another name than the one given.
+struct Names(fn(&str) -> String);
+
+impl Names {
+    fn real(&self, key: &Key) -> Key {
+        Key::new((self.0)(key.as_str())).unwrap_or_else(|_| key.clone())
+    }
+}
+
+#[async_trait]
+impl Lie for Names {
+    async fn put(
+        &self,
+        honest: &MemoryProvider,
+        key: &Key,
+        body: Bytes,
+        when: PutIf,
+    ) -> Result<Version> {
+        let real = self.real(key);
+        let version = honest.put(&real, body.clone(), when).await?;
+        // Lists know the name as it was given.
+        if real != *key {
+            honest.put(key, body, PutIf::Always).await?;
+        }
+        Ok(version)
+    }
+
+    async fn get(&self, honest: &MemoryProvider, key: &Key, request: Get) -> Result<Object> {
+        honest.get(&self.real(key), request).await
+    }
+
+    async fn delete(&self, honest: &MemoryProvider, key: &Key) -> Result<()> {
+        honest.delete(key).await?;
+        honest.delete(&self.real(key)).await
+    }
+}
+
+async fn has_beneath(honest: &MemoryProvider, key: &Key) -> bool {
+    let folder = Prefix::new(format!("{key}/")).expect("a key can be a folder");
+    honest.list(List::new(&folder)).await.is_ok_and(|page| !page.objects.is_empty())
+}
+
+async fn has_above(honest: &MemoryProvider, key: &Key) -> bool {
+    for (at, _) in key.as_str().match_indices('/') {
+        if exists(honest, &Key::new(&key.as_str()[..at]).expect("segments make a key")).await {
+            return true;
+        }
+    }
+    false
+}
+
+struct PrefixIsThere;
+
+#[async_trait]
+impl Lie for PrefixIsThere {
+    async fn get(&self, honest: &MemoryProvider, key: &Key, request: Get) -> Result<Object> {
+        match honest.get(key, request).await {
+            Err(error) if error.kind() == ErrorKind::NotFound && has_beneath(honest, key).await => {
+                Ok(Object { body: Bytes::new(), size: 0, version: Version::new("folder") })
+            }
+            result => result,
+        }
+    }
+}
+
+struct Hidden {
+    parent: bool,
+}
+
+#[async_trait]
+impl Lie for Hidden {
+    async fn get(&self, honest: &MemoryProvider, key: &Key, request: Get) -> Result<Object> {
+        let hidden =
+            if self.parent { has_beneath(honest, key).await } else { has_above(honest, key).await };
+        if hidden { Err(refusal(ErrorKind::NotFound)) } else { honest.get(key, request).await }
+    }
+}
+
+struct Beneath;
+
+#[async_trait]
+impl Lie for Beneath {
+    async fn put(
+        &self,
+        honest: &MemoryProvider,
+        key: &Key,
+        body: Bytes,
+        when: PutIf,
+    ) -> Result<Version> {
+        if has_above(honest, key).await {
+            return Err(refusal(ErrorKind::Unexpected));
+        }
+        honest.put(key, body, when).await
+    }
+}
+
+struct FolderConflicts;
+
+#[async_trait]
+impl Lie for FolderConflicts {
+    async fn put(
+        &self,
+        honest: &MemoryProvider,
+        key: &Key,
+        body: Bytes,
+        when: PutIf,
+    ) -> Result<Version> {
+        if when == PutIf::Absent && has_beneath(honest, key).await {
+            return Err(refusal(ErrorKind::Conflict));
+        }
+        honest.put(key, body, when).await
+    }
+}
+
+struct MissingIsUnexpected;
+
+#[async_trait]
+impl Lie for MissingIsUnexpected {
+    async fn get(&self, honest: &MemoryProvider, key: &Key, request: Get) -> Result<Object> {
+        match honest.get(key, request).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                Err(refusal(ErrorKind::Unexpected))
+            }
+            result => result,
+        }
+    }
+}
