@@ -21,6 +21,7 @@ Examples:
   cloudbank config init                      write a cloudbank.toml to start from
   cloudbank provider put notes/1 letter.txt  store a file in the only provider
   cloudbank provider ls -p aws --long        list what the provider `aws` holds
+  cloudbank conformance -p aws               does that service keep its promises?
 
 Without any cloudbank.toml there is one provider, `local`, which keeps its objects in ./data."
 )]
@@ -55,6 +56,14 @@ pub(crate) enum Command {
     /// Work with the objects of a provider
     #[command(subcommand)]
     Provider(ProviderCommand),
+    /// Find out whether a provider keeps what it promises
+    Conformance(ConformanceArgs),
+    /// What `conformance` starts as its second process
+    #[command(hide = true)]
+    ConformanceWorker {
+        #[command(flatten)]
+        which: Which,
+    },
     /// Write the completions for a shell
     #[command(after_help = "\
 Examples:
@@ -243,6 +252,16 @@ Examples:
         #[arg(long, short)]
         yes: bool,
     },
+    /// Measure latency and throughput, next to the service's usual library
+    #[command(after_help = "\
+Works under a random prefix and removes it again. Rounds of ours and of the raw library alternate, so
+that both meet the same conditions.
+
+Examples:
+  cloudbank provider bench --provider aws
+  cloudbank provider bench --sizes 4KiB,1MiB --concurrency 1,16 --count 500
+  cloudbank provider bench --json > results.jsonl")]
+    Bench(BenchArgs),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -270,6 +289,59 @@ pub(crate) struct CpArgs {
     /// How many objects at a time
     #[arg(long, value_name = "N", default_value = "16", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) concurrency: u16,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct BenchArgs {
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// Sizes of the objects
+    #[arg(long, value_name = "SIZES", value_delimiter = ',', default_value = "1KiB,64KiB,1MiB")]
+    pub(crate) sizes: Vec<String>,
+    /// How many requests at a time
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,16", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) concurrency: Vec<u16>,
+    /// How many objects for each size and concurrency
+    #[arg(long, value_name = "N", default_value = "200", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) count: u32,
+    /// In how many alternating rounds
+    #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) rounds: u32,
+    /// Leave out the raw library
+    #[arg(long)]
+    pub(crate) no_raw: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+It works under a random prefix, touches nothing else and leaves nothing behind, also when it is
+interrupted. The seed it prints replays a run. Exit code 1 if a promise is not kept.
+
+Levels: core (the contract), txn (what transactions need), scale (many keys), chaos (lost answers),
+durability (crashes), all.
+
+Examples:
+  cloudbank conformance --provider aws
+  cloudbank conformance --provider aws --level all --report markdown=report.md,junit=report.xml
+  cloudbank conformance --provider aws --filter put.absent --seed 42")]
+pub(crate) struct ConformanceArgs {
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// How much to ask: core, txn, scale, chaos, durability or all; several with commas
+    #[arg(long, value_delimiter = ',', default_value = "core")]
+    pub(crate) level: Vec<String>,
+    /// Only cases whose id contains this
+    #[arg(long, value_name = "ID")]
+    pub(crate) filter: Option<String>,
+    /// Replay the run with this seed
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Also write reports: json=FILE, junit=FILE, markdown=FILE; several with commas
+    #[arg(long, value_name = "FORMAT=FILE", value_delimiter = ',')]
+    pub(crate) report: Vec<String>,
+    /// Only list the cases
+    #[arg(long)]
+    pub(crate) list: bool,
 }
 
 /// Parses the arguments, the program's name first.

@@ -23,7 +23,7 @@ pub use section::{Choice, Meaning, Section, Setting};
 pub use source::{Position, Source};
 
 pub(crate) use find::FILE_NAME;
-pub(crate) use units::{exact_size, human_size};
+pub(crate) use units::{exact_size, human_size, parse_size};
 
 use document::{Entry, Table, Value};
 use problem::alternatives;

@@ -17,6 +17,7 @@ mod config;
 mod error;
 mod output;
 mod providers;
+mod raw;
 mod registry;
 mod run;
 
@@ -25,5 +26,6 @@ pub use config::{
     Source, Variables, closest,
 };
 pub use error::{Code, Error, Result};
+pub use raw::{RawError, RawService};
 pub use registry::{Backend, Registry};
 pub use run::{main_with, run};

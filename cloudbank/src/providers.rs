@@ -2,8 +2,14 @@
 
 #[cfg(feature = "fs")]
 mod fs;
+#[cfg(any(feature = "s3", feature = "azure"))]
+mod http;
 #[cfg(feature = "memory")]
 mod memory;
+#[cfg(any(feature = "fs", feature = "s3", feature = "azure"))]
+mod raw;
+#[cfg(feature = "s3")]
+mod s3;
 
 use std::sync::Arc;
 
@@ -19,6 +25,8 @@ pub(crate) fn register_all(registry: Registry) -> Registry {
     let registry = registry.register("memory", memory::read);
     #[cfg(feature = "fs")]
     let registry = registry.register("fs", fs::read);
+    #[cfg(feature = "s3")]
+    let registry = registry.register("s3", s3::read);
     registry
 }
 

@@ -5,13 +5,17 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
+use conformance::Hooks;
 use storage_core::{BoxFuture, Result, StorageProvider};
 
 use crate::config::Section;
+use crate::raw::RawService;
 
 type Read = dyn Fn(&mut Section<'_>) -> Backend + Send + Sync;
 type Open = dyn Fn() -> BoxFuture<'static, Result<Arc<dyn StorageProvider>>> + Send + Sync;
 type Act = dyn Fn() -> BoxFuture<'static, Result<()>> + Send + Sync;
+type MakeHooks = dyn Fn() -> Hooks + Send + Sync;
+type OpenRaw = dyn Fn() -> Result<Box<dyn RawService>> + Send + Sync;
 
 /// Every type that `type = "..."` can name.
 ///
@@ -83,6 +87,8 @@ pub struct Backend {
     open: Arc<Open>,
     create: Option<Arc<Act>>,
     destroy: Option<Arc<Act>>,
+    raw: Option<Arc<OpenRaw>>,
+    hooks: Option<Arc<MakeHooks>>,
     volatile: bool,
 }
 
@@ -97,7 +103,14 @@ impl Backend {
             let opening = open();
             Box::pin(async move { Ok(Arc::new(opening.await?) as Arc<dyn StorageProvider>) })
         };
-        Self { open: Arc::new(open), create: None, destroy: None, volatile: false }
+        Self {
+            open: Arc::new(open),
+            create: None,
+            destroy: None,
+            raw: None,
+            hooks: None,
+            volatile: false,
+        }
     }
 
     /// Says how its place (a bucket, a folder) is made, for `provider create`.
@@ -120,6 +133,24 @@ impl Backend {
         self
     }
 
+    /// Says how the service is reached without us, for `provider bench` to compare with.
+    #[must_use]
+    pub fn raw_with(
+        mut self,
+        raw: impl Fn() -> Result<Box<dyn RawService>> + Send + Sync + 'static,
+    ) -> Self {
+        self.raw = Some(Arc::new(raw));
+        self
+    }
+
+    /// Says what else the conformance suite can be offered; a second process and the secrets of the
+    /// configuration are offered anyway.
+    #[must_use]
+    pub fn hooks_with(mut self, hooks: impl Fn() -> Hooks + Send + Sync + 'static) -> Self {
+        self.hooks = Some(Arc::new(hooks));
+        self
+    }
+
     /// Says that its objects end with the process, so that whoever stores some is told.
     #[must_use]
     pub fn keeps_nothing(mut self) -> Self {
@@ -137,6 +168,14 @@ impl Backend {
 
     pub(crate) fn destroy(&self) -> Option<BoxFuture<'static, Result<()>>> {
         self.destroy.as_ref().map(|destroy| destroy())
+    }
+
+    pub(crate) fn raw(&self) -> Option<Result<Box<dyn RawService>>> {
+        self.raw.as_ref().map(|raw| raw())
+    }
+
+    pub(crate) fn hooks(&self) -> Hooks {
+        self.hooks.as_ref().map(|hooks| hooks()).unwrap_or_default()
     }
 
     pub(crate) fn is_volatile(&self) -> bool {

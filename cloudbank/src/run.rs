@@ -42,6 +42,11 @@ impl Context {
         }
     }
 
+    /// Whether the user has interrupted the command.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        *self.interrupt.borrow()
+    }
+
     /// Does something that may be dropped at any point, until the user interrupts it.
     pub(crate) async fn unless_interrupted<T>(
         &self,
@@ -112,6 +117,8 @@ async fn execute(registry: Registry, cli: Cli, interrupt: watch::Receiver<bool>)
     let done = match command {
         Command::Config(command) => commands::config::run(&context, command).await,
         Command::Provider(command) => commands::provider::run(&context, command).await,
+        Command::Conformance(arguments) => commands::conformance::run(&context, arguments).await,
+        Command::ConformanceWorker { which } => commands::conformance::work(&context, &which).await,
         Command::Completions { shell } => commands::completions::run(&context, shell),
     };
     // Results of a command that failed later on are results all the same.

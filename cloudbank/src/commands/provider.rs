@@ -1,5 +1,6 @@
 //! `provider ...`: the objects of a provider, one at a time and many at once.
 
+mod bench;
 mod copy;
 mod get;
 mod ls;
@@ -76,6 +77,7 @@ pub(crate) async fn run(context: &Context, command: ProviderCommand) -> Result<(
             let remains = "it may or may not have been removed";
             context.unless_interrupted(remains, place::destroy(context, &place, yes)).await
         }
+        ProviderCommand::Bench(arguments) => bench::run(context, arguments).await,
     }
 }
 

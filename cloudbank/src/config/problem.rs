@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 
 use super::source::Source;
 
+/// How wide an explanation may be before it goes on in the next line.
+const SCREEN_COLUMNS: usize = 100;
+
 /// One thing wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -122,7 +125,20 @@ impl Problem {
             None => write!(f, "\n{:margin$}--> {}", "", source.name)?,
         }
         if let Some(expected) = &self.expected {
-            write!(f, "\n{:margin$} = expected {expected}", "")?;
+            write!(f, "\n{:margin$} = expected ", "")?;
+            let indent = margin + " = ".len();
+            let mut column = indent + "expected ".len();
+            for (at, word) in expected.split(' ').enumerate() {
+                let width = word.chars().count() + 1;
+                if column + width > SCREEN_COLUMNS && at > 0 {
+                    write!(f, "\n{:indent$}", "")?;
+                    column = indent;
+                } else if at > 0 {
+                    f.write_str(" ")?;
+                }
+                f.write_str(word)?;
+                column += width;
+            }
         }
         if let Some(help) = &self.help {
             write!(f, "\n{:margin$} = {help}", "")?;
@@ -198,10 +214,17 @@ pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
             && candidate.len() >= 3
             && (candidate.contains(&word) || word.contains(candidate))
     };
+    // `enpoint_url` is a misspelled `endpoint` with something after it.
+    let begins = |candidate: &str| {
+        let beginning: String = word.chars().take(candidate.chars().count()).collect();
+        (candidate.len() >= 5).then(|| strsim::damerau_levenshtein(&beginning, candidate) <= 2)
+    };
     candidates
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(&word, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= allowed || contains(candidate))
+        .filter(|(distance, candidate)| {
+            *distance <= allowed || contains(candidate) || begins(candidate) == Some(true)
+        })
         .min()
         .map(|(_, candidate)| candidate)
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use storage_core::{Error as StorageError, ErrorKind, StorageProvider};
+use storage_core::{Error as StorageError, ErrorKind, Secret, StorageProvider};
 
 use super::document::{Table, Value};
 use super::problem::{Problem, Problems, alternatives};
@@ -34,6 +34,7 @@ pub struct Provider {
     limits: Limits,
     problems: Vec<Problem>,
     shown: Vec<Shown>,
+    secrets: Vec<Secret>,
     source: Source,
     span: Range<usize>,
     settings: Vec<(String, Range<usize>)>,
@@ -67,6 +68,7 @@ impl Provider {
             },
             problems: Vec::new(),
             shown: Vec::new(),
+            secrets: Vec::new(),
             source: source.clone(),
             span: span.clone(),
             settings: table
@@ -93,6 +95,7 @@ impl Provider {
         let read = section.finish();
         provider.problems = read.problems;
         provider.shown = read.shown;
+        provider.secrets = read.secrets;
         provider.backend = Some(backend);
         provider
     }
@@ -144,6 +147,11 @@ impl Provider {
 
     pub(crate) fn shown(&self) -> &[Shown] {
         &self.shown
+    }
+
+    /// The secrets in its settings.
+    pub(crate) fn secrets(&self) -> &[Secret] {
+        &self.secrets
     }
 
     /// How it is opened.

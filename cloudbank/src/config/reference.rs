@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
-/// The most bytes that a file with a secret has.
-const SECRET_BYTES_MAX: u64 = 64 << 10;
+/// The most bytes that a file with a secret or a certificate has.
+const FILE_BYTES_MAX: u64 = 64 << 10;
 
 /// Looks up a variable of the environment. Handed in, so that tests need not change their own.
 pub type Variables = dyn Fn(&str) -> Option<OsString> + Send + Sync;
@@ -74,9 +74,9 @@ fn variable(name: &str, variables: &Variables) -> Result<String, Dangling> {
     Ok(value)
 }
 
-/// Reads the secret in a file, without the line end after it. Also says whether anyone on this machine
+/// Reads the file behind a reference, without the line end after it. Also says whether anyone on this machine
 /// can read that file.
-pub(crate) fn read_secret(path: &Path) -> Result<(String, bool), Dangling> {
+pub(crate) fn read_file(path: &Path) -> Result<(String, bool), Dangling> {
     let shown = path.display();
     let failed = |error: std::io::Error| match error.kind() {
         ErrorKind::NotFound => dangling(
@@ -95,7 +95,7 @@ pub(crate) fn read_secret(path: &Path) -> Result<(String, bool), Dangling> {
     let file = std::fs::File::open(path).map_err(failed)?;
     let meta = file.metadata().map_err(failed)?;
     let mut text = String::new();
-    match file.take(SECRET_BYTES_MAX + 1).read_to_string(&mut text) {
+    match file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text) {
         Err(error) if error.kind() == ErrorKind::InvalidData => {
             return Err(dangling(
                 format!("the file {shown} is not UTF-8 text"),
@@ -104,9 +104,9 @@ pub(crate) fn read_secret(path: &Path) -> Result<(String, bool), Dangling> {
         }
         result => result.map_err(failed)?,
     };
-    if text.len() as u64 > SECRET_BYTES_MAX {
+    if text.len() as u64 > FILE_BYTES_MAX {
         return Err(dangling(
-            format!("the file {shown} has more than {SECRET_BYTES_MAX} bytes"),
+            format!("the file {shown} has more than {FILE_BYTES_MAX} bytes"),
             "name a file that holds the secret and nothing else",
         ));
     }

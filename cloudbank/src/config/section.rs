@@ -8,8 +8,8 @@ use std::time::Duration;
 use storage_core::Secret;
 
 use super::document::{Entry, Table, Value};
-use super::problem::{Problem, alternatives};
-use super::reference::{self, Variables};
+use super::problem::{Problem, Severity, alternatives};
+use super::reference::{self, Dangling, Variables};
 use super::source::{Source, looks_secret};
 use super::units;
 
@@ -44,6 +44,7 @@ pub struct Section<'a> {
     variables: &'a Variables,
     known: Vec<String>,
     secrets: Vec<String>,
+    revealed: Vec<Secret>,
     shown: Vec<Shown>,
     problems: Vec<Problem>,
 }
@@ -63,6 +64,7 @@ pub(crate) struct Shown {
 pub(crate) struct Read {
     pub(crate) problems: Vec<Problem>,
     pub(crate) shown: Vec<Shown>,
+    pub(crate) secrets: Vec<Secret>,
 }
 
 impl<'a> Section<'a> {
@@ -82,6 +84,7 @@ impl<'a> Section<'a> {
             variables,
             known: vec!["type".into()],
             secrets: Vec::new(),
+            revealed: Vec::new(),
             shown: Vec::new(),
             problems: Vec::new(),
         }
@@ -118,7 +121,24 @@ impl<'a> Section<'a> {
                 Some(path) => section.secret_in_file(name, path, entry)?,
                 None => text,
             };
-            Some((Secret::new(text), "\"***\"".into()))
+            let secret = Secret::new(text);
+            section.revealed.push(secret.clone());
+            Some((secret, "\"***\"".into()))
+        })
+    }
+
+    /// A text that may be long and is no secret, such as a certificate: `file:PATH` is the content of a file.
+    pub fn content(&mut self, name: &str) -> Setting<'_, 'a, String> {
+        self.setting(name, |section, entry| {
+            let text = section.expanded(name, entry)?;
+            let Some(path) = text.strip_prefix("file:") else {
+                return Some((text.clone(), quote(&text)));
+            };
+            let path = section.source.folder.join(path.trim());
+            match reference::read_file(&path) {
+                Ok((content, _)) => Some((content, quote(&text))),
+                Err(dangling) => section.dangling(name, entry, dangling),
+            }
         })
     }
 
@@ -289,6 +309,37 @@ impl<'a> Section<'a> {
         self.problems.push(problem.at(span));
     }
 
+    /// Notes what a backend's own check of its settings says, at the setting that it names in backticks. Does
+    /// nothing once a problem is noted, because the settings are stand-ins then.
+    pub fn check(&mut self, checked: storage_core::Result<()>) {
+        let wrong = self.problems.iter().any(|problem| problem.severity == Severity::Error);
+        if let (Err(error), false) = (checked, wrong) {
+            let named = error.message().split('`').skip(1).step_by(2);
+            let name = named.into_iter().find(|word| self.has(word)).unwrap_or_default();
+            let secret = self.is_secret(name);
+            let problem = Problem::error(error.message()).hidden(secret);
+            self.problem(name, problem);
+        }
+    }
+
+    /// Notes a problem if `name` is written without all of `others`.
+    pub fn only_together(&mut self, name: &str, others: &[&str]) {
+        let missing = others.iter().find(|other| !self.has(other));
+        if let (true, Some(missing)) = (self.has(name), missing) {
+            let problem = Problem::error(format!("`{name}` needs `{missing}` beside it"));
+            self.problem(name, problem.help(format!("add `{missing}`, or remove `{name}`")));
+        }
+    }
+
+    /// Notes a problem if more than one of these are written.
+    pub fn only_one_of(&mut self, names: &[&str]) {
+        let written: Vec<_> = names.iter().filter(|name| self.has(name)).collect();
+        if let [first, second, ..] = written[..] {
+            let problem = Problem::error(format!("`{second}` contradicts `{first}`"));
+            self.problem(second, problem.help("remove one of the two"));
+        }
+    }
+
     fn setting<T: Clone>(
         &mut self,
         name: &str,
@@ -327,21 +378,13 @@ impl<'a> Section<'a> {
         }
         match reference::expand(text, self.variables) {
             Ok(text) => Some(text),
-            Err(dangling) => {
-                let hide = self.is_secret(name);
-                let problem = Problem::error(format!("`{name}`: {}", dangling.message))
-                    .at(entry.span.clone())
-                    .help(dangling.help)
-                    .hidden(hide);
-                self.problems.push(problem);
-                None
-            }
+            Err(dangling) => self.dangling(name, entry, dangling),
         }
     }
 
     fn secret_in_file(&mut self, name: &str, path: &str, entry: &Entry) -> Option<String> {
         let path = self.source.folder.join(path.trim());
-        match reference::read_secret(&path) {
+        match reference::read_file(&path) {
             Ok((secret, false)) => Some(secret),
             Ok((secret, true)) => {
                 let shown = path.display();
@@ -352,14 +395,18 @@ impl<'a> Section<'a> {
                 self.problems.push(problem);
                 Some(secret)
             }
-            Err(dangling) => {
-                let problem = Problem::error(format!("`{name}`: {}", dangling.message))
-                    .at(entry.span.clone())
-                    .help(dangling.help);
-                self.problems.push(problem);
-                None
-            }
+            Err(dangling) => self.dangling(name, entry, dangling),
         }
+    }
+
+    fn dangling<T>(&mut self, name: &str, entry: &Entry, dangling: Dangling) -> Option<T> {
+        let hide = self.is_secret(name);
+        let problem = Problem::error(format!("`{name}`: {}", dangling.message))
+            .at(entry.span.clone())
+            .help(dangling.help)
+            .hidden(hide);
+        self.problems.push(problem);
+        None
     }
 
     fn wrong_kind<T>(
@@ -405,7 +452,7 @@ impl<'a> Section<'a> {
             .hidden(hide);
             self.problems.push(problem);
         }
-        Read { problems: self.problems, shown: self.shown }
+        Read { problems: self.problems, shown: self.shown, secrets: self.revealed }
     }
 }
 

@@ -498,6 +498,8 @@ fn every_command_teaches_with_examples() {
         "provider cp",
         "provider create",
         "provider destroy",
+        "provider bench",
+        "conformance",
         "completions",
     ] {
         let help = bench.ok(&format!("{command} --help"));

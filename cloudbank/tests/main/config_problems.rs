@@ -43,7 +43,8 @@ path = "data"
               |
             3 | pth = "data"
               | ^^^
-              = expected one of concurrency_max, create, durability, object_bytes_max, path, retries_max, timeout, type
+              = expected one of concurrency_max, create, durability, object_bytes_max, path, retries_max,
+                timeout, type
               = did you mean `path`?"#]],
     );
 }
@@ -71,13 +72,13 @@ fn an_unknown_type_names_the_nearest_one() {
     check(
         "[providers.local]\ntype = \"memry\"",
         expect![[r#"
-        error: there is no type `memry`
-         --> cloudbank.toml:2:8
-          |
-        2 | type = "memry"
-          |        ^^^^^^^
-          = expected "fs" or "memory"
-          = did you mean `memory`?"#]],
+            error: there is no type `memry`
+             --> cloudbank.toml:2:8
+              |
+            2 | type = "memry"
+              |        ^^^^^^^
+              = expected "fs", "memory" or "s3"
+              = did you mean `memory`?"#]],
     );
 }
 
@@ -86,12 +87,12 @@ fn a_type_that_is_planned_is_told_from_a_typo() {
     check(
         "[providers.safe]\ntype = \"erasure\"\ndata = 2",
         expect![[r#"
-        error: this version of cloudbank has no type `erasure` yet
-         --> cloudbank.toml:2:8
-          |
-        2 | type = "erasure"
-          |        ^^^^^^^^^
-          = expected "fs" or "memory""#]],
+            error: this version of cloudbank has no type `erasure` yet
+             --> cloudbank.toml:2:8
+              |
+            2 | type = "erasure"
+              |        ^^^^^^^^^
+              = expected "fs", "memory" or "s3""#]],
     );
 }
 
@@ -100,12 +101,12 @@ fn a_provider_without_a_type_is_told_which_there_are() {
     check(
         "[providers.local]\npath = \"data\"",
         expect![[r#"
-        error: provider `local` has no `type`
-         --> cloudbank.toml:1:12
-          |
-        1 | [providers.local]
-          |            ^^^^^
-          = expected type = "fs" or "memory""#]],
+            error: provider `local` has no `type`
+             --> cloudbank.toml:1:12
+              |
+            1 | [providers.local]
+              |            ^^^^^
+              = expected type = "fs", "memory" or "s3""#]],
     );
 }
 
@@ -114,12 +115,12 @@ fn a_type_that_is_no_text_is_told_so() {
     check(
         "[providers.local]\ntype = 3",
         expect![[r#"
-        error: `type` is a whole number
-         --> cloudbank.toml:2:8
-          |
-        2 | type = 3
-          |        ^
-          = expected "fs" or "memory""#]],
+            error: `type` is a whole number
+             --> cloudbank.toml:2:8
+              |
+            2 | type = 3
+              |        ^
+              = expected "fs", "memory" or "s3""#]],
     );
 }
 
@@ -390,6 +391,117 @@ fn a_store_on_a_provider_there_is_not_names_the_nearest() {
 }
 
 #[test]
+fn plain_http_must_be_allowed() {
+    check(
+        "[providers.s]\ntype = \"s3\"\nbucket = \"my-bucket\"\nendpoint = \"http://127.0.0.1:9000\"",
+        expect![[r#"
+            error: `endpoint` begins with http://, which anyone on the way can read and change; set `allow_http = true` if that is meant
+             --> cloudbank.toml:4:1
+              |
+            4 | endpoint = "http://127.0.0.1:9000"
+              | ^^^^^^^^"#]],
+    );
+}
+
+#[test]
+fn half_a_credential_wants_the_other_half() {
+    check(
+        "[providers.s]\ntype = \"s3\"\nbucket = \"my-bucket\"\naccess_key_id = \"me\"\nconfig_file = \"x\"",
+        expect![[r#"
+            error: `access_key_id` needs `secret_access_key` beside it
+             --> cloudbank.toml:4:1
+              |
+            4 | access_key_id = ***
+              | ^^^^^^^^^^^^^
+              = add `secret_access_key`, or remove `access_key_id`
+
+            error: `config_file` needs `profile` beside it
+             --> cloudbank.toml:5:1
+              |
+            5 | config_file = "x"
+              | ^^^^^^^^^^^
+              = add `profile`, or remove `config_file`"#]],
+    );
+}
+
+#[test]
+fn two_kinds_of_credentials_contradict_each_other() {
+    check(
+        "[providers.s]\ntype = \"s3\"\nbucket = \"my-bucket\"\nprofile = \"p\"\ncredentials = \"anonymous\"",
+        expect![[r#"
+            error: `credentials` contradicts `profile`
+             --> cloudbank.toml:5:1
+              |
+            5 | credentials = ***
+              | ^^^^^^^^^^^
+              = remove one of the two"#]],
+    );
+}
+
+#[test]
+fn what_only_the_backend_knows_is_reported_at_its_setting() {
+    check(
+        "[providers.s]\ntype = \"s3\"\nbucket = \"my/bucket\"",
+        expect![[r#"
+        error: `bucket` has a slash; what comes after it is the setting `prefix`: "my/bucket"
+         --> cloudbank.toml:3:1
+          |
+        3 | bucket = "my/bucket"
+          | ^^^^^^"#]],
+    );
+    check(
+        "[providers.s]\ntype = \"s3\"\nbucket = \"my-bucket\"\nprefix = \"Backup/\"",
+        expect![[r#"
+        error: `prefix` is no prefix of keys: byte 0 is `B`, but a key has only 0-9 a-z _ = ~ and / between segments
+         --> cloudbank.toml:4:1
+          |
+        4 | prefix = "Backup/"
+          | ^^^^^^
+          = expected 0-9 a-z _ = ~ in segments joined by /, such as "backup/""#]],
+    );
+    check(
+        "[providers.s]\ntype = \"s3\"\nbucket = \"my-bucket\"\nobject_bytes_max = \"6GiB\"",
+        expect![[r#"
+            error: `object_bytes_max` is 6442450944, but S3 takes at most 5368709120 bytes in one put
+             --> cloudbank.toml:4:1
+              |
+            4 | object_bytes_max = "6GiB"
+              | ^^^^^^^^^^^^^^^^"#]],
+    );
+}
+
+#[test]
+fn common_misnomers_of_other_tools_find_their_setting() {
+    check(
+        "[providers.s]\ntype = \"s3\"\nbucket = \"my-bucket\"\nenpoint_url = \"https://x\"\naccess_key = \"me\"",
+        expect![[r#"
+            error: a provider of type `s3` has no setting `enpoint_url`
+             --> cloudbank.toml:4:1
+              |
+            4 | enpoint_url = "https://x"
+              | ^^^^^^^^^^^
+              = expected one of access_key_id, allow_http, allow_invalid_certificates, bucket, ca_certificate,
+                checksum, concurrency_max, conditional_put, config_file, connect_timeout, credentials,
+                credentials_file, endpoint, object_bytes_max, prefix, probe, profile, region, request_timeout,
+                retries_max, secret_access_key, session_token, sign_payload, timeout, type,
+                virtual_hosted_style
+              = did you mean `endpoint`?
+
+            error: a provider of type `s3` has no setting `access_key`
+             --> cloudbank.toml:5:1
+              |
+            5 | access_key = ***
+              | ^^^^^^^^^^
+              = expected one of access_key_id, allow_http, allow_invalid_certificates, bucket, ca_certificate,
+                checksum, concurrency_max, conditional_put, config_file, connect_timeout, credentials,
+                credentials_file, endpoint, object_bytes_max, prefix, probe, profile, region, request_timeout,
+                retries_max, secret_access_key, session_token, sign_payload, timeout, type,
+                virtual_hosted_style
+              = did you mean `access_key_id`?"#]],
+    );
+}
+
+#[test]
 fn a_setting_that_is_set_twice_is_shown() {
     check(
         "[providers.l]\ntype = \"fs\"\npath = \"a\"\npath = \"b\"",
@@ -494,7 +606,7 @@ fn several_problems_are_reported_together_in_the_order_of_the_file() {
               |
             2 | type = "memry"
               |        ^^^^^^^
-              = expected "fs" or "memory"
+              = expected "fs", "memory" or "s3"
               = did you mean `memory`?
 
             error: a provider of type `memory` has no setting `versons`

@@ -3,6 +3,7 @@
 
 mod commands;
 mod config_problems;
+mod conformance;
 mod copying;
 mod secrets;
 mod support;

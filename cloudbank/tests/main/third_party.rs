@@ -74,13 +74,14 @@ fn its_settings_are_checked_like_ours() {
     check(
         "table = \"t\"\npasword = \"x\"",
         expect![[r#"
-        error: a provider of type `theirs` has no setting `pasword`
-         --> cloudbank.toml:4:1
-          |
-        4 | pasword = ***
-          | ^^^^^^^
-          = expected one of cache_bytes_max, concurrency_max, hosts, mode, pages, password, retries_max, table, timeout, type, url
-          = did you mean `password`?"#]],
+            error: a provider of type `theirs` has no setting `pasword`
+             --> cloudbank.toml:4:1
+              |
+            4 | pasword = ***
+              | ^^^^^^^
+              = expected one of cache_bytes_max, concurrency_max, hosts, mode, pages, password, retries_max,
+                table, timeout, type, url
+              = did you mean `password`?"#]],
     );
     check(
         "pages = 9\nhosts = \"a\"\nmode = \"sfe\"",
