@@ -2,6 +2,7 @@
 
 mod bench;
 mod deny;
+mod matrix;
 mod mutants;
 mod readme;
 mod services;
@@ -29,6 +30,8 @@ enum Command {
     Services(services::Command),
     /// Run a benchmark by name, or all of them.
     Bench(bench::Arguments),
+    /// Run the suite on every provider at hand and write what it found to docs/providers.md.
+    Matrix(matrix::Arguments),
     /// Find code that no test notices when it is changed (cargo-mutants).
     Mutants(mutants::Arguments),
     /// Check licences, sources, duplicates and advisories of the dependencies (cargo-deny).
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         Command::Test(arguments) => test::run(&arguments),
         Command::Services(command) => services::run(command),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Matrix(arguments) => matrix::run(&arguments),
         Command::Mutants(arguments) => mutants::run(&arguments),
         Command::Deny => deny::run(),
     };
