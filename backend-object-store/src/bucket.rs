@@ -28,7 +28,7 @@ pub async fn create(service: &dyn Service) -> Result<()> {
     }
     let (query, body) = service.create_request();
     let url = format!("{}{query}", place.url);
-    call(service, Call::Create, Method::PUT, &url, &[], body).await.map(drop)
+    call(service, Call::Create, Method::PUT, &url, body).await.map(drop)
 }
 
 /// Deletes the bucket, which has to be empty: of what others keep in it, too.
@@ -45,7 +45,7 @@ pub async fn destroy(service: &dyn Service) -> Result<()> {
         return Err(refused(ErrorKind::Conflict, message));
     }
     let url = format!("{}{}", place.url, service.destroy_query());
-    call(service, Call::Destroy, Method::DELETE, &url, &[], Bytes::new()).await.map(drop)
+    call(service, Call::Destroy, Method::DELETE, &url, Bytes::new()).await.map(drop)
 }
 
 fn first_name() -> PageRequest<'static> {

@@ -42,6 +42,7 @@ pub(crate) fn answered(service: &dyn Service, call: Call<'_>, answer: Answer) ->
 /// The error for a request without an answer.
 pub(crate) fn unanswered(service: &dyn Service, call: Call<'_>, failure: Failure) -> Error {
     let host = host(&service.place().url);
+    let address = service.place().address;
     let words = &failure.words;
     let error = if !failure.unsent {
         in_doubt(call, ErrorKind::Unavailable, format!("{host}: {words}"))
@@ -49,7 +50,7 @@ pub(crate) fn unanswered(service: &dyn Service, call: Call<'_>, failure: Failure
         refused(
             ErrorKind::Misconfigured,
             format!(
-                "{host} is not trusted: {words}; check `endpoint`, or give `ca_certificate` the \
+                "{host} is not trusted: {words}; check {address}, or give `ca_certificate` the \
                  certificate it is signed with"
             ),
         )
@@ -61,7 +62,7 @@ pub(crate) fn unanswered(service: &dyn Service, call: Call<'_>, failure: Failure
     } else {
         refused(
             ErrorKind::Unavailable,
-            format!("cannot connect to {host}: {words}; is it up, and is `endpoint` right?"),
+            format!("cannot connect to {host}: {words}; is it up, and are {address} right?"),
         )
     };
     error.with_source(failure)
@@ -112,7 +113,7 @@ fn by_status(service: &dyn Service, call: Call<'_>, answer: &Answer) -> Error {
         status if status.is_server_error() => in_doubt(call, Kind::Unavailable, words),
         status if status.is_redirection() => refused(
             Kind::Misconfigured,
-            format!("{words}: it is elsewhere; check `endpoint` and `region`"),
+            format!("{words}: it is elsewhere; check {}", service.place().address),
         ),
         status if status.is_success() => match call {
             Call::Get => refused(Kind::Corrupt, format!("{words}, but not an object as asked for")),
@@ -126,9 +127,10 @@ fn by_status(service: &dyn Service, call: Call<'_>, answer: &Answer) -> Error {
 
 fn stranger(service: &dyn Service, words: &str) -> String {
     let place = service.place();
+    let address = place.address;
     let scheme = place.name.split(':').next().unwrap_or_default();
     let host = host(&place.url);
-    format!("{host} does not answer as an {scheme} service does ({words}); check `endpoint`")
+    format!("{host} does not answer as an {scheme} service does ({words}); check {address}")
 }
 
 /// An error after which nothing has happened.

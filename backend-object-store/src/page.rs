@@ -111,11 +111,12 @@ pub(crate) async fn fetch(service: &dyn Service, page: &PageRequest<'_>) -> Resu
         url.push('=');
         url.push_str(&encode(&value).replace('/', "%2F"));
     }
-    let answer = call(service, Call::List, Method::GET, &url, &[], Bytes::new()).await?;
+    let answer = call(service, Call::List, Method::GET, &url, Bytes::new()).await?;
     service.read_page(&answer.body).map_err(|problem| {
         let scheme = place.name.split(':').next().unwrap_or_default();
         let message = format!(
-            "the answer is not a listing of an {scheme} service ({problem}); check `endpoint`"
+            "the answer is not a listing of an {scheme} service ({problem}); check {}",
+            place.address
         );
         refused(ErrorKind::Misconfigured, message)
     })

@@ -44,8 +44,8 @@ pub trait Service: Debug + Send + Sync + 'static {
     /// The query of the request that deletes the bucket.
     fn destroy_query(&self) -> &'static str;
 
-    /// Headers that a delete of an object needs.
-    fn delete_headers(&self) -> &'static [(&'static str, &'static str)];
+    /// Headers that a request needs which is not made by the library.
+    fn headers(&self, call: Call<'_>) -> &'static [(&'static str, &'static str)];
 }
 
 /// What and where a bucket is, and what it promises.
@@ -65,8 +65,8 @@ pub struct Place {
     pub versions: Versions,
     /// Whether puts may have conditions.
     pub conditional_put: bool,
-    /// The setting that names the bucket: `bucket`.
-    pub bucket_setting: &'static str,
+    /// The settings that make up the address, in words.
+    pub address: &'static str,
     /// The settings that the credentials come from, in words.
     pub credentials: String,
 }

@@ -37,19 +37,24 @@ pub struct Http {
     pub ca_certificate: Option<String>,
     /// Setting `connect_timeout`: how long a connection may take to come about.
     pub connect_timeout: Duration,
+    /// How long a connection may be idle and still be used again. One that the server closes just as a put
+    /// goes out leaves that put's effect unknown, so keep it shorter than the server does.
+    pub idle_timeout: Duration,
     /// Setting `request_timeout`: how long the service may keep silent, before its answer begins (for
     /// uploads, a second more for every MiB) and between two parts of it.
     pub request_timeout: Duration,
 }
 
 impl Default for Http {
-    /// HTTPS only, the system's certificates, 5 seconds to connect, 30 seconds of silence.
+    /// HTTPS only, the system's certificates, 5 seconds to connect, 15 seconds idle, 30 seconds of
+    /// silence.
     fn default() -> Self {
         Self {
             allow_http: false,
             allow_invalid_certificates: false,
             ca_certificate: None,
             connect_timeout: Duration::from_secs(5),
+            idle_timeout: Duration::from_secs(15),
             request_timeout: Duration::from_secs(30),
         }
     }
@@ -74,9 +79,7 @@ impl Http {
             .with_connect_timeout(self.connect_timeout)
             // Silence is measured at our end, where an upload's size is known.
             .with_timeout_disabled()
-            // An idle connection that the server closes just as a put goes out leaves its effect
-            // unknown, so keep none for longer than any server of note does.
-            .with_pool_idle_timeout(Duration::from_secs(15));
+            .with_pool_idle_timeout(self.idle_timeout);
         if let Some(pem) = &self.ca_certificate {
             let certificates = Certificate::from_pem_bundle(pem.as_bytes())
                 .map_err(|_| misconfigured("`ca_certificate` is not a certificate in PEM"))?;

@@ -71,7 +71,7 @@ impl S3 {
             page_keys_max: 1000,
             versions: Versions::PerContent,
             conditional_put: config.conditional_put == ConditionalPut::Etag,
-            bucket_setting: "bucket",
+            address: "`endpoint` and `region`",
             credentials: config.credentials.settings(),
         };
         Ok(Self { place, store, wire, signer, at_aws: config.endpoint.is_none() })
@@ -137,7 +137,7 @@ impl Service for S3 {
         ""
     }
 
-    fn delete_headers(&self) -> &'static [(&'static str, &'static str)] {
+    fn headers(&self, _: Call<'_>) -> &'static [(&'static str, &'static str)] {
         &[]
     }
 }

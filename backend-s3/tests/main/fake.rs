@@ -145,11 +145,15 @@ impl State {
     fn apply(&mut self, request: &Request, fate: Fate) -> Vec<u8> {
         let path = request.target.split('?').next().unwrap().to_owned();
         let found = self.objects.get(&path).cloned();
+        // Azure says some things in its own way.
+        let azure = request.headers.contains_key("x-ms-version");
         match request.method.as_str() {
             "PUT" => {
                 let header = |name: &str| request.headers.get(name).map(String::as_str);
                 if header("if-none-match") == Some("*") && found.is_some() {
-                    return plain(412, "");
+                    let exists = (409, "azure:BlobAlreadyExists");
+                    let (status, body) = if azure { exists } else { (412, "") };
+                    return plain(status, body);
                 }
                 if let Some(wanted) = header("if-match")
                     && found.is_none_or(|found| found.tag != wanted)
@@ -170,6 +174,7 @@ impl State {
                 message(204, &[], b"", true)
             }
             _ => match found {
+                None if azure => plain(404, "azure:BlobNotFound"),
                 None => plain(404, "<Error><Code>NoSuchKey</Code></Error>"),
                 Some(found) => read_answer(request, &found, fate),
             },
