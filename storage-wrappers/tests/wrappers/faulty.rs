@@ -322,6 +322,7 @@ fn pages_of_a_stale_list_keep_the_contract() {
         for _ in 0..12 {
             block_on(guarded.put(&key("zz"), "fill".into(), PutIf::Always)).unwrap();
         }
+        settled.push(key("zz"));
         for _ in 0..12 {
             let name = key(&format!(
                 "{}{}",
