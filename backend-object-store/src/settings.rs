@@ -37,7 +37,7 @@ pub struct Http {
     pub ca_certificate: Option<String>,
     /// Setting `connect_timeout`: how long a connection may take to come about.
     pub connect_timeout: Duration,
-    /// How long a connection may be idle and still be used again. One that the server closes just as a put
+    /// Setting `idle_timeout`: how long a connection may be idle and still be used again. One that the server closes just as a put
     /// goes out leaves that put's effect unknown, so keep it shorter than the server does.
     pub idle_timeout: Duration,
     /// Setting `request_timeout`: how long the service may keep silent, before its answer begins (for

@@ -26,6 +26,7 @@ pub(super) fn http(section: &mut Section<'_>) -> Http {
             .or(default.allow_invalid_certificates),
         ca_certificate: section.content("ca_certificate").optional(),
         connect_timeout: section.time("connect_timeout").or(default.connect_timeout),
+        idle_timeout: section.time("idle_timeout").or(default.idle_timeout),
         request_timeout: section.time("request_timeout").or(default.request_timeout),
     }
 }
