@@ -68,9 +68,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 }
 
 /// Runs `cargo test`, shows what it prints, and counts it. Whether it succeeded.
-fn cargo_test(mut command: Command, counts: &mut Counts) -> Result<bool> {
-    command.stdout(Stdio::piped());
-    let status = own_group(command, |mut child: Child| {
+fn cargo_test(command: Command, counts: &mut Counts) -> Result<bool> {
+    let status = own_group(command, Stdio::piped(), |mut child: Child| {
         let output = child.stdout.take().context("read what cargo test prints")?;
         for line in BufReader::new(output).split(b'\n') {
             let line = line.context("read what cargo test prints")?;

@@ -141,11 +141,15 @@ impl Groups {
     }
 }
 
-/// Runs `command` in a group of its own that is killed with us, and waits for what `use_it` makes of
-/// the process.
-pub(crate) fn own_group<T>(command: Command, use_it: impl FnOnce(Child) -> T) -> Result<T> {
+/// Runs `command` in a group of its own that is killed with us, its output going to `output`, and waits
+/// for what `use_it` makes of the process.
+pub(crate) fn own_group<T>(
+    command: Command,
+    output: Stdio,
+    use_it: impl FnOnce(Child) -> T,
+) -> Result<T> {
     let mut command = mortal(command);
-    command.process_group(0).stdin(Stdio::null());
+    command.process_group(0).stdin(Stdio::null()).stdout(output);
     let program = command.get_program().to_string_lossy().into_owned();
     let child = command.spawn().with_context(|| format!("run {program}"))?;
     let group = Pid::from_child(&child);
@@ -158,10 +162,12 @@ pub(crate) fn own_group<T>(command: Command, use_it: impl FnOnce(Child) -> T) ->
 /// Runs `command` likewise, to its end.
 pub(crate) fn run_to_end(command: Command) -> Result<ExitStatus> {
     let program = command.get_program().to_string_lossy().into_owned();
-    own_group(command, |mut child| child.wait())?.with_context(|| format!("wait for {program}"))
+    own_group(command, Stdio::inherit(), |mut child| child.wait())?
+        .with_context(|| format!("wait for {program}"))
 }
 
-/// The same command, run so that the kernel kills it when the thread that starts it ends.
+/// The same command, run so that the kernel kills it when the thread that starts it ends. Where its input
+/// and output go is not carried over, since a command does not tell.
 fn mortal(command: Command) -> Command {
     static SETPRIV: OnceLock<bool> = OnceLock::new();
     let there = SETPRIV.get_or_init(|| {
@@ -333,6 +339,15 @@ mod tests {
         assert!(alive(&living.folder("kept").unwrap()).is_some());
         assert_ne!(living.path, next.path);
         drop(kept);
+    }
+
+    #[test]
+    fn what_a_command_prints_can_be_read_and_its_folder_and_variables_are_kept() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo $0 $VARIABLE; pwd", "an argument"]).current_dir("/");
+        command.env("VARIABLE", "a value");
+        let said = own_group(command, Stdio::piped(), Child::wait_with_output).unwrap();
+        assert_eq!(String::from_utf8(said.unwrap().stdout).unwrap(), "an argument a value\n/\n");
     }
 
     #[test]
