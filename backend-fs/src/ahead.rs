@@ -64,9 +64,10 @@ impl Stamp {
     fn is_at_rest(&self, now: SystemTime) -> bool {
         let newest = self.modified.max(self.changed);
         let Ok(seconds) = u64::try_from(newest.0) else { return false };
-        let newest = UNIX_EPOCH + Duration::from_secs(seconds) + Duration::from_nanos(newest.1);
-        let coarse =
-            newest.duration_since(UNIX_EPOCH).is_ok_and(|t| t.subsec_nanos() % 1_000_000 == 0);
+        let since_epoch =
+            Duration::from_secs(seconds).saturating_add(Duration::from_nanos(newest.1));
+        let Some(newest) = UNIX_EPOCH.checked_add(since_epoch) else { return false };
+        let coarse = since_epoch.subsec_nanos().is_multiple_of(1_000_000);
         let tick = if coarse { COARSE_TICK } else { TICK };
         now.duration_since(newest).is_ok_and(|rest| rest > tick)
     }
@@ -82,7 +83,17 @@ impl Ahead {
         prefix: &str,
         wanted: usize,
     ) -> rustix::io::Result<Names> {
-        let began = SystemTime::now();
+        self.smallest_at(SystemTime::now(), directory, from, prefix, wanted)
+    }
+
+    fn smallest_at(
+        &self,
+        began: SystemTime,
+        directory: &OwnedFd,
+        from: Option<&Name>,
+        prefix: &str,
+        wanted: usize,
+    ) -> rustix::io::Result<Names> {
         let stamp = Stamp::of(directory)?;
         if let Some(names) = self.take(stamp, from, prefix, wanted) {
             return Ok(names);
@@ -139,5 +150,87 @@ impl Ahead {
             stretches.pop_front();
         }
         stretches.push_back(stretch);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn segments(names: &Names) -> Vec<&str> {
+        names.names.iter().map(|name| &*name.segment).collect()
+    }
+
+    #[test]
+    fn names_read_ahead_are_used_until_the_directory_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        for n in 0..500 {
+            fs::write(folder.path().join(format!("{n:03}.o")), "").unwrap();
+        }
+        let directory = OwnedFd::from(fs::File::open(folder.path()).unwrap());
+        let ahead = Ahead::default();
+        // Read a while later, when the directory has come to rest.
+        let later = SystemTime::now() + Duration::from_secs(10);
+        let page = |from: Option<&Name>| ahead.smallest_at(later, &directory, from, "", 3).unwrap();
+        let first = page(None);
+        assert_eq!((segments(&first), first.more), (vec!["000", "001", "002"], true));
+        assert_eq!(ahead.0.lock().unwrap().len(), 1);
+        // As a list goes on: the last name of a page was only looked at.
+        let second = page(first.names.get(1));
+        assert_eq!((segments(&second), second.more), (vec!["002", "003", "004"], true));
+        assert_eq!(ahead.0.lock().unwrap()[0].from.as_ref(), first.names.get(1));
+
+        let before = Stamp::of(&directory).unwrap();
+        fs::write(folder.path().join("003a.o"), "").unwrap();
+        // What has changed within a tick of the clock is what `is_at_rest` is for.
+        while Stamp::of(&directory).unwrap() == before {
+            fs::write(folder.path().join("zzz.o"), "").unwrap();
+            fs::remove_file(folder.path().join("zzz.o")).unwrap();
+        }
+        let third = page(second.names.first());
+        assert_eq!(segments(&third), ["003", "003a", "004"]);
+    }
+
+    #[test]
+    fn a_whole_walk_over_pages_sees_each_name_once() {
+        let folder = tempfile::tempdir().unwrap();
+        for n in 0..1000 {
+            fs::write(folder.path().join(format!("{n:04}.o")), "").unwrap();
+        }
+        let directory = OwnedFd::from(fs::File::open(folder.path()).unwrap());
+        let later = SystemTime::now() + Duration::from_secs(10);
+        for (wanted, used) in [(7, 6), (7, 7), (1, 1), (64, 63), (999, 1)] {
+            let ahead = Ahead::default();
+            let (mut seen, mut from) = (Vec::new(), None);
+            loop {
+                let page = ahead.smallest_at(later, &directory, from.as_ref(), "", wanted).unwrap();
+                let used = if page.more { used.min(page.names.len()) } else { page.names.len() };
+                seen.extend(page.names.into_iter().take(used));
+                if !page.more {
+                    break;
+                }
+                from = seen.last().cloned();
+            }
+            assert!(seen.is_sorted() && seen.len() == 1000, "{wanted} {used}: {}", seen.len());
+        }
+    }
+
+    #[test]
+    fn a_directory_changed_within_a_tick_is_not_at_rest() {
+        let check = |nanos: u64, age: Duration, expected: bool| {
+            let times = (1_700_000_000, nanos);
+            let stamp = Stamp { device: 1, inode: 1, modified: times, changed: times };
+            let then =
+                UNIX_EPOCH + Duration::from_secs(1_700_000_000) + Duration::from_nanos(nanos);
+            assert_eq!(stamp.is_at_rest(then + age), expected, "{nanos} {age:?}");
+        };
+        check(123_456_789, Duration::from_millis(50), false);
+        check(123_456_789, Duration::from_millis(150), true);
+        check(0, Duration::from_millis(150), false);
+        check(0, Duration::from_secs(4), true);
+        let future = Stamp { device: 1, inode: 1, modified: (i64::MAX, 1), changed: (0, 0) };
+        assert!(!future.is_at_rest(SystemTime::now()));
     }
 }

@@ -188,3 +188,57 @@ impl Group {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU64;
+
+    use super::*;
+
+    #[test]
+    fn a_sync_covers_only_what_was_there_when_it_started() {
+        let (group, published, synced) = (Group::default(), AtomicU64::new(0), AtomicU64::new(0));
+        let runs = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..500 {
+                        let mine = published.fetch_add(1, Ordering::SeqCst) + 1;
+                        group
+                            .join(|| {
+                                // A sync keeps what was there at its start, and takes a while.
+                                let covered = published.load(Ordering::SeqCst);
+                                std::thread::yield_now();
+                                synced.fetch_max(covered, Ordering::SeqCst);
+                                runs.fetch_add(1, Ordering::SeqCst);
+                                Ok(())
+                            })
+                            .unwrap();
+                        assert!(synced.load(Ordering::SeqCst) >= mine);
+                    }
+                });
+            }
+        });
+        assert!(runs.load(Ordering::SeqCst) <= 4000);
+    }
+
+    #[test]
+    fn a_sync_that_failed_is_not_tried_again() {
+        let group = Group::default();
+        assert_eq!(group.join(|| Err(Errno::IO)), Err(Errno::IO));
+        assert_eq!(group.join(|| unreachable!("it must not run")), Err(Errno::IO));
+    }
+
+    #[test]
+    fn after_a_failed_sync_the_handle_changes_nothing_more() {
+        let durable = Durable::default();
+        // Syncing a pipe is refused by the kernel.
+        let (pipe, _other) = std::io::pipe().unwrap();
+        let chain = [Directory { path: String::new(), fd: pipe.into() }];
+        let step = |path| Step::SyncDirectory { path };
+        let error = durable.sync(&chain, &Observer::default(), step).unwrap_err();
+        assert_eq!(error.effect(), storage_core::Effect::Unknown);
+        let refused = durable.check().unwrap_err();
+        assert_eq!(refused.effect(), storage_core::Effect::NotApplied);
+    }
+}

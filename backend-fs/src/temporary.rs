@@ -169,3 +169,51 @@ pub(crate) fn sweep(tmp: &Path, mut before: impl FnMut() -> Result<()>) -> Resul
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_created_once_by_renaming_and_by_linking() {
+        let folder = tempfile::tempdir().unwrap();
+        let tmp = OwnedFd::from(File::open(folder.path()).unwrap());
+        let directory = HandleDirectory::make(&tmp).unwrap();
+        let observer = Observer::default();
+        for how in [CreateNew::Rename, CreateNew::Link] {
+            let name = format!("{how:?}");
+            let mut first = directory.file(&observer).unwrap();
+            assert_eq!(first.publish_new(&tmp, &name, how), Ok(()));
+            let mut second = directory.file(&observer).unwrap();
+            assert_eq!(second.publish_new(&tmp, &name, how), Err(Errno::EXIST));
+            drop((first, second));
+            let left = std::fs::read_dir(folder.path().join(&directory.name)).unwrap().count();
+            assert_eq!(left, 0, "{how:?}");
+        }
+        assert!(directory.probe().is_ok());
+    }
+
+    #[test]
+    fn a_sweep_spares_the_living_and_says_when_it_finds_the_dead() {
+        let folder = tempfile::tempdir().unwrap();
+        let tmp = OwnedFd::from(File::open(folder.path()).unwrap());
+        let living = HandleDirectory::make(&tmp).unwrap();
+        let mut found = 0;
+        let mut sweep_and_count = || {
+            sweep(folder.path(), || {
+                found += 1;
+                Ok(())
+            })
+            .unwrap();
+            (found, std::fs::read_dir(folder.path()).unwrap().count())
+        };
+        assert_eq!(sweep_and_count(), (0, 1));
+        for name in ["dead", "dead too"] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+            std::fs::write(folder.path().join(name).join("0"), "part").unwrap();
+        }
+        assert_eq!(sweep_and_count(), (1, 1));
+        drop(living);
+        assert_eq!(sweep_and_count(), (2, 0));
+    }
+}
