@@ -234,6 +234,29 @@ async fn what_cannot_be_cleaned_up_fails_the_case_and_the_run() {
     assert!(report.problems[0].contains("objects that stay: 2"), "{:?}", report.problems);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_whole_suite_passes_the_model_and_touches_nothing_else_in_the_place() {
+    let (provider, harness) = memory();
+    let mut bystanders = Vec::new();
+    for name in ["a", "cb~", "cb~0", "cb~ffffffff", "cb~ffffffff/a", "key", "zz/z"] {
+        let key = Key::new(name).unwrap();
+        let version = provider.put(&key, name.into(), PutIf::Always).await.unwrap();
+        bystanders.push((key, version));
+    }
+    let settings = Settings {
+        levels: vec![Level::Core, Level::Txn, Level::Chaos, Level::Durability],
+        cases_at_once: 4,
+        ..Settings::default()
+    };
+    let report = run(harness, &settings, &mut ()).await;
+    assert!(!report.failed(), "{}", report.table());
+    assert!(report.count(Outcome::Pass) > 40, "{}", report.table());
+    assert_eq!(left(&provider).await, bystanders.len());
+    for (key, version) in bystanders {
+        assert_eq!(provider.get(&key, Get::whole()).await.unwrap().version, version, "{key}");
+    }
+}
+
 #[tokio::test]
 async fn a_seed_draws_the_same_again_whatever_else_runs() {
     static DRAWN: Mutex<Vec<u64>> = Mutex::new(Vec::new());
