@@ -29,3 +29,8 @@ pub use error::{Code, Error, Result};
 pub use raw::{RawError, RawService};
 pub use registry::{Backend, Registry};
 pub use run::{main_with, run};
+
+/// The examples of the README, which must run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
