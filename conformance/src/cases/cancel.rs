@@ -2,11 +2,13 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 use storage_core::{Get, Key, PutIf, StorageProviderExt as _};
+use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
 use crate::context::resend;
@@ -206,9 +208,13 @@ fn descriptors() -> Option<usize> {
 
 async fn many_tasks(context: &Context) -> CaseResult {
     let mut tasks = JoinSet::new();
+    let start = Arc::new(Barrier::new(TASKS));
     for task in 0..TASKS {
         let (handle, key) = (context.handle().clone(), context.key(format!("{task:03}")));
+        let start = start.clone();
         tasks.spawn(async move {
+            // The first would be done before the last is there.
+            start.wait().await;
             let body = Bytes::from(format!("task {task} ").repeat(task + 1));
             let put = || handle.put(&key, body.clone(), PutIf::Always);
             let version = resend(put).await?;
