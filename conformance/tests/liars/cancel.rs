@@ -16,7 +16,7 @@ liars! {
     dropped_create_leaves_a_placeholder: "cancel.put.absent", shared(Placeholder),
         "takes the name with an empty object and fills it afterwards: O_EXCL, then `write_all`";
     many_tasks_run_out: "cancel.many-tasks", shared(FewAtOnce::default()),
-        "fails when more than 100 calls are under way at once: one descriptor or connection for each, without a queue";
+        "fails when more than 32 calls are under way at once: one descriptor or connection for each, without a queue";
     answers_go_astray: "cancel.many-tasks", shared(OneSlot::default()),
         "keeps an answer in the handle on its way to the caller: a buffer for reuse, pipelining out of step";
 }
@@ -132,7 +132,7 @@ impl Lie for FewAtOnce {
         let others = self.0.fetch_add(1, Ordering::Relaxed);
         pause().await;
         self.0.fetch_sub(1, Ordering::Relaxed);
-        if others > 100 {
+        if others >= 32 {
             Err(refusal(ErrorKind::Unexpected))
         } else {
             honest.put(key, body, when).await

@@ -124,6 +124,14 @@ fn world(liar: Dress) -> World {
 }
 
 impl World {
+    /// A place that is not in memory, opened by these.
+    pub(crate) fn apart(
+        liar: impl Fn(MemoryProvider) -> Arc<dyn StorageProvider> + Send + Sync + 'static,
+        honest: impl Fn(MemoryProvider) -> Arc<dyn StorageProvider> + Send + Sync + 'static,
+    ) -> Self {
+        Self { honest: Box::new(honest), ..world(Box::new(liar)) }
+    }
+
     /// The same place, kept by a provider with these settings.
     pub(crate) fn config(mut self, change: impl FnOnce(&mut Config)) -> Self {
         change(&mut self.config);

@@ -17,7 +17,9 @@ mod bodies;
 mod cancel;
 mod conditions;
 mod deletes;
+mod folder;
 mod honesty;
+mod limits;
 mod lists;
 mod names;
 mod outcomes;
@@ -25,6 +27,7 @@ mod races;
 mod ranges;
 mod versions;
 
+pub(crate) use folder::second_process;
 pub(crate) use lie::World;
 
 use storage_core::{Atomicity, ListConsistency, Versions};
@@ -62,6 +65,8 @@ pub(crate) const ALL: &[(&str, &[Row])] = &[
     ("Deleting", deletes::LIARS),
     ("Outcomes", outcomes::LIARS),
     ("Cancellation, and many at once", cancel::LIARS),
+    ("Several processes, and killed ones", folder::LIARS),
+    ("Full and read-only places", limits::LIARS),
     ("Honesty", honesty::LIARS),
 ];
 
