@@ -16,6 +16,7 @@ use crate::error::{misconfigured, not_applied};
 use crate::key;
 use crate::lock::{FileLock, flock};
 use crate::marker;
+use crate::pool::Pool;
 use crate::step::{Observer, Step};
 use crate::temporary::{self, CreateNew, HandleDirectory};
 
@@ -32,6 +33,7 @@ pub(crate) struct Folder {
     pub(crate) observer: Observer,
     pub(crate) durable: Durable,
     pub(crate) ahead: Ahead,
+    pub(crate) pool: Pool,
     pub(crate) objects: OwnedFd,
     pub(crate) locks: OwnedFd,
     tmp: OwnedFd,
@@ -83,6 +85,7 @@ impl Folder {
             observer,
             durable: Durable::default(),
             ahead: Ahead::default(),
+            pool: Pool::default(),
             objects,
             locks,
             tmp,

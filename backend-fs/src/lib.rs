@@ -7,7 +7,7 @@
 //!
 //! Read in this order: `provider` (the five methods), `folder` and `marker` (what is open, what is on
 //! disk), `key` and `object` (the format), `put` (step by step), `durable` (who syncs), `list`, `scan`
-//! and `ahead`.
+//! and `ahead`, `pool`.
 #![cfg(unix)]
 
 mod ahead;
@@ -20,6 +20,7 @@ mod list;
 mod lock;
 mod marker;
 mod object;
+mod pool;
 mod provider;
 mod put;
 mod scan;

@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use storage_core::{Error, ErrorKind, Get, Key, Object, Result, Version};
 
 use crate::error::{corrupt, not_applied};
+use crate::pool::Pool;
 
 /// How many bytes stand before the body.
 pub(crate) const HEADER_BYTES: usize = 48;
@@ -125,13 +126,13 @@ pub(crate) fn write(file: &mut impl Write, header: &Header, body: &[u8]) -> io::
 }
 
 /// Answers a get from an open file, which never changes once it has its name.
-pub(crate) fn read(file: &OwnedFd, key: &Key, request: &Get) -> Result<Object> {
+pub(crate) fn read(pool: &Pool, file: &OwnedFd, key: &Key, request: &Get) -> Result<Object> {
     let file_bytes =
         rustix::fs::fstat(file).map_err(|errno| not_applied(errno, "stat it"))?.st_size;
     let file_bytes = u64::try_from(file_bytes).unwrap_or_default();
     let conditional = request.if_match.is_some() || request.if_changed.is_some();
     if request.range.is_none() && !request.meta_only && !conditional {
-        return read_whole(file, key, file_bytes);
+        return read_whole(pool, file, key, file_bytes);
     }
     let header = read_at(file, 0, file_bytes.min(HEADER_BYTES as u64))?;
     let header = Header::decode(&header, key, file_bytes)?;
@@ -142,7 +143,7 @@ pub(crate) fn read(file: &OwnedFd, key: &Key, request: &Get) -> Result<Object> {
         return Ok(Object { body: Bytes::new(), size, version });
     }
     let Some(range) = request.range else {
-        return read_whole(file, key, file_bytes);
+        return read_whole(pool, file, key, file_bytes);
     };
     let range = range.within(size)?;
     let body = read_at(file, HEADER_BYTES as u64 + range.start, range.end - range.start)?;
@@ -151,11 +152,12 @@ pub(crate) fn read(file: &OwnedFd, key: &Key, request: &Get) -> Result<Object> {
 
 /// The version in the header of an open file.
 pub(crate) fn read_version(file: &OwnedFd, key: &Key) -> Result<Version> {
-    read(file, key, &Get::meta_only()).map(|object| object.version)
+    read(&Pool::default(), file, key, &Get::meta_only()).map(|object| object.version)
 }
 
-fn read_whole(file: &OwnedFd, key: &Key, file_bytes: u64) -> Result<Object> {
-    let bytes = Bytes::from(read_at(file, 0, file_bytes)?);
+fn read_whole(pool: &Pool, file: &OwnedFd, key: &Key, file_bytes: u64) -> Result<Object> {
+    let room = usize::try_from(file_bytes).ok().and_then(|bytes| pool.take(bytes));
+    let bytes = pool.share(fill(room, file, 0, file_bytes)?);
     let header = Header::decode(&bytes, key, file_bytes)?;
     let body = bytes.slice(HEADER_BYTES..);
     if crc_fast::crc32_iscsi(&body) != header.body_crc {
@@ -166,11 +168,22 @@ fn read_whole(file: &OwnedFd, key: &Key, file_bytes: u64) -> Result<Object> {
 
 /// Exactly these bytes of a file.
 fn read_at(file: &OwnedFd, start: u64, length: u64) -> Result<Vec<u8>> {
-    let no_memory = || not_applied(Errno::NOMEM, format_args!("hold {length} bytes"));
-    let length_in_memory = usize::try_from(length).map_err(|_| no_memory())?;
-    let mut bytes = Vec::new();
-    bytes.try_reserve_exact(length_in_memory).map_err(|_| no_memory())?;
-    while bytes.len() < length_in_memory {
+    let room = usize::try_from(length).ok().and_then(|length| {
+        let mut room = Vec::new();
+        room.try_reserve_exact(length).ok()?;
+        Some(room)
+    });
+    fill(room, file, start, length)
+}
+
+/// Reads exactly these bytes of a file into an empty buffer that has room for them.
+fn fill(room: Option<Vec<u8>>, file: &OwnedFd, start: u64, length: u64) -> Result<Vec<u8>> {
+    let Some(mut bytes) = room else {
+        return Err(not_applied(Errno::NOMEM, format_args!("hold {length} bytes")));
+    };
+    // It has room for them in memory.
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    while bytes.len() < length {
         let at = start + bytes.len() as u64;
         match rustix::io::pread(file, spare_capacity(&mut bytes), at) {
             Ok(0) => return Err(corrupt(format!("the file ends at byte {at}"))),
@@ -178,7 +191,7 @@ fn read_at(file: &OwnedFd, start: u64, length: u64) -> Result<Vec<u8>> {
             Err(errno) => return Err(not_applied(errno, "read it")),
         }
     }
-    // The allocator may have given more room than asked for.
-    bytes.truncate(length_in_memory);
+    // There may be more room than asked for, and more in the file.
+    bytes.truncate(length);
     Ok(bytes)
 }

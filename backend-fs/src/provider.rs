@@ -159,7 +159,7 @@ impl StorageProvider for FsProvider {
         let name = key.clone();
         self.run(move |folder| {
             let answer = match folder.open_object(&name)? {
-                Some(file) => object::read(&file, &name, &request),
+                Some(file) => object::read(&folder.pool, &file, &name, &request),
                 None => Err(Error::not_applied(ErrorKind::NotFound, "there is no object")),
             };
             folder.settle(&name)?;
