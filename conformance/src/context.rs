@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -193,10 +193,19 @@ impl Context {
         Ok(Arc::new(Child::spawn(hook.command(), self.handle().info()).await?))
     }
 
-    /// `count`, or as many times that as the settings ask for.
-    #[must_use]
-    pub fn rounds(&self, count: usize) -> usize {
-        count.saturating_mul(self.settings.rounds.max(1) as usize)
+    /// The numbers of the rounds of a case: from zero to `count`, or to as many times that as the settings
+    /// ask for; on a slow service fewer, and a note says how many, but never none.
+    pub fn rounds(&self, count: usize) -> impl Iterator<Item = usize> {
+        let times = self.settings.rounds.max(1);
+        let count = count.saturating_mul(times as usize);
+        let (begun, patience) = (Instant::now(), self.settings.round_time_max * times);
+        (0..count).take_while(move |number| {
+            let goes_on = *number == 0 || begun.elapsed() < patience;
+            if !goes_on {
+                self.note(format!("{number} of {count} rounds in {patience:?}"));
+            }
+            goes_on
+        })
     }
 }
 

@@ -20,6 +20,9 @@ pub struct Settings {
     /// How many times the usual rounds the cases of races and random histories go, one being a quick
     /// look. Their bounds on requests and time grow with it.
     pub rounds: u32,
+    /// After how long a case of many rounds begins no further one, for each of `rounds`: slow services
+    /// get fewer.
+    pub round_time_max: Duration,
     /// How many cases run side by side; at least one.
     pub cases_at_once: usize,
     /// How long a case may take before it counts as hanging, and failed.
@@ -46,6 +49,7 @@ impl Default for Settings {
             seed: random_seed(),
             object_bytes_max_tested: 8 << 20,
             rounds: 1,
+            round_time_max: Duration::from_secs(15),
             cases_at_once: 1,
             case_time_max: Duration::from_secs(300),
             known_issues: Vec::new(),

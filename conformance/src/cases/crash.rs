@@ -110,13 +110,17 @@ enum Mutation {
 
 /// Kills a new process at the first step, another at the second, and so on to the end.
 async fn each_step(context: &Context, mutation: Mutation) -> CaseResult {
+    let mut steps = Vec::new();
     for step in 0..STEPS_MAX {
         match at_step(context, mutation, step).await? {
-            Some(_) => {}
+            Some(name) => steps.push(name),
             None if step == 0 => {
                 return Err(Failure::new("expected at least one step to be told, saw none"));
             }
-            None => return Ok(()),
+            None => {
+                context.note(format!("killed before {}", steps.join(", ")));
+                return Ok(());
+            }
         }
     }
     Err(Failure::new(format!("expected fewer than {STEPS_MAX} steps, saw no end of them")))
@@ -231,7 +235,7 @@ fn describe(body: Option<&Bytes>) -> String {
 
 async fn random(context: &Context) -> CaseResult {
     let mut rng = context.rng();
-    for kill in 0..context.rounds(KILLS) {
+    for kill in context.rounds(KILLS) {
         let answers = rng.random_range(1..ANSWERS_MAX);
         killed_after(context, kill, answers)
             .await

@@ -18,25 +18,35 @@ const STEPS_MAX: usize = 40;
 /// How many shorter sequences are tried before the shortest failing one is printed.
 const SHRINKS_MAX: usize = 200;
 
-pub(crate) const CASES: &[Case] = &[Case {
-    id: "model.state-machine",
-    level: Level::Core,
-    requires: "random sequences of puts, gets, lists and deletes through two handles answer as a sorted map does",
-    needs: &[],
-    requests_max: (SEQUENCES * STEPS_MAX * 6) as u64,
-    run: |context| Box::pin(state_machine(context)),
-}];
+pub(crate) const CASES: &[Case] = &[
+    Case {
+        id: "model.state-machine",
+        level: Level::Core,
+        requires: "random sequences of puts, gets, lists and deletes through two handles answer as a sorted map does",
+        needs: &[],
+        requests_max: (SEQUENCES * STEPS_MAX * 6) as u64,
+        run: |context| Box::pin(state_machine(context, &step::APART)),
+    },
+    Case {
+        id: "model.nested-keys",
+        level: Level::Core,
+        requires: "so do random sequences on keys that lie beneath each other, such as `a` and `a/b`",
+        needs: &[],
+        requests_max: (SEQUENCES * STEPS_MAX * 6) as u64,
+        run: |context| Box::pin(state_machine(context, &step::NESTED)),
+    },
+];
 
-async fn state_machine(context: &Context) -> CaseResult {
+async fn state_machine(context: &Context, keys: &'static step::Keys) -> CaseResult {
     let mut rng = context.rng();
-    for sequence in 0..context.rounds(SEQUENCES) {
+    for sequence in context.rounds(SEQUENCES) {
         let mut seed = [0; 32];
         rng.fill_bytes(&mut seed);
         let mut tree = grow(&seed)?;
         let steps = tree.current();
         let place = format!("{sequence:04}");
-        if let Err(broken) = machine::run(context, &place, &steps).await {
-            let (broken, shrinks) = shrink(context, &place, &mut *tree, broken).await;
+        if let Err(broken) = machine::run(context, keys, &place, &steps).await {
+            let (broken, shrinks) = shrink(context, keys, &place, &mut *tree, broken).await;
             return Err(Failure::new(format!(
                 "{}\nshrunk in {shrinks} tries, as a test to paste:\n\n{}",
                 broken.what,
@@ -61,6 +71,7 @@ fn grow(seed: &[u8; 32]) -> Result<Tree, Failure> {
 /// Looks for a shorter sequence that fails. Each try has keys of its own.
 async fn shrink(
     context: &Context,
+    keys: &'static step::Keys,
     place: &str,
     tree: &mut (dyn ValueTree<Value = Vec<Step>> + Send),
     mut broken: machine::Broken,
@@ -70,7 +81,7 @@ async fn shrink(
     while goes_on && tries < SHRINKS_MAX {
         tries += 1;
         let place = format!("{place}/{tries:03}");
-        goes_on = match machine::run(context, &place, &tree.current()).await {
+        goes_on = match machine::run(context, keys, &place, &tree.current()).await {
             Err(simpler) => {
                 broken = simpler;
                 tree.simplify()

@@ -9,7 +9,7 @@ use storage_core::{
 };
 
 use super::paste;
-use super::step::{Body, GetStep, KEYS, Operation, PREFIXES, Step, When, Which};
+use super::step::{Body, GetStep, Keys, Operation, PREFIXES, Step, When, Which};
 use crate::Context;
 
 /// A sequence that does not answer as the map does.
@@ -26,6 +26,7 @@ type Expected<T> = std::result::Result<T, ErrorKind>;
 
 struct Machine<'a> {
     context: &'a Context,
+    keys: &'static Keys,
     place: &'a str,
     map: BTreeMap<usize, (Body, Version)>,
     seen: Vec<Seen>,
@@ -43,11 +44,12 @@ struct Seen {
 /// Plays `steps` on keys under `place`.
 pub(super) async fn run(
     context: &Context,
+    keys: &'static Keys,
     place: &str,
     steps: &[Step],
 ) -> std::result::Result<(), Broken> {
     let mut machine =
-        Machine { context, place, map: BTreeMap::new(), seen: Vec::new(), code: Vec::new() };
+        Machine { context, keys, place, map: BTreeMap::new(), seen: Vec::new(), code: Vec::new() };
     for (number, step) in steps.iter().enumerate() {
         if let Err(what) = machine.play(number, step).await {
             return Err(Broken { what: format!("step {number}: {what}"), code: machine.code });
@@ -70,7 +72,13 @@ impl Machine<'_> {
             Operation::Put { key, body, when } => {
                 let Some(when) = self.when(*key, *when) else { return Ok(()) };
                 let expected = self.expected_put(*key, &when);
-                self.code.push(paste::put(number, *key, *body, &self.named(&when), &expected));
+                self.code.push(paste::put(
+                    number,
+                    self.keys[*key],
+                    *body,
+                    &self.named(&when),
+                    &expected,
+                ));
                 let (name, bytes) = (self.key(*key), bytes_of(*body));
                 let answer =
                     context.resend(|| handle.put(&name, bytes.clone(), when.clone())).await;
@@ -87,13 +95,13 @@ impl Machine<'_> {
                     .as_ref()
                     .map_err(|kind| *kind)
                     .map(|(part, body, version)| (*part, body.length, self.name_of(version)));
-                self.code.push(paste::get(*key, &request, if_match, if_changed, found));
+                self.code.push(paste::get(self.keys[*key], &request, if_match, if_changed, found));
                 let name = self.key(*key);
                 let answer = context.resend(|| handle.get(&name, request.clone())).await;
                 compare_get(expected, answer)
             }
             Operation::Delete { key } => {
-                self.code.push(paste::delete(*key));
+                self.code.push(paste::delete(self.keys[*key]));
                 let name = self.key(*key);
                 let answer = context.resend(|| handle.delete(&name)).await;
                 self.map.remove(key);
@@ -104,14 +112,19 @@ impl Machine<'_> {
                     return Ok(());
                 }
                 let expected = self.expected_list(*prefix, *start_after);
-                self.code.push(paste::list(*prefix, *start_after, *limit, &expected));
+                self.code.push(paste::list(
+                    *prefix,
+                    start_after.map(|key| self.keys[key]),
+                    *limit,
+                    &expected,
+                ));
                 self.walk(&**handle, *prefix, *start_after, *limit, &expected).await
             }
         }
     }
 
     fn key(&self, key: usize) -> Key {
-        self.context.key(format!("{}/{}", self.place, KEYS[key]))
+        self.context.key(format!("{}/{}", self.place, self.keys[key]))
     }
 
     /// The condition in the words of the trait; `None` where the provider does not take it.
@@ -182,10 +195,10 @@ impl Machine<'_> {
     }
 
     fn expected_list(&self, prefix: usize, start_after: Option<usize>) -> Vec<(&'static str, u64)> {
-        let listed = self.map.iter().map(|(key, (body, _))| (KEYS[*key], body.length as u64));
+        let listed = self.map.iter().map(|(key, (body, _))| (self.keys[*key], body.length as u64));
         let mut listed: Vec<_> = listed
             .filter(|(key, _)| key.starts_with(PREFIXES[prefix]))
-            .filter(|(key, _)| start_after.is_none_or(|after| *key > KEYS[after]))
+            .filter(|(key, _)| start_after.is_none_or(|after| *key > self.keys[after]))
             .collect();
         listed.sort_unstable();
         listed

@@ -3,7 +3,7 @@
 use storage_core::{ByteRange, ErrorKind, Get};
 
 use super::machine::Broken;
-use super::step::{Body, KEYS, PREFIXES};
+use super::step::{Body, PREFIXES};
 
 /// The whole test. `provider` is for the reader to fill in.
 pub(super) fn test(broken: &Broken) -> String {
@@ -23,13 +23,13 @@ pub(super) fn test(broken: &Broken) -> String {
 
 pub(super) fn put(
     number: usize,
-    key: usize,
+    key: &str,
     body: Body,
     when: &str,
     expected: &Result<(), ErrorKind>,
 ) -> String {
     let body = format!("vec![b'{}'; {}].into()", char::from(body.byte), body.length);
-    let call = format!("provider.put(&key({:?}), {body}, {when}).await", KEYS[key]);
+    let call = format!("provider.put(&key({key:?}), {body}, {when}).await");
     match expected {
         Ok(()) => format!("let v{number} = {call}?;"),
         Err(kind) => fails(&call, *kind),
@@ -37,7 +37,7 @@ pub(super) fn put(
 }
 
 pub(super) fn get(
-    key: usize,
+    key: &str,
     request: &Get,
     if_match: Option<String>,
     if_changed: Option<String>,
@@ -57,7 +57,7 @@ pub(super) fn get(
     if let Some(version) = if_changed {
         get.push_str(&format!(".if_changed({version}.clone())"));
     }
-    let call = format!("provider.get(&key({:?}), {get}).await", KEYS[key]);
+    let call = format!("provider.get(&key({key:?}), {get}).await");
     match expected {
         Ok((part, size, version)) => format!(
             "let object = {call}?;\nassert_eq!((object.body.len(), object.size), ({part}, {size}));\n\
@@ -67,19 +67,19 @@ pub(super) fn get(
     }
 }
 
-pub(super) fn delete(key: usize) -> String {
-    format!("provider.delete(&key({:?})).await?;", KEYS[key])
+pub(super) fn delete(key: &str) -> String {
+    format!("provider.delete(&key({key:?})).await?;")
 }
 
 pub(super) fn list(
     prefix: usize,
-    start_after: Option<usize>,
+    start_after: Option<&str>,
     limit: usize,
     expected: &[(&str, u64)],
 ) -> String {
     let after = match start_after {
         None => String::new(),
-        Some(key) => format!(".start_after(&key({:?}))", KEYS[key]),
+        Some(key) => format!(".start_after(&key({key:?}))"),
     };
     let expected: Vec<_> = expected.iter().take(limit).map(|(key, _)| key).collect();
     let check = if expected.is_empty() {

@@ -50,14 +50,14 @@ async fn a_failure_is_shrunk_to_the_steps_it_takes() {
     assert_eq!(case.outcome, Outcome::Fail);
     let start = case.detail.find("let v").unwrap();
     expect_test::expect![[r#"
-        let v0 = provider.put(&key("a"), vec![b'0'; 0].into(), PutIf::Always).await?;
-                let v1 = provider.put(&key("a"), vec![b'0'; 12].into(), PutIf::Matches(v0.clone())).await?;
-                provider.delete(&key("a")).await?;
+        let v0 = provider.put(&key("a/a"), vec![b'0'; 0].into(), PutIf::Always).await?;
+                let v1 = provider.put(&key("a/a"), vec![b'0'; 12].into(), PutIf::Matches(v0.clone())).await?;
+                provider.delete(&key("a/a")).await?;
                 let prefix = Prefix::new("")?;
                 let page = provider.list(List::new(&prefix).limit(1000)).await?;
                 let keys: Vec<_> = page.objects.iter().map(|object| object.key.as_str()).collect();
                 assert!(keys.is_empty(), "{keys:?}");
-                // at the end: expected to list [], saw [("a", 12)]
+                // at the end: expected to list [], saw [("a/a", 12)]
                 Ok(())
             }
     "#]].assert_eq(&case.detail[start..]);

@@ -29,7 +29,7 @@ async fn count(context: &Context, handles: Handles) -> CaseResult {
     let mut clients = JoinSet::new();
     for client in 0..CLIENTS {
         let (handle, key) = (handles[client % handles.len()].clone(), key.clone());
-        let attempts = context.rounds(ATTEMPTS);
+        let attempts = ATTEMPTS * context.settings().rounds.max(1) as usize;
         clients.spawn(async move {
             let mut reached = Vec::new();
             for attempt in 0..attempts {

@@ -56,7 +56,7 @@ fn mix_for(absent: Atomicity, matches: Atomicity, among: Atomicity) -> Mix {
 }
 
 async fn all_rounds(context: &Context, handles: Handles, mix: Mix, keys: usize) -> CaseResult {
-    for round in 0..context.rounds(ROUNDS) {
+    for round in context.rounds(ROUNDS) {
         let keys = (0..keys).map(|number| context.key(format!("{round:04}/{number}")));
         one_round(context, &handles, mix, keys.collect(), round).await?;
     }

@@ -40,7 +40,7 @@ pub(super) async fn torn_read(context: &Context) -> CaseResult {
     let most = context.capabilities().object_bytes_max;
     let size = BODY_BYTES.min(most).min(context.settings().object_bytes_max_tested);
     between_steps(context, size.min(OVERLAPPING_BYTES)).await?;
-    for number in 0..context.rounds(KEYS) {
+    for number in context.rounds(KEYS) {
         let key = format!("{number:03}");
         on_one_key(context, &key, size).await.map_err(|it| it.during(format!("key {key}")))?;
     }

@@ -43,7 +43,7 @@ enum Condition {
 }
 
 async fn race(context: &Context, handles: Handles, condition: Condition) -> CaseResult {
-    for number in 0..context.rounds(KEYS) {
+    for number in context.rounds(KEYS) {
         let key = context.key(format!("{number:05}"));
         // Sometimes the key has a past: a service may decide differently where something was deleted.
         if number % 3 == 2 {
