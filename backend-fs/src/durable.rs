@@ -7,6 +7,7 @@
 //! second try would succeed without it. From then on the handle refuses to change anything.
 
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -14,7 +15,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use rustix::io::Errno;
 use storage_core::{Error, ErrorKind, Key, Result};
 
-use crate::error::{not_applied, unknown};
+use crate::error::{errno, not_applied, unknown};
 use crate::step::{Observer, Step};
 
 /// How many directories are remembered as durable. When there are more, all are forgotten.
@@ -24,7 +25,7 @@ const KNOWN_DIRECTORIES_MAX: usize = 1 << 16;
 #[derive(Debug)]
 pub(crate) struct Directory {
     pub(crate) path: String,
-    pub(crate) fd: OwnedFd,
+    pub(crate) file: File,
 }
 
 /// What is published but perhaps not durable yet, and who is making it so.
@@ -89,7 +90,8 @@ impl Durable {
             let group = lock(&self.groups).entry(directory.path.clone()).or_default().clone();
             let synced = group.join(|| {
                 observer.before(|| step(in_objects(&directory.path)));
-                rustix::fs::fsync(&directory.fd)
+                // Not plain fsync(2), which on some systems stops short of the disk.
+                directory.file.sync_all().map_err(|error| errno(&error))
             });
             self.leave(&directory.path, group);
             synced.map_err(|errno| {
@@ -234,7 +236,7 @@ mod tests {
         let durable = Durable::default();
         // Syncing a pipe is refused by the kernel.
         let (pipe, _other) = std::io::pipe().unwrap();
-        let chain = [Directory { path: String::new(), fd: pipe.into() }];
+        let chain = [Directory { path: String::new(), file: OwnedFd::from(pipe).into() }];
         let step = |path| Step::SyncDirectory { path };
         let error = durable.sync(&chain, &Observer::default(), step).unwrap_err();
         assert_eq!(error.effect(), storage_core::Effect::Unknown);

@@ -32,10 +32,30 @@ pub(crate) fn errno(error: &std::io::Error) -> Errno {
     Errno::from_io_error(error).unwrap_or(Errno::IO)
 }
 
-/// Whether a rename or link that answers this has certainly changed nothing. The others (an
+/// Whether a rename, link or removal that answers this has certainly changed nothing. All others (an
 /// input/output error, a time limit of a network file system) may come after the fact.
 pub(crate) fn refused_outright(errno: Errno) -> bool {
-    !matches!(errno, Errno::IO | Errno::INTR | Errno::TIMEDOUT | Errno::STALE | Errno::REMOTEIO)
+    matches!(
+        errno,
+        Errno::ACCESS
+            | Errno::BUSY
+            | Errno::DQUOT
+            | Errno::EXIST
+            | Errno::INVAL
+            | Errno::ISDIR
+            | Errno::LOOP
+            | Errno::MLINK
+            | Errno::NAMETOOLONG
+            | Errno::NOENT
+            | Errno::NOMEM
+            | Errno::NOSPC
+            | Errno::NOSYS
+            | Errno::NOTDIR
+            | Errno::NOTSUP
+            | Errno::PERM
+            | Errno::ROFS
+            | Errno::XDEV
+    )
 }
 
 fn message(errno: Errno, doing: impl Display, advice: &str) -> String {

@@ -180,12 +180,15 @@ impl Folder {
     /// A directory and, if their entries are not known to be durable, those above it, opened to be
     /// changed and synced.
     pub(crate) fn chain(&self, directory: &str) -> rustix::io::Result<Vec<Directory>> {
-        let first = Directory { path: directory.to_owned(), fd: self.open_directory(directory)? };
-        let mut chain = vec![first];
+        let open = |path: &str| -> rustix::io::Result<Directory> {
+            let file = self.open_directory(path)?.into();
+            Ok(Directory { path: path.to_owned(), file })
+        };
+        let mut chain = vec![open(directory)?];
         let mut path = directory;
         while self.syncs() && !self.durable.knows(path) {
             path = key::split(path).0;
-            chain.push(Directory { path: path.to_owned(), fd: self.open_directory(path)? });
+            chain.push(open(path)?);
         }
         Ok(chain)
     }

@@ -12,7 +12,6 @@ use crate::key;
 use crate::lock::FileLock;
 use crate::object::{self, Header};
 use crate::step::Step;
-use crate::temporary::Temporary;
 
 impl Folder {
     /// Stores an object.
@@ -25,7 +24,9 @@ impl Folder {
         self.durable.check()?;
         self.check_there()?;
         // A condition that does not hold now is refused before anything is written.
-        self.check_condition(key, when)?;
+        if let Some(found) = self.differs(key, when)? {
+            return Err(self.conflict(key, found));
+        }
 
         let writer = self.writer()?;
         let header = Header::new(key, body)?;
@@ -44,27 +45,32 @@ impl Folder {
         let path = key::object_path(key);
         let (directory, name) = key::split(&path);
         let chain = self.directory_to_write(directory)?;
-        {
-            let _lock = self.lock(key, matches!(when, PutIf::Matches(_)))?;
-            if let PutIf::Matches(_) = when {
-                self.observer.before(|| Step::Compare { path: format!("objects/{path}") });
-                self.check_condition(key, when)?;
-            }
-            let step = || Step::Publish { from: temporary.path(), to: format!("objects/{path}") };
-            self.observer.before(step);
-            self.durable.announce(key);
-            let published =
-                publish(&mut temporary, &chain[0], name, *when == PutIf::Absent, writer.create_new);
-            if let Err(error) = published {
-                self.durable.withdraw(key);
-                if error.kind() == ErrorKind::Conflict {
-                    drop(temporary);
-                    self.settle(key)?;
-                }
-                return Err(error);
+        let lock = self.lock(key, matches!(when, PutIf::Matches(_)))?;
+        if let PutIf::Matches(_) = when {
+            self.observer.before(|| Step::Compare { path: format!("objects/{path}") });
+            if let Some(found) = self.differs(key, when)? {
+                drop((lock, temporary));
+                return Err(self.conflict(key, found));
             }
         }
-        drop(temporary);
+        self.observer
+            .before(|| Step::Publish { from: temporary.path(), to: format!("objects/{path}") });
+        self.durable.announce(key);
+        let published = match when {
+            PutIf::Absent => temporary.publish_new(&chain[0].file, name, writer.create_new),
+            PutIf::Always | PutIf::Matches(_) => temporary.publish(&chain[0].file, name),
+        };
+        drop((lock, temporary));
+        if let Err(errno) = published {
+            self.durable.withdraw(key);
+            return Err(match errno {
+                Errno::EXIST if *when == PutIf::Absent => {
+                    self.conflict(key, "the object exists".to_owned())
+                }
+                errno if refused_outright(errno) => not_applied(errno, "give it its name"),
+                errno => unknown(errno, "give it its name"),
+            });
+        }
         if self.syncs() {
             self.durable.sync(&chain, &self.observer, |path| Step::SyncDirectory { path })?;
         }
@@ -86,7 +92,7 @@ impl Folder {
             let _lock = self.lock(key, false)?;
             self.observer.before(|| Step::Unlink { path: format!("objects/{path}") });
             self.durable.announce(key);
-            match rustix::fs::unlinkat(&chain[0].fd, name, AtFlags::empty()) {
+            match rustix::fs::unlinkat(&chain[0].file, name, AtFlags::empty()) {
                 Ok(()) => {}
                 Err(errno) => {
                     self.durable.withdraw(key);
@@ -107,25 +113,28 @@ impl Folder {
         Ok(())
     }
 
-    /// Fails with `Conflict` if the condition does not hold.
-    fn check_condition(&self, key: &Key, when: &PutIf) -> Result<()> {
-        let found = match when {
-            PutIf::Always => return Ok(()),
-            PutIf::Absent => match self.open_object(key)? {
-                None => return Ok(()),
-                Some(_) => "the object exists".to_owned(),
-            },
+    /// What is there instead, if the condition does not hold.
+    fn differs(&self, key: &Key, when: &PutIf) -> Result<Option<String>> {
+        Ok(match when {
+            PutIf::Always => None,
+            PutIf::Absent => self.open_object(key)?.map(|_| "the object exists".to_owned()),
             PutIf::Matches(wanted) => match self.open_object(key)? {
-                None => "there is no object".to_owned(),
-                Some(file) => match object::read_version(&file, key)? {
-                    version if version == *wanted => return Ok(()),
-                    version => format!("the version is {version}, not {wanted}"),
-                },
+                None => Some("there is no object".to_owned()),
+                Some(file) => {
+                    let version = object::read_version(&file, key)?;
+                    (version != *wanted).then(|| format!("the version is {version}, not {wanted}"))
+                }
             },
-        };
-        // Who is told that somebody was first may build on it, so it has to stay.
-        self.settle(key)?;
-        Err(Error::not_applied(ErrorKind::Conflict, found))
+        })
+    }
+
+    /// The answer that a condition does not hold, given once what was found is durable: who is told
+    /// that somebody was first may build on it.
+    fn conflict(&self, key: &Key, found: String) -> Error {
+        match self.settle(key) {
+            Ok(()) => Error::not_applied(ErrorKind::Conflict, found),
+            Err(error) => error,
+        }
     }
 
     fn lock(&self, key: &Key, exclusive: bool) -> Result<FileLock> {
@@ -153,23 +162,4 @@ impl Folder {
         }
         self.chain(path).map_err(failed)
     }
-}
-
-fn publish(
-    temporary: &mut Temporary<'_>,
-    directory: &Directory,
-    name: &str,
-    absent: bool,
-    create_new: crate::temporary::CreateNew,
-) -> Result<()> {
-    let published = if absent {
-        temporary.publish_new(&directory.fd, name, create_new)
-    } else {
-        temporary.publish(&directory.fd, name)
-    };
-    published.map_err(|errno| match errno {
-        Errno::EXIST if absent => Error::not_applied(ErrorKind::Conflict, "the object exists"),
-        errno if refused_outright(errno) => not_applied(errno, "give it its name"),
-        errno => unknown(errno, "give it its name"),
-    })
 }

@@ -1,7 +1,7 @@
 //! Temporary files: made in a directory of the handle's own, swept by others when it has died.
 
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -110,7 +110,7 @@ impl Temporary<'_> {
     }
 
     /// Gives it this name, replacing what has it.
-    pub(crate) fn publish(&mut self, to: &OwnedFd, name: &str) -> rustix::io::Result<()> {
+    pub(crate) fn publish(&mut self, to: impl AsFd, name: &str) -> rustix::io::Result<()> {
         rustix::fs::renameat(&self.directory.fd, &self.name, to, name)?;
         self.there = false;
         Ok(())
@@ -119,7 +119,7 @@ impl Temporary<'_> {
     /// Gives it this name if that is free, else fails with `EXIST`.
     pub(crate) fn publish_new(
         &mut self,
-        to: &OwnedFd,
+        to: impl AsFd,
         name: &str,
         how: CreateNew,
     ) -> rustix::io::Result<()> {
