@@ -21,6 +21,8 @@ liars! {
         "declares a limit and does not hold to it: the limit of one path, not of the other";
     shorter_overwrite_leaves_a_tail: "basic.overwrite.shorter", shared(LeavesTail),
         "writes over the old bytes without cutting the rest off: open without O_TRUNC";
+    empty_overwrite_changes_nothing: "basic.overwrite.shorter", shared(EmptyKeepsOld),
+        "keeps the old object when the new one is empty: `if body { write(body) }`";
     meta_has_no_size: "basic.size.same", shared(MetaSizeZero),
         "says size 0 when no body is wanted: HEAD without Content-Length behind a proxy";
     meta_brings_the_body: "basic.size.same", shared(MetaWithBody),
@@ -146,6 +148,22 @@ impl Lie for LeavesTail {
         let old = body_of(honest, key).await;
         let tail = old.slice(body.len().min(old.len())..);
         honest.put(key, [body, tail].concat().into(), when).await
+    }
+}
+
+struct EmptyKeepsOld;
+
+#[async_trait]
+impl Lie for EmptyKeepsOld {
+    async fn put(
+        &self,
+        honest: &MemoryProvider,
+        key: &Key,
+        body: Bytes,
+        when: PutIf,
+    ) -> Result<Version> {
+        let kept = if body.is_empty() { body_of(honest, key).await } else { body };
+        honest.put(key, kept, when).await
     }
 }
 

@@ -15,6 +15,8 @@ liars! {
         "deletes `a/b` along with `a`: `rm -r`, WebDAV collections";
     delete_takes_everything_that_begins_so: "delete.neighbours", shared(DeletesUnder("")),
         "deletes whatever begins with the key: delete-by-prefix APIs given one key";
+    delete_takes_a_pattern: "delete.neighbours", shared(DeletesLike),
+        "takes `_` for any character: `DELETE ... WHERE key LIKE ?`";
     delete_takes_the_empty_folder_and_what_comes: "delete.neighbours", shared(DeletesLastSibling),
         "removes the folder of the last key deleted together with its neighbours: cleaning up empty parents, one too high";
     delete_lands_twice: "delete.then-create", shared(DeleteTwice::default()),
@@ -58,6 +60,25 @@ impl Lie for DeletesUnder {
         }
         honest.delete(key).await
     }
+}
+
+struct DeletesLike;
+
+#[async_trait]
+impl Lie for DeletesLike {
+    async fn delete(&self, honest: &MemoryProvider, key: &Key) -> Result<()> {
+        for object in everything(honest, &Prefix::all()).await? {
+            if like(key.as_str(), object.key.as_str()) {
+                honest.delete(&object.key).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn like(pattern: &str, key: &str) -> bool {
+    let alike = |(pattern, byte)| pattern == b'_' || pattern == byte;
+    pattern.len() == key.len() && pattern.bytes().zip(key.bytes()).all(alike)
 }
 
 struct DeletesLastSibling;

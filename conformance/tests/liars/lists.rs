@@ -15,14 +15,17 @@ liars! {
             page
         })),
         "lists in the order of the directory: object_store's LocalFileSystem (#388), influxdb#26063";
-    list_shows_files_before_folders: "list.prefix.raw", shared(Walk(|mut all, request| {
-            all.sort_by(|a, b| files_first(a.key.as_str(), b.key.as_str()));
-            let from = request.start_after.map_or(0, |start| {
-                all.partition_point(|object| files_first(object.key.as_str(), start.as_str()).is_le())
-            });
-            page_of(all.split_off(from), request)
-        })),
+    list_shows_files_before_folders: "list.prefix.raw",
+        shared(Walk(|all, request| in_order(all, request, files_first))),
         "walks folders after the files beside them: recursive directory walks, Azure with a hierarchical namespace (azure-sdk-for-go#24210)";
+    list_is_in_the_order_of_a_dictionary: "list.prefix.raw", shared(Walk(|all, request| {
+            in_order(all, request, |a, b| letters(a).cmp(&letters(b)).then(a.cmp(b)))
+        })),
+        "sorts as a dictionary does, signs aside: a database with a locale for its collation";
+    list_is_in_the_order_of_numbers: "list.order.1001", shared(Walk(|all, request| {
+            in_order(all, request, |a, b| a.len().cmp(&b.len()).then(a.cmp(b)))
+        })),
+        "sorts `9` before `10`: natural sort, made for people";
     list_drops_the_last_of_an_exact_page: "list.limit", shared(Walk(|all, request| {
             let mut page = page_of(after(all, request), request);
             if page.objects.len() == request.limit && !page.more && page.objects.len() > 1 {
@@ -84,6 +87,8 @@ liars! {
             page_of(after(all, request).into_iter().filter(inside).collect(), request)
         })),
         "takes a prefix for a folder: object_store (`a` finds neither `a` nor `a_b`), every file system";
+    list_prefix_is_a_pattern: "list.prefix.raw", shared(Like),
+        "takes `_` in a prefix for any character: `WHERE key LIKE ? || '%'`";
     list_prefix_leaves_itself_out: "list.prefix.raw", shared(Walk(|all, request| {
             let other = |object: &Listed| object.key.as_str() != request.prefix.as_str();
             page_of(after(all, request).into_iter().filter(other).collect(), request)
@@ -135,6 +140,18 @@ fn stop_at(most: usize, all: Vec<Listed>, request: &List<'_>) -> Page {
     let mut objects = after(all, request);
     objects.truncate(most);
     page_of(objects, request)
+}
+
+fn in_order(mut all: Vec<Listed>, request: &List<'_>, order: fn(&str, &str) -> Ordering) -> Page {
+    all.sort_by(|a, b| order(a.key.as_str(), b.key.as_str()));
+    let from = request.start_after.map_or(0, |start| {
+        all.partition_point(|object| order(object.key.as_str(), start.as_str()).is_le())
+    });
+    page_of(all.split_off(from), request)
+}
+
+fn letters(key: &str) -> String {
+    key.chars().filter(char::is_ascii_alphanumeric).collect()
 }
 
 fn page_of_all(all: Vec<Listed>, request: &List<'_>) -> Page {
@@ -255,5 +272,22 @@ impl Lie for ListsDeleted {
         objects.sort_by(|a, b| a.key.cmp(&b.key));
         objects.dedup_by(|a, b| a.key == b.key);
         Ok(page_of(after(objects, &request), &request))
+    }
+}
+
+struct Like;
+
+#[async_trait]
+impl Lie for Like {
+    async fn list(&self, honest: &MemoryProvider, request: List<'_>) -> Result<Page> {
+        let prefix = request.prefix.as_str();
+        let alike = |object: &Listed| {
+            let key = object.key.as_str();
+            let same = |(pattern, byte)| pattern == b'_' || pattern == byte;
+            key.len() >= prefix.len() && prefix.bytes().zip(key.bytes()).all(same)
+        };
+        let mut all = everything(honest, &Prefix::all()).await?;
+        all.retain(alike);
+        Ok(page_of(after(all, &request), &request))
     }
 }

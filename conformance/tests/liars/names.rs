@@ -17,6 +17,11 @@ liars! {
             key.split('/').map(trim).collect::<Vec<_>>().join("/")
         })),
         "takes `007` and `7` for one key: YAML, spreadsheets, numeric columns";
+    keys_longer_than_declared_are_taken: "key.boundaries",
+        shared(KeyLimit { declared: 300, kept: 512 }).honest(KeyLimit { declared: 300, kept: 300 }),
+        "takes keys longer than it declares: a limit of the wrapper that only its documentation knows";
+    keys_shorter_than_declared_are_refused: "key.boundaries", shared(KeyLimit { declared: 512, kept: 250 }),
+        "refuses keys that it declares to take: 255 bytes of a file name, object_store's 253";
     prefix_of_a_key_can_be_got: "basic.not-found", shared(PrefixIsThere),
         "answers a get of `a` when only `a/b` exists: folders shown as empty objects";
     key_hides_what_is_beneath: "key.nested", shared(Hidden { parent: false }),
@@ -156,5 +161,33 @@ impl Lie for MissingIsUnexpected {
             }
             result => result,
         }
+    }
+}
+
+/// The longest key that is declared, and the longest that is taken.
+struct KeyLimit {
+    declared: usize,
+    kept: usize,
+}
+
+#[async_trait]
+impl Lie for KeyLimit {
+    fn info(&self, honest: &MemoryProvider) -> ProviderInfo {
+        let mut info = honest.info();
+        info.capabilities.key_bytes_max = self.declared;
+        info
+    }
+
+    async fn put(
+        &self,
+        honest: &MemoryProvider,
+        key: &Key,
+        body: Bytes,
+        when: PutIf,
+    ) -> Result<Version> {
+        if key.as_str().len() > self.kept {
+            return Err(refusal(ErrorKind::InvalidKey));
+        }
+        honest.put(key, body, when).await
     }
 }

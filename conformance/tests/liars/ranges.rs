@@ -16,6 +16,12 @@ liars! {
     range_is_capped_at_1_kib: "range.random",
         shared(Ranges(|range, _| Ok(Some((range.start, end(range).min(range.start + 1024)))))),
         "answers a short read: one `read` call for one request, without the loop (restic calls it permanent)";
+    range_stops_at_a_chunk: "range.random", shared(Ranges(|range, _| {
+            let chunk = 64 << 10;
+            let edge = (range.start / chunk + 1) * chunk;
+            Ok(Some((range.start, end(range).min(edge))))
+        })),
+        "reads up to the next 64 KiB and no further: chunked storage, and a range across two chunks";
     range_end_past_the_object_fails: "range.clamped", shared(Ranges(|range, size| {
             let past = range.end.is_some_and(|end| end > size);
             if past { Err(ErrorKind::InvalidRange) } else { as_asked(range) }
