@@ -1,5 +1,7 @@
 //! The backends of this build: how the table of a provider becomes the settings of each.
 
+#[cfg(feature = "azure")]
+mod azure;
 #[cfg(feature = "fs")]
 mod fs;
 #[cfg(any(feature = "s3", feature = "azure"))]
@@ -27,6 +29,8 @@ pub(crate) fn register_all(registry: Registry) -> Registry {
     let registry = registry.register("fs", fs::read);
     #[cfg(feature = "s3")]
     let registry = registry.register("s3", s3::read);
+    #[cfg(feature = "azure")]
+    let registry = registry.register("azure", azure::read);
     registry
 }
 

@@ -17,6 +17,8 @@ use crate::registry::Registry;
 
 /// How long requests under way may take to end once the command has.
 const LAST_REQUESTS: Duration = Duration::from_millis(500);
+/// How soon after an interruption another one counts as the same.
+const SAME_SIGNAL: Duration = Duration::from_secs(1);
 
 /// What every command is given.
 pub(crate) struct Context {
@@ -146,8 +148,12 @@ async fn listen(sender: watch::Sender<bool>) {
         return;
     }
     let _ = sender.send(true);
-    if stop_signal().await.is_ok() {
-        std::process::exit(Code::Interrupted as i32);
+    // One key press may arrive more than once: as a signal to this process and to its group.
+    let patient_until = tokio::time::Instant::now() + SAME_SIGNAL;
+    while stop_signal().await.is_ok() {
+        if tokio::time::Instant::now() >= patient_until {
+            std::process::exit(Code::Interrupted as i32);
+        }
     }
 }
 

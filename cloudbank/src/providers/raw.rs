@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, RetryConfig};
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use storage_core::{Error, ErrorKind, Result, async_trait};
 
 use crate::raw::{RawError, RawService};
@@ -56,8 +56,9 @@ fn unusable(error: impl Into<RawError>) -> Error {
 }
 
 /// One attempt, as ours make.
-fn no_retry() -> RetryConfig {
-    RetryConfig { max_retries: 0, ..RetryConfig::default() }
+#[cfg(any(feature = "s3", feature = "azure"))]
+fn no_retry() -> object_store::RetryConfig {
+    object_store::RetryConfig { max_retries: 0, ..Default::default() }
 }
 
 /// A folder beside ours, on the same file system and synced as ours is, which goes when the bench ends.
@@ -111,6 +112,37 @@ pub(super) fn s3(config: &backend_s3::Config) -> Result<Box<dyn RawService>> {
     }
     if let Some(endpoint) = &config.endpoint {
         builder = builder.with_endpoint(endpoint);
+    }
+    let store = builder.build().map_err(unusable)?;
+    Ok(Box::new(Raw { name: "object_store".into(), store: Arc::new(store), _folder: None }))
+}
+
+#[cfg(feature = "azure")]
+pub(super) fn azure(config: &backend_azure::Config) -> Result<Box<dyn RawService>> {
+    use backend_azure::Credentials;
+    use object_store::azure::MicrosoftAzureBuilder;
+    let builder = match &config.credentials {
+        Credentials::AccountKey(key) => MicrosoftAzureBuilder::new().with_access_key(key.reveal()),
+        Credentials::Anonymous => MicrosoftAzureBuilder::new().with_skip_signature(true),
+        Credentials::Chain => MicrosoftAzureBuilder::from_env(),
+        _ => return Err(unusable("for this comparison give `account_key`")),
+    };
+    let mut builder = builder
+        .with_account(&config.account)
+        .with_container_name(&config.container)
+        .with_client_options(client(&config.http)?)
+        .with_allow_http(config.http.allow_http || config.emulator)
+        .with_retry(no_retry());
+    // To the library an emulator is an endpoint whose path begins with the account.
+    let endpoint =
+        config.endpoint.as_deref().or(config.emulator.then_some("http://127.0.0.1:10000"));
+    if let Some(endpoint) = endpoint {
+        let endpoint = endpoint.trim_end_matches('/');
+        let account = format!("/{}", config.account);
+        builder = builder.with_endpoint(match config.emulator && !endpoint.ends_with(&account) {
+            true => format!("{endpoint}{account}"),
+            false => endpoint.to_owned(),
+        });
     }
     let store = builder.build().map_err(unusable)?;
     Ok(Box::new(Raw { name: "object_store".into(), store: Arc::new(store), _folder: None }))

@@ -77,7 +77,7 @@ fn an_unknown_type_names_the_nearest_one() {
               |
             2 | type = "memry"
               |        ^^^^^^^
-              = expected "fs", "memory" or "s3"
+              = expected "azure", "fs", "memory" or "s3"
               = did you mean `memory`?"#]],
     );
 }
@@ -92,7 +92,7 @@ fn a_type_that_is_planned_is_told_from_a_typo() {
               |
             2 | type = "erasure"
               |        ^^^^^^^^^
-              = expected "fs", "memory" or "s3""#]],
+              = expected "azure", "fs", "memory" or "s3""#]],
     );
 }
 
@@ -106,7 +106,7 @@ fn a_provider_without_a_type_is_told_which_there_are() {
               |
             1 | [providers.local]
               |            ^^^^^
-              = expected type = "fs", "memory" or "s3""#]],
+              = expected type = "azure", "fs", "memory" or "s3""#]],
     );
 }
 
@@ -120,7 +120,7 @@ fn a_type_that_is_no_text_is_told_so() {
               |
             2 | type = 3
               |        ^
-              = expected "fs", "memory" or "s3""#]],
+              = expected "azure", "fs", "memory" or "s3""#]],
     );
 }
 
@@ -471,6 +471,30 @@ fn what_only_the_backend_knows_is_reported_at_its_setting() {
 }
 
 #[test]
+fn azure_wants_an_account_unless_it_is_the_emulator() {
+    check("[providers.a]\ntype = \"azure\"\ncontainer = \"c-1\"\nemulator = true", expect![]);
+    check(
+        "[providers.a]\ntype = \"azure\"\ncontainer = \"c-1\"\naccount_key = \"no base64\"",
+        expect![[r#"
+            error: provider `a` of type `azure` needs `account`
+             --> cloudbank.toml:1:12
+              |
+            1 | [providers.a]
+              |            ^
+              = expected account = "...""#]],
+    );
+    check(
+        "[providers.a]\ntype = \"azure\"\ncontainer = \"c-1\"\naccount = \"me1\"\naccount_key = \"no.base64\"",
+        expect![[r#"
+            error: `account_key` is not base64; copy all of it
+             --> cloudbank.toml:5:1
+              |
+            5 | account_key = ***
+              | ^^^^^^^^^^^"#]],
+    );
+}
+
+#[test]
 fn common_misnomers_of_other_tools_find_their_setting() {
     check(
         "[providers.s]\ntype = \"s3\"\nbucket = \"my-bucket\"\nenpoint_url = \"https://x\"\naccess_key = \"me\"",
@@ -482,8 +506,8 @@ fn common_misnomers_of_other_tools_find_their_setting() {
               | ^^^^^^^^^^^
               = expected one of access_key_id, allow_http, allow_invalid_certificates, bucket, ca_certificate,
                 checksum, concurrency_max, conditional_put, config_file, connect_timeout, credentials,
-                credentials_file, endpoint, object_bytes_max, prefix, probe, profile, region, request_timeout,
-                retries_max, secret_access_key, session_token, sign_payload, timeout, type,
+                credentials_file, endpoint, idle_timeout, object_bytes_max, prefix, probe, profile, region,
+                request_timeout, retries_max, secret_access_key, session_token, sign_payload, timeout, type,
                 virtual_hosted_style
               = did you mean `endpoint`?
 
@@ -494,8 +518,8 @@ fn common_misnomers_of_other_tools_find_their_setting() {
               | ^^^^^^^^^^
               = expected one of access_key_id, allow_http, allow_invalid_certificates, bucket, ca_certificate,
                 checksum, concurrency_max, conditional_put, config_file, connect_timeout, credentials,
-                credentials_file, endpoint, object_bytes_max, prefix, probe, profile, region, request_timeout,
-                retries_max, secret_access_key, session_token, sign_payload, timeout, type,
+                credentials_file, endpoint, idle_timeout, object_bytes_max, prefix, probe, profile, region,
+                request_timeout, retries_max, secret_access_key, session_token, sign_payload, timeout, type,
                 virtual_hosted_style
               = did you mean `access_key_id`?"#]],
     );
@@ -606,7 +630,7 @@ fn several_problems_are_reported_together_in_the_order_of_the_file() {
               |
             2 | type = "memry"
               |        ^^^^^^^
-              = expected "fs", "memory" or "s3"
+              = expected "azure", "fs", "memory" or "s3"
               = did you mean `memory`?
 
             error: a provider of type `memory` has no setting `versons`

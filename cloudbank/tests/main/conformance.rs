@@ -107,9 +107,12 @@ fn an_interrupted_run_cleans_up_and_says_so() {
     while bench.ok("provider ls -p one --limit 1").is_empty() {
         assert!(child.try_wait().unwrap().is_none(), "it ended before it put anything");
     }
-    let status =
-        std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-    assert!(status.unwrap().success());
+    // Twice, as when the whole process group is told as well.
+    for signal in ["-INT", "-TERM"] {
+        let told =
+            std::process::Command::new("kill").args([signal, &child.id().to_string()]).status();
+        assert!(told.unwrap().success());
+    }
     let mut rest = String::new();
     stderr.read_to_string(&mut rest).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{rest}");

@@ -1,0 +1,122 @@
+//! The command line on the real servers that the environment names.
+
+#![allow(clippy::unwrap_used)] // A test that unwraps an error has failed as it should.
+
+#[path = "../main/support.rs"]
+#[allow(dead_code)] // The other binary uses the rest.
+mod support;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+
+use crate::support::Bench;
+
+fn main() -> ExitCode {
+    let is_set = |variable: &str| std::env::var(variable).is_ok();
+    let any = SERVERS.iter().any(|(_, variable)| is_set(variable));
+    let trials = vec![
+        trial(
+            "objects_travel_from_server_to_server_and_back",
+            any,
+            objects_travel_from_server_to_server_and_back,
+        ),
+        trial(
+            "a_server_that_ignores_conditions_is_refused_with_the_way_out",
+            is_set("CLOUDBANK_TEST_RCLONE"),
+            a_server_that_ignores_conditions_is_refused_with_the_way_out,
+        ),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+fn trial(name: &str, there: bool, test: fn()) -> Trial {
+    let test = move || {
+        test();
+        Ok(())
+    };
+    Trial::test(name, test).with_ignored_flag(!there)
+}
+
+/// Each server, and the variable that says where it is.
+const SERVERS: [(&str, &str); 4] = [
+    ("seaweedfs", "CLOUDBANK_TEST_SEAWEEDFS"),
+    ("moto", "CLOUDBANK_TEST_MOTO"),
+    ("rclone", "CLOUDBANK_TEST_RCLONE"),
+    ("azurite", "CLOUDBANK_TEST_AZURITE"),
+];
+
+/// A configuration with a provider on each server that is there, in buckets of their own, and their names.
+/// Says which are left out, and why.
+fn servers() -> (Bench, Vec<&'static str>) {
+    let bucket = format!("cli-{}", std::process::id());
+    let mut text = String::new();
+    let mut names = Vec::new();
+    for (name, variable) in SERVERS {
+        let Ok(endpoint) = std::env::var(variable) else {
+            println!("{name} is left out: set {variable} or run cargo xtask test");
+            continue;
+        };
+        names.push(name);
+        text += &format!("[providers.{name}]\nendpoint = \"{endpoint}\"\n");
+        text += &match name {
+            "azurite" => {
+                format!("type = \"azure\"\nemulator = true\ncontainer = \"{bucket}\"\n")
+            }
+            _ => format!(
+                "type = \"s3\"\nallow_http = true\nbucket = \"{bucket}\"\n\
+                 access_key_id = \"cloudbank\"\nsecret_access_key = \"${{CB_SECRET}}\"\n"
+            ),
+        };
+        if name == "rclone" {
+            text += "conditional_put = \"unsupported\"\n";
+        }
+    }
+    text += "[providers.local]\ntype = \"fs\"\npath = \"local\"\ncreate = true\n";
+    (Bench::with_config(&text).variable("CB_SECRET", "cloudbank-secret"), names)
+}
+
+fn objects_travel_from_server_to_server_and_back() {
+    let (bench, names) = servers();
+    assert!(!names.is_empty(), "no server is there");
+    for number in 0..20 {
+        bench.feed(&format!("provider put -p local a/{number:02} -"), &vec![b'x'; number * 1000]);
+    }
+    let all = bench.ok("provider ls -p local --long");
+    let missing = bench.session(&format!("provider ls -p {}", names[0]));
+    assert!(missing.contains("cloudbank.toml:") && missing.ends_with("[2]\n"), "{missing}");
+    let mut before = "local";
+    for name in &names {
+        bench.ok(&format!("provider create -p {name}"));
+        assert!(bench.session(&format!("provider create -p {name}")).ends_with("[4]\n"));
+        bench.ok(&format!("provider cp -r {before}: {name}:"));
+        assert_eq!(bench.ok(&format!("provider ls -p {name} --long")), all, "{name}");
+        let again = bench.ok(&format!("provider cp -r {before}: {name}: --verify"));
+        assert!(again.starts_with("0 objects copied (0 B), 20 there already"), "{name}: {again}");
+        before = name;
+    }
+    bench.ok(&format!("provider cp -r {before}: local:back/"));
+    assert_eq!(bench.ok("provider ls -p local back/").lines().count(), 20);
+    for name in &names {
+        let bench_line = "--sizes 1KiB --concurrency 4 --count 8 --rounds 2 --json";
+        let measured = bench.ok(&format!("provider bench -p {name} {bench_line}"));
+        assert!(measured.contains("\"object_store\""), "{name}: {measured}");
+        assert!(bench.session(&format!("provider destroy -p {name} --yes")).ends_with("[4]\n"));
+        bench.ok(&format!("provider rm -p {name} --prefix a --yes"));
+        bench.ok(&format!("provider destroy -p {name} --yes"));
+    }
+}
+
+fn a_server_that_ignores_conditions_is_refused_with_the_way_out() {
+    let (bench, names) = servers();
+    assert!(names.contains(&"rclone"), "the server is not there");
+    bench.ok("provider create -p rclone");
+    let config = String::from_utf8(bench.read("cloudbank.toml")).unwrap();
+    bench.write("strict.toml", config.replace("conditional_put = \"unsupported\"\n", ""));
+    let said = bench.session("provider ls -p rclone --config strict.toml");
+    assert!(
+        said.contains("`conditional_put = \"unsupported\"`") && said.ends_with("[2]\n"),
+        "{said}"
+    );
+    bench.ok("provider destroy -p rclone --yes");
+}
