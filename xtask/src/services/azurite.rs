@@ -21,7 +21,8 @@ pub(super) fn plan(tool: &Tool, folder: &Path) -> Result<Plan> {
     let [port] = free_ports()?;
     let mut command = Command::new(tool.program("azurite-blob"));
     command.args(["--silent", "--skipApiVersionCheck", "--disableTelemetry"]);
-    command.args(["--location", "data", "--blobHost", "127.0.0.1"]);
+    // In memory: it takes a fifth less of the one core that it can use.
+    command.args(["--inMemoryPersistence", "--blobHost", "127.0.0.1"]);
     command.arg("--blobPort").arg(port.to_string());
     command.current_dir(folder);
     Ok(Plan {
