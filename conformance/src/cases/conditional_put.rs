@@ -13,10 +13,18 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         id: "put.absent.present",
         level: Level::Core,
-        requires: "a put with `Absent` creates a missing object, also where others lie beneath the key, and is `Conflict` on one that exists",
+        requires: "a put with `Absent` creates a missing object, and is `Conflict` on one that exists",
         needs: &[Need::Absent],
         requests_max: 24,
         run: |context| Box::pin(absent_present(context)),
+    },
+    Case {
+        id: "put.absent.beneath",
+        level: Level::Core,
+        requires: "a put with `Absent` creates a missing object whatever lies beneath its key or above it",
+        needs: &[Need::Absent],
+        requests_max: 24,
+        run: |context| Box::pin(absent_beneath(context)),
     },
     Case {
         id: "put.absent.deleted",
@@ -139,15 +147,21 @@ async fn is_done(
 
 async fn absent_present(context: &Context) -> CaseResult {
     let key = context.key("a");
-    is_done(context, &context.key("a/b/c"), "beneath".into(), PutIf::Absent).await?;
     is_done(context, &key, "first".into(), PutIf::Absent).await?;
     is_refused(context, &key, "second".into(), PutIf::Absent).await?;
     // The very same bytes are no excuse.
     is_refused(context, &key, "first".into(), PutIf::Absent).await?;
     let unconditional = context.key("unconditional");
     context.handle().put(&unconditional, "first".into(), PutIf::Always).await?;
-    is_refused(context, &unconditional, "second".into(), PutIf::Absent).await?;
-    is_done(context, &context.key("a/b"), "between".into(), PutIf::Absent).await?;
+    is_refused(context, &unconditional, "second".into(), PutIf::Absent).await
+}
+
+async fn absent_beneath(context: &Context) -> CaseResult {
+    for name in ["a/b/c", "a", "a/b", "a/b/c/d"] {
+        let key = context.key(name);
+        is_done(context, &key, name.into(), PutIf::Absent).await?;
+        is_refused(context, &key, "another".into(), PutIf::Absent).await?;
+    }
     Ok(())
 }
 

@@ -55,7 +55,8 @@ async fn boundaries(context: &Context) -> CaseResult {
         names.push(name_of(length, 'p'));
         names.push(name_of(length, 'q'));
     }
-    names.push("d/".repeat(room / 2).trim_end_matches('/').to_owned());
+    // As deep as it goes; no segment is a key by itself.
+    names.push(format!("deep/{}x", "d/".repeat(room.saturating_sub(6) / 2)));
     names.retain(|name| !name.is_empty() && name.len() <= room);
     names.sort();
     names.dedup();

@@ -21,6 +21,14 @@ pub(crate) const CASES: &[Case] = &[
         run: |context| Box::pin(raw_prefix(context)),
     },
     Case {
+        id: "list.nested",
+        level: Level::Core,
+        requires: "lists show keys that lie beneath each other, such as `a` and `a/b`, in byte order",
+        needs: &[],
+        requests_max: 120,
+        run: |context| Box::pin(nested(context)),
+    },
+    Case {
         id: "list.start-after",
         level: Level::Core,
         requires: "a list begins after `start_after`, whether that key exists or not, within the prefix or outside",
@@ -177,14 +185,35 @@ fn same(what: &str, saw: &[Listed], expected: &[Listed]) -> CaseResult {
     Ok(())
 }
 
-/// Names whose byte order is not that of folders, nor that of files before folders.
-const NAMES: [&str; 14] =
-    ["a", "a/b", "a/b/c", "a/b0", "a0", "a0/x", "a_b", "a=b", "a~", "ab", "aa/z", "b", "b/a", "z"];
+/// Names whose byte order is not that of folders, nor that of files before folders. None lies beneath
+/// another: that is a case of its own.
+const NAMES: [&str; 12] =
+    ["a/b/c", "a/b0", "a/bb/c", "a0", "a_b", "a=b", "a~", "ab", "aa/z", "b/a", "b0/x", "z"];
 
 async fn raw_prefix(context: &Context) -> CaseResult {
     let objects = prepare(context, &NAMES.map(str::to_owned)).await?;
-    let prefixes =
-        ["", "a", "a/", "a/b", "a/b/", "a/b/c", "a0", "a_", "a~", "ab", "b", "b/a/", "c", "zz"];
+    let prefixes = [
+        "", "a", "a/", "a/b", "a/b/", "a/b/c", "a0", "a_", "a~", "ab", "b", "b/a/", "c", "z", "zz",
+    ];
+    under_prefixes(context, &objects, &prefixes).await?;
+    // Without the slash at the end of the case's own prefix.
+    let own = context.prefix().as_str();
+    let prefix = Prefix::new(&own[..own.len() - 1])?;
+    same("the prefix of all keys", &listed(context, &prefix).await?, &objects)
+}
+
+async fn nested(context: &Context) -> CaseResult {
+    let names = ["a", "a/b", "a/b/c", "a/b0", "a0", "a0/x", "ab", "b", "b/a"];
+    let objects = prepare(context, &names.map(str::to_owned)).await?;
+    under_prefixes(context, &objects, &["", "a", "a/", "a/b", "a/b/", "a0", "b", "b/"]).await?;
+    for at in 0..objects.len() {
+        let saw = walk(context, context.prefix(), Some(&objects[at].key), 2).await?;
+        same(&format!("after {}", objects[at].key), &saw, &objects[at + 1..])?;
+    }
+    Ok(())
+}
+
+async fn under_prefixes(context: &Context, objects: &[Listed], prefixes: &[&str]) -> CaseResult {
     for name in prefixes {
         let prefix = context.prefix_of(name);
         let under: Vec<_> =
@@ -194,10 +223,7 @@ async fn raw_prefix(context: &Context) -> CaseResult {
             same(&format!("prefix {name:?} by {limit}"), &saw, &under)?;
         }
     }
-    // Without the slash at the end of the case's own prefix.
-    let own = context.prefix().as_str();
-    let prefix = Prefix::new(&own[..own.len() - 1])?;
-    same("the prefix of all keys", &listed(context, &prefix).await?, &objects)
+    Ok(())
 }
 
 async fn start_after(context: &Context) -> CaseResult {

@@ -94,6 +94,16 @@ liars! {
             page_of(after(all, request).into_iter().filter(other).collect(), request)
         })),
         "leaves out the key that is the prefix itself: folder markers, filtered away";
+    list_leaves_out_what_lies_beneath_a_key: "list.nested", shared(Walk(|all, request| {
+            let above = all.clone();
+            let beneath = |key: &Key| {
+                above.iter().any(|object| {
+                    key.as_str().strip_prefix(object.key.as_str()).is_some_and(|rest| rest.starts_with('/'))
+                })
+            };
+            page_of(after(all, request).into_iter().filter(|object| !beneath(&object.key)).collect(), request)
+        })),
+        "shows `a` and leaves out `a/b`, which can be got: a file system beneath, in which a name is a file or a folder (SeaweedFS's filer)";
     list_leaves_out_empty_objects: "basic.size.same", shared(Walk(|all, request| {
             page_of(after(all, request).into_iter().filter(|object| object.size > 0).collect(), request)
         })),

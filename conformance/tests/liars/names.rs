@@ -30,7 +30,7 @@ liars! {
         "cannot find `a` once `a/b` exists: the name is a folder now (EISDIR taken for absent)";
     key_beneath_a_key_is_refused: "key.nested", shared(Beneath),
         "cannot put `a/b` beneath `a`: object_store's LocalFileSystem answers ENOTDIR";
-    key_beneath_a_key_conflicts: "put.absent.present", shared(FolderConflicts),
+    key_beneath_a_key_conflicts: "put.absent.beneath", shared(FolderConflicts),
         "answers `Conflict` to `Absent` on `a` when only `a/b` exists: object_store's LocalFileSystem";
     missing_is_unexpected: "basic.not-found", shared(MissingIsUnexpected),
         "has an error for a missing object, but not the one to act on: Generic in object_store, ENOTDIR";
