@@ -26,7 +26,7 @@ liars! {
         "answers a get of `a` when only `a/b` exists: folders shown as empty objects";
     key_hides_what_is_beneath: "key.nested", shared(Hidden { parent: false }),
         "cannot find `a/b` once `a` exists: a file where a folder should be";
-    key_is_hidden_by_what_is_beneath: "key.nested", shared(Hidden { parent: true }),
+    key_is_hidden_by_what_is_beneath: "model.nested-keys", shared(Hidden { parent: true }),
         "cannot find `a` once `a/b` exists: the name is a folder now (EISDIR taken for absent)";
     key_beneath_a_key_is_refused: "key.nested", shared(Beneath),
         "cannot put `a/b` beneath `a`: object_store's LocalFileSystem answers ENOTDIR";
