@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use backend_object_store::{
-    ConditionalPut, Http, Probe, check_endpoint, check_header_text, misconfigured,
+    ConditionalPut, Http, Names, Probe, check_endpoint, check_header_text, misconfigured,
 };
 use object_store::azure::AzureAccessKey;
 use storage_core::{Prefix, Result, Secret};
@@ -47,6 +47,8 @@ pub struct Config {
     pub container: String,
     /// Setting `prefix`: comes before every key, as it is; several providers can share a container.
     pub prefix: Prefix,
+    /// Setting `names`: how keys are spelled as names of objects.
+    pub names: Names,
     /// Setting `endpoint`: scheme, host and port of the service, where it is not
     /// `https://ACCOUNT.blob.core.windows.net`.
     pub endpoint: Option<String>,
@@ -71,6 +73,7 @@ impl Config {
             account: account.into(),
             container: container.into(),
             prefix: Prefix::all(),
+            names: Names::default(),
             endpoint: None,
             emulator: false,
             credentials: Credentials::Chain,
@@ -105,6 +108,7 @@ impl Config {
                 self.object_bytes_max
             )));
         }
+        self.names.check(&self.prefix)?;
         self.credentials.check()?;
         self.http().client_options().map(drop)
     }

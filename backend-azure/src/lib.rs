@@ -10,6 +10,6 @@ mod listing;
 mod provider;
 mod service;
 
-pub use backend_object_store::{ConditionalPut, Http, Probe};
+pub use backend_object_store::{ConditionalPut, Http, Names, Probe};
 pub use config::{Config, Credentials, EMULATOR_ACCOUNT, OBJECT_BYTES_MAX};
 pub use provider::AzureProvider;

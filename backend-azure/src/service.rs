@@ -61,6 +61,7 @@ impl Azure {
             name,
             url: format!("{service_url}/{container}"),
             prefix: config.prefix.clone(),
+            names: config.names,
             object_bytes_max: config.object_bytes_max,
             page_keys_max: 5000,
             versions: Versions::PerWrite,

@@ -7,13 +7,15 @@
 //! 2. `service`: what a backend says about its service.
 //! 3. `classify`: what a failed request means.
 //! 4. `condition`: versions as HTTP conditions.
-//! 5. `provider`, `page`, `bucket`: the operations.
-//! 6. `probe`: whether a condition truly has one winner.
-//! 7. `settings`: what both services' settings have in common.
+//! 5. `name`: keys as names in the bucket.
+//! 6. `provider`, `page`, `bucket`: the operations.
+//! 7. `probe`: whether a condition truly has one winner.
+//! 8. `settings`: what both services' settings have in common.
 
 mod bucket;
 mod classify;
 mod condition;
+mod name;
 mod page;
 mod probe;
 mod provider;
@@ -24,6 +26,7 @@ mod wire;
 pub use bucket::{create, destroy};
 pub use classify::{UNSUPPORTED_WAY_OUT, in_doubt, refused};
 pub use condition::is_entity_tag;
+pub use name::Names;
 pub use probe::probe;
 pub use provider::ObjectProvider;
 pub use service::{Call, PageRequest, Place, RawPage, Service};

@@ -8,7 +8,7 @@ use storage_core::{ErrorKind, Key, List, Listed, Page, Result};
 
 use crate::classify::refused;
 use crate::provider::{call, encode};
-use crate::service::{Call, PageRequest, RawPage, Service};
+use crate::service::{Call, PageRequest, Place, RawPage, Service};
 
 /// Lists one bucket, and remembers what its service turned out not to do.
 #[derive(Debug, Default)]
@@ -21,12 +21,12 @@ impl Lister {
     pub(crate) async fn list(&self, service: &dyn Service, request: List<'_>) -> Result<Page> {
         let place = service.place();
         let limit = request.limit.max(1);
-        let prefix = format!("{}{}", place.prefix, request.prefix);
-        let start_after = request.start_after.map(|key| format!("{}{key}", place.prefix));
+        let spell = |rest: &str| place.names.spell(&place.prefix, rest);
+        let prefix = spell(request.prefix.as_str());
+        let start_after = request.start_after.map(|key| spell(key.as_str()));
         // A start before all of the prefix is no start. Some services take offence at one outside it.
         let start_after = start_after.as_deref().filter(|start| *start >= prefix.as_str());
-        let mut walk =
-            Walk { strip: place.prefix.as_str().len(), last: None, page: Page::default() };
+        let mut walk = Walk { place, last: None, page: Page::default() };
         let mut token: Option<String> = None;
         loop {
             let skipping = start_after.is_some() && self.ignores_start.load(Ordering::Relaxed);
@@ -59,13 +59,13 @@ impl Lister {
 }
 
 /// The state of a walk over the pages of one listing.
-struct Walk {
-    strip: usize,
+struct Walk<'a> {
+    place: &'a Place,
     last: Option<String>,
     page: Page,
 }
 
-impl Walk {
+impl Walk<'_> {
     /// Takes what belongs into the answer; says whether something that belongs was left over.
     fn take(
         &mut self,
@@ -80,7 +80,8 @@ impl Walk {
                 return Err(refused(ErrorKind::Corrupt, message));
             }
             // What is no key is not ours: others may keep things in the bucket, too.
-            let Ok(key) = Key::new(&name[self.strip..]) else { continue };
+            let key = self.place.names.read(&self.place.prefix, &name).map(Key::new);
+            let Some(Ok(key)) = key else { continue };
             if let Some(last) = &self.last
                 && *last >= name
             {

@@ -40,8 +40,8 @@ impl<S: Service> ObjectProvider<S> {
     }
 
     fn path(&self, key: &Key) -> Result<Path> {
-        let full = format!("{}{key}", self.service.place().prefix);
-        Path::parse(full).map_err(|error| {
+        let place = self.service.place();
+        Path::parse(place.names.spell(&place.prefix, key.as_str())).map_err(|error| {
             refused(ErrorKind::InvalidKey, "the library does not take it").with_source(error)
         })
     }
@@ -291,7 +291,8 @@ impl<S: Service> ObjectProvider<S> {
 
     async fn delete_once(&self, key: &Key) -> Result<()> {
         let place = self.service.place();
-        let url = format!("{}/{}", place.url, encode(&format!("{}{key}", place.prefix)));
+        let url =
+            format!("{}/{}", place.url, encode(&place.names.spell(&place.prefix, key.as_str())));
         match call(&self.service, Call::Delete, Method::DELETE, &url, Bytes::new()).await {
             Ok(_) => Ok(()),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),

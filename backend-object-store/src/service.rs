@@ -7,6 +7,7 @@ use object_store::ObjectStore;
 use object_store::client::HttpRequest;
 use storage_core::{Error, Prefix, PutIf, Versions, async_trait};
 
+use crate::name::Names;
 use crate::wire::{Answer, Wire};
 
 /// A bucket or container of one service, ready to be asked.
@@ -57,6 +58,8 @@ pub struct Place {
     pub url: String,
     /// Comes before every key.
     pub prefix: Prefix,
+    /// How keys are spelled after it.
+    pub names: Names,
     /// The largest object, in bytes.
     pub object_bytes_max: u64,
     /// The most keys the service puts on a page.

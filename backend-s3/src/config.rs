@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use backend_object_store::{
-    ConditionalPut, Http, Probe, check_endpoint, check_header_text, misconfigured,
+    ConditionalPut, Http, Names, Probe, check_endpoint, check_header_text, misconfigured,
 };
 use storage_core::{Prefix, Result, Secret};
 
@@ -37,6 +37,8 @@ pub struct Config {
     pub bucket: String,
     /// Setting `prefix`: comes before every key, as it is; several providers can share a bucket.
     pub prefix: Prefix,
+    /// Setting `names`: how keys are spelled as names of objects.
+    pub names: Names,
     /// Setting `region`; if it is not given, that of the profile or the environment where those are
     /// used, or `us-east-1`.
     pub region: Option<String>,
@@ -67,6 +69,7 @@ impl Config {
         Self {
             bucket: bucket.into(),
             prefix: Prefix::all(),
+            names: Names::default(),
             region: None,
             endpoint: None,
             virtual_hosted_style: false,
@@ -99,6 +102,7 @@ impl Config {
                 self.object_bytes_max
             )));
         }
+        self.names.check(&self.prefix)?;
         self.credentials.check()?;
         self.http.client_options().map(drop)
     }

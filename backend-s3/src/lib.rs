@@ -12,6 +12,6 @@ mod profile;
 mod provider;
 mod service;
 
-pub use backend_object_store::{ConditionalPut, Http, Probe};
+pub use backend_object_store::{ConditionalPut, Http, Names, Probe};
 pub use config::{Checksum, Config, Credentials, OBJECT_BYTES_MAX};
 pub use provider::S3Provider;

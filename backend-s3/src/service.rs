@@ -67,6 +67,7 @@ impl S3 {
             name,
             url,
             prefix: config.prefix.clone(),
+            names: config.names,
             object_bytes_max: config.object_bytes_max,
             page_keys_max: 1000,
             versions: Versions::PerContent,

@@ -14,7 +14,6 @@ conformance::main!([
     target("seaweedfs", "CLOUDBANK_TEST_SEAWEEDFS", ConditionalPut::Etag, true),
     // moto takes any credentials.
     target("moto", "CLOUDBANK_TEST_MOTO", ConditionalPut::Etag, false),
-    target("rclone", "CLOUDBANK_TEST_RCLONE", ConditionalPut::Unsupported, true),
 ]);
 
 fn target(

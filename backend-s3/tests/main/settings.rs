@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use backend_s3::{Config, Credentials, Http, OBJECT_BYTES_MAX, S3Provider};
+use backend_s3::{Config, Credentials, Http, Names, OBJECT_BYTES_MAX, S3Provider};
 use libtest_mimic::Trial;
 use storage_core::{ErrorKind, Prefix, Secret, StorageProvider};
 
@@ -30,6 +30,13 @@ async fn wrong() {
     let http = |http: Http| Config { http, ..base.clone() };
     for (config, setting) in [
         (Config::new(""), "`bucket`"),
+        (
+            Config {
+                prefix: Prefix::new("p".repeat(200) + "/" + &"q".repeat(60)).unwrap(),
+                ..base.clone()
+            },
+            "`prefix`",
+        ),
         (Config::new("ab"), "`bucket`"),
         (Config::new("my bucket"), "`bucket`"),
         (Config::new("bucket/with/prefix"), "`prefix`"),
@@ -87,6 +94,7 @@ async fn good() {
     for (config, name) in [
         (base.clone(), "s3://bucket"),
         (Config { prefix: Prefix::new("a/b").unwrap(), ..base.clone() }, "s3://bucket/a/b"),
+        (Config { names: Names::Plain, ..base.clone() }, "s3://bucket"),
         (
             Config { endpoint: Some("https://minio.example:9000/".into()), ..base.clone() },
             "s3://bucket",
