@@ -28,6 +28,7 @@ pub(crate) fn read(section: &mut Section<'_>) -> Backend {
     };
     let config = Config {
         prefix: http::prefix(section),
+        names: http::names(section),
         endpoint: section.url("endpoint").optional(),
         credentials: credentials(section, default.credentials.clone()),
         conditional_put: http::conditional_put(section),

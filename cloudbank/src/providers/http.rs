@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 #[cfg(all(feature = "azure", not(feature = "s3")))]
-pub(super) use backend_azure::{ConditionalPut, Http, Probe};
+pub(super) use backend_azure::{ConditionalPut, Http, Names, Probe};
 #[cfg(feature = "s3")]
-pub(super) use backend_s3::{ConditionalPut, Http, Probe};
+pub(super) use backend_s3::{ConditionalPut, Http, Names, Probe};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -34,6 +34,12 @@ pub(super) fn http(section: &mut Section<'_>) -> Http {
 pub(super) fn conditional_put(section: &mut Section<'_>) -> ConditionalPut {
     let words = [("etag", ConditionalPut::Etag), ("unsupported", ConditionalPut::Unsupported)];
     section.choice("conditional_put", &words).or("etag", ConditionalPut::Etag)
+}
+
+/// How keys are spelled as names of objects.
+pub(super) fn names(section: &mut Section<'_>) -> Names {
+    let words = [("folders", Names::Folders), ("plain", Names::Plain)];
+    section.choice("names", &words).or("folders", Names::Folders)
 }
 
 pub(super) fn probe(section: &mut Section<'_>) -> Probe {

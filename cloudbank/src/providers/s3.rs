@@ -16,6 +16,7 @@ pub(crate) fn read(section: &mut Section<'_>) -> Backend {
     let default = Config::new(bucket);
     let config = Config {
         prefix: http::prefix(section),
+        names: http::names(section),
         region: section.text("region").optional(),
         endpoint: section.url("endpoint").optional(),
         virtual_hosted_style: section
