@@ -108,7 +108,7 @@ impl Ahead {
                     prefix: prefix.to_owned(),
                     // The last name that is looked at is often not used: it only says that there is
                     // more. So the stretch begins with it.
-                    from: read.names.iter().rev().nth(1).cloned(),
+                    from: read.names.iter().rev().nth(1).or(from).cloned(),
                     names: read.names.last().cloned().into_iter().chain(rest).collect(),
                     more: read.more,
                 });
@@ -191,6 +191,26 @@ mod tests {
         }
         let third = page(second.names.first());
         assert_eq!(segments(&third), ["003", "003a", "004"]);
+    }
+
+    /// A stretch that was read from the middle once passed for one from the beginning, when a page had
+    /// room for one name: a later walk then missed everything before it.
+    #[test]
+    fn a_stretch_from_the_middle_is_not_taken_for_the_beginning() {
+        let folder = tempfile::tempdir().unwrap();
+        for n in 0..500 {
+            fs::write(folder.path().join(format!("{n:03}.o")), "").unwrap();
+        }
+        let directory = OwnedFd::from(fs::File::open(folder.path()).unwrap());
+        let later = SystemTime::now() + Duration::from_secs(10);
+        for wanted in [1, 2, 7] {
+            let ahead = Ahead::default();
+            let middle = smallest(&directory, None, "", 250).unwrap().names.pop();
+            let page = ahead.smallest_at(later, &directory, middle.as_ref(), "", wanted).unwrap();
+            assert_eq!(segments(&page)[0], "250");
+            let page = ahead.smallest_at(later, &directory, None, "", 3).unwrap();
+            assert_eq!(segments(&page), ["000", "001", "002"], "after a page of {wanted}");
+        }
     }
 
     #[test]

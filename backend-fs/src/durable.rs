@@ -53,6 +53,11 @@ impl Durable {
         Ok(())
     }
 
+    /// As [`check`](Self::check), for a change that is visible already.
+    fn check_again(&self) -> Result<()> {
+        self.check().map_err(Error::into_unknown)
+    }
+
     pub(crate) fn knows(&self, directory: &str) -> bool {
         directory.is_empty() || lock(&self.known).contains(directory)
     }
@@ -87,18 +92,24 @@ impl Durable {
         step: impl Fn(String) -> Step,
     ) -> Result<()> {
         for directory in chain {
+            // What a failed sync was to cover must not be called durable by a later one.
+            self.check_again()?;
             let group = lock(&self.groups).entry(directory.path.clone()).or_default().clone();
             let synced = group.join(|| {
                 observer.before(|| step(in_objects(&directory.path)));
                 // Not plain fsync(2), which on some systems stops short of the disk.
                 directory.file.sync_all().map_err(|error| errno(&error))
             });
+            // Before anybody can join a new group of this directory.
+            if synced.is_err() {
+                self.failed.store(true, Ordering::Release);
+            }
             self.leave(&directory.path, group);
             synced.map_err(|errno| {
-                self.failed.store(true, Ordering::Release);
                 unknown(errno, format_args!("sync the directory \"{}\"", directory.path))
             })?;
         }
+        self.check_again()?;
         // Whoever has synced a whole chain has made its directories durable.
         let mut known = lock(&self.known);
         if known.len() + chain.len() > KNOWN_DIRECTORIES_MAX {

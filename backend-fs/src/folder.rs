@@ -12,7 +12,7 @@ use storage_core::{Durability, Error, ErrorKind, Key, Result};
 use crate::Config;
 use crate::ahead::Ahead;
 use crate::durable::{self, Directory, Durable};
-use crate::error::{misconfigured, not_applied};
+use crate::error::{errno, misconfigured, not_applied};
 use crate::key;
 use crate::lock::{FileLock, flock};
 use crate::marker;
@@ -52,8 +52,11 @@ pub(crate) struct Writer {
 
 impl Folder {
     /// Opens the folder, making it first if the configuration says so.
-    pub(crate) fn open(config: Config, observer: Observer) -> Result<Self> {
+    pub(crate) fn open(mut config: Config, observer: Observer) -> Result<Self> {
         config.check()?;
+        // A later change of the working directory must not move the folder.
+        config.path = std::path::absolute(&config.path)
+            .map_err(|error| not_applied(errno(&error), "find out where the folder is"))?;
         if config.create {
             marker::create(&config, true)?;
         }
@@ -62,6 +65,10 @@ impl Folder {
         flock(&root, FlockOperation::LockShared)
             .map_err(|errno| not_applied(errno, "lock the folder"))?;
         marker::check(&root, &config)?;
+        if config.durability == Durability::PowerLoss {
+            // Its maker may have died between giving it its marker and syncing that.
+            rustix::fs::fsync(&root).map_err(|errno| not_applied(errno, "sync the folder"))?;
+        }
         let part = |name: &str| {
             open_directory(&root, name).map_err(|errno| match errno {
                 Errno::NOENT | Errno::NOTDIR => {
@@ -118,7 +125,7 @@ impl Folder {
             if self.syncs() { durable::sync_all(&self.root) } else { Ok(()) }
         })?;
         let directory = HandleDirectory::make(&self.tmp)?;
-        let create_new = directory.probe()?;
+        let create_new = directory.probe(self.syncs())?;
         let made = Arc::new(Writer { directory, create_new });
         *writer = Some(made.clone());
         Ok(made)
@@ -136,7 +143,8 @@ impl Folder {
 
     /// Opens a key's object, or says that there is none.
     pub(crate) fn open_object(&self, key: &Key) -> Result<Option<OwnedFd>> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        // Opening a pipe that somebody has put there must not wait for a writer.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         match rustix::fs::openat(&self.objects, key::object_path(key), flags, Mode::empty()) {
             Ok(fd) => Ok(Some(fd)),
             Err(Errno::NOENT) => {

@@ -16,6 +16,7 @@ use crate::folder::SWEEP_LOCK;
 use crate::key::{STRIPES, stripe_name};
 use crate::list;
 use crate::lock::flock;
+use crate::temporary::removed;
 
 /// The file that says whose folder this is, and in which format.
 const MARKER: &str = "cloudbank-fs";
@@ -41,8 +42,7 @@ pub(crate) fn open_root(config: &Config) -> Result<OwnedFd> {
 /// Checks that the folder is one of ours, in the format that this version reads.
 pub(crate) fn check(root: &OwnedFd, config: &Config) -> Result<()> {
     let path = config.path.display();
-    let stat = rustix::fs::fstat(root).map_err(|errno| not_applied(errno, "stat the folder"))?;
-    if stat.st_nlink == 0 {
+    if removed(root).map_err(|errno| not_applied(errno, "stat the folder"))? {
         return Err(misconfigured(format_args!("the folder \"{path}\" was just removed")));
     }
     match read(&config.path)? {
@@ -88,6 +88,10 @@ pub(crate) fn create(config: &Config, or_open: bool) -> Result<()> {
     let root = open_root(config)?;
     // One maker at a time; the second finds the marker of the first.
     flock(&root, FlockOperation::LockShared).map_err(|e| not_applied(e, "lock the folder"))?;
+    if removed(&root).map_err(|e| not_applied(e, "stat the folder"))? {
+        // It was being destroyed. Make a new one.
+        return create(config, or_open);
+    }
     if let Some(text) = read(path)? {
         check_format(&text, path)?;
         if or_open {
@@ -96,7 +100,7 @@ pub(crate) fn create(config: &Config, or_open: bool) -> Result<()> {
         return Err(conflict(format!("the folder \"{}\" exists already", path.display())));
     }
     flock(&root, FlockOperation::LockExclusive).map_err(|e| not_applied(e, "lock the folder"))?;
-    if read(path)?.is_some() {
+    if read(path)?.is_some() || removed(&root).map_err(|e| not_applied(e, "stat the folder"))? {
         drop(root);
         return create(config, or_open);
     }
@@ -121,8 +125,10 @@ pub(crate) fn create(config: &Config, or_open: bool) -> Result<()> {
     let mut file = fs::File::create(&new).map_err(failed)?;
     file.write_all(format!("cloudbank-fs {FORMAT}\n").as_bytes()).map_err(failed)?;
     file.sync_all().map_err(failed)?;
+    // Whoever sees the marker builds on all the rest.
+    sync_upwards(path, &made_in).map_err(failed)?;
     fs::rename(&new, path.join(MARKER)).map_err(failed)?;
-    sync_upwards(path, &made_in).map_err(failed)
+    sync_upwards(path, path).map_err(failed)
 }
 
 /// Removes a folder that holds no object.
@@ -221,11 +227,14 @@ fn first_existing(path: &Path) -> std::path::PathBuf {
 
 /// Syncs a folder and those above it, up to and with `top`.
 fn sync_upwards(path: &Path, top: &Path) -> std::io::Result<()> {
-    for folder in path.ancestors().take_while(|folder| folder.starts_with(top)) {
+    for folder in path.ancestors() {
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         fs::File::open(folder)?.sync_all()?;
+        if folder == top {
+            break;
+        }
     }
-    if top == Path::new(".") { fs::File::open(".")?.sync_all() } else { Ok(()) }
+    Ok(())
 }
 
 fn conflict(message: String) -> Error {

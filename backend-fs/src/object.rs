@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 
 use bytes::Bytes;
 use rustix::buffer::spare_capacity;
+use rustix::fs::FileType;
 use rustix::io::Errno;
 use storage_core::{Error, ErrorKind, Get, Key, Object, Result, Version};
 
@@ -18,6 +19,8 @@ pub(crate) const HEADER_BYTES: usize = 48;
 
 const MAGIC: [u8; 8] = *b"cbobject";
 const FORMAT: u32 = 1;
+/// Of a file larger than this the header is looked at before there is room made for all of it.
+const UNSEEN_BYTES_MAX: u64 = 1 << 20;
 
 /// What the header says. All numbers are stored little-endian.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,9 +130,11 @@ pub(crate) fn write(file: &mut impl Write, header: &Header, body: &[u8]) -> io::
 
 /// Answers a get from an open file, which never changes once it has its name.
 pub(crate) fn read(pool: &Pool, file: &OwnedFd, key: &Key, request: &Get) -> Result<Object> {
-    let file_bytes =
-        rustix::fs::fstat(file).map_err(|errno| not_applied(errno, "stat it"))?.st_size;
-    let file_bytes = u64::try_from(file_bytes).unwrap_or_default();
+    let stat = rustix::fs::fstat(file).map_err(|errno| not_applied(errno, "stat it"))?;
+    if !FileType::from_raw_mode(stat.st_mode).is_file() {
+        return Err(corrupt("something that is not a file has its name"));
+    }
+    let file_bytes = u64::try_from(stat.st_size).unwrap_or_default();
     let conditional = request.if_match.is_some() || request.if_changed.is_some();
     if request.range.is_none() && !request.meta_only && !conditional {
         return read_whole(pool, file, key, file_bytes);
@@ -156,6 +161,9 @@ pub(crate) fn read_version(file: &OwnedFd, key: &Key) -> Result<Version> {
 }
 
 fn read_whole(pool: &Pool, file: &OwnedFd, key: &Key, file_bytes: u64) -> Result<Object> {
+    if file_bytes > UNSEEN_BYTES_MAX {
+        Header::decode(&read_at(file, 0, HEADER_BYTES as u64)?, key, file_bytes)?;
+    }
     let room = usize::try_from(file_bytes).ok().and_then(|bytes| pool.take(bytes));
     let bytes = pool.share(fill(room, file, 0, file_bytes)?);
     let header = Header::decode(&bytes, key, file_bytes)?;

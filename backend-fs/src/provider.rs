@@ -18,7 +18,7 @@ use crate::{list, marker, object};
 /// Objects in a folder. Clones share one handle; any number of handles, in any number of processes of
 /// one machine, may have the folder open.
 ///
-/// A put or delete whose future is dropped goes on in the background to its end. Closing the last
+/// A put or delete whose future is dropped after it has begun goes on in the background to its end. Closing the last
 /// clone of a handle removes its temporary directory, which blocks for a moment.
 ///
 /// # Examples
@@ -109,7 +109,8 @@ impl FsProvider {
     }
 }
 
-/// Runs on a thread that may block. What has begun ends, whether or not anybody waits for it.
+/// Runs on a thread that may block. What has begun ends, whether or not anybody waits for it; what has
+/// not begun when nobody waits any more never does, so that a disk that hangs gathers no backlog.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
@@ -117,15 +118,25 @@ async fn blocking<T: Send + 'static>(
         Error::not_applied(ErrorKind::Unexpected, "called outside of a tokio runtime")
             .with_source(error)
     })?;
-    match runtime.spawn_blocking(work).await {
+    let mut task = AbortOnDrop(runtime.spawn_blocking(work));
+    match (&mut task.0).await {
         Ok(result) => result,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
+            // Blocking work is cancelled only before it begins.
             Err(error) => {
-                Err(Error::unknown(ErrorKind::Unavailable, "the runtime is shutting down")
+                Err(Error::not_applied(ErrorKind::Unavailable, "the runtime is shutting down")
                     .with_source(error))
             }
         },
+    }
+}
+
+struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

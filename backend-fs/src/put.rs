@@ -53,6 +53,7 @@ impl Folder {
                 return Err(self.conflict(key, found));
             }
         }
+        self.durable.check()?;
         self.observer
             .before(|| Step::Publish { from: temporary.path(), to: format!("objects/{path}") });
         self.durable.announce(key);
@@ -88,21 +89,24 @@ impl Folder {
             Err(Errno::NOENT) => return self.check_there(),
             Err(errno) => return Err(not_applied(errno, "open its directory")),
         };
-        {
-            let _lock = self.lock(key, false)?;
-            self.observer.before(|| Step::Unlink { path: format!("objects/{path}") });
-            self.durable.announce(key);
-            match rustix::fs::unlinkat(&chain[0].file, name, AtFlags::empty()) {
-                Ok(()) => {}
-                Err(errno) => {
+        let lock = self.lock(key, false)?;
+        self.observer.before(|| Step::Unlink { path: format!("objects/{path}") });
+        self.durable.announce(key);
+        let unlinked = rustix::fs::unlinkat(&chain[0].file, name, AtFlags::empty());
+        drop(lock);
+        match unlinked {
+            Ok(()) => {}
+            // Whoever has removed it, in whatever process, may not have synced that yet: go on.
+            Err(Errno::NOENT) => {
+                if let Err(error) = self.check_there() {
                     self.durable.withdraw(key);
-                    if errno == Errno::NOENT {
-                        self.check_there()?;
-                        return self.settle(key);
-                    }
-                    let because = if refused_outright(errno) { not_applied } else { unknown };
-                    return Err(because(errno, "remove its file"));
+                    return Err(error);
                 }
+            }
+            Err(errno) => {
+                self.durable.withdraw(key);
+                let because = if refused_outright(errno) { not_applied } else { unknown };
+                return Err(because(errno, "remove its file"));
             }
         }
         if self.syncs() {

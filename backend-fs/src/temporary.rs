@@ -60,8 +60,18 @@ impl HandleDirectory {
         let _ = rustix::fs::unlinkat(tmp, &self.name, AtFlags::REMOVEDIR);
     }
 
-    /// Finds out how the file system creates a name only if it is free.
-    pub(crate) fn probe(&self) -> Result<CreateNew> {
+    /// Finds out how the file system creates a name only if it is free, and whether it can sync a
+    /// directory, if that is asked for.
+    pub(crate) fn probe(&self, syncs: bool) -> Result<CreateNew> {
+        if syncs {
+            rustix::fs::fsync(&self.fd).map_err(|errno| match errno {
+                Errno::INVAL | Errno::OPNOTSUPP => misconfigured(
+                    "the file system cannot sync directories: take another, or set `durability` to \
+                     process crash",
+                ),
+                errno => not_applied(errno, "sync a directory"),
+            })?;
+        }
         let observer = Observer::default();
         for how in [CreateNew::Rename, CreateNew::Link] {
             let mut first = self.file(&observer)?;
@@ -72,8 +82,9 @@ impl HandleDirectory {
             let _ = rustix::fs::unlinkat(&self.fd, &free, AtFlags::empty());
             match (created, refused) {
                 (Ok(()), Err(Errno::EXIST)) => return Ok(how),
-                (Err(Errno::NOSPC | Errno::DQUOT), _) | (_, Err(Errno::NOSPC | Errno::DQUOT)) => {
-                    return Ok(CreateNew::Rename);
+                (Err(errno @ (Errno::NOSPC | Errno::DQUOT)), _)
+                | (_, Err(errno @ (Errno::NOSPC | Errno::DQUOT))) => {
+                    return Err(not_applied(errno, "try how names are created"));
                 }
                 _ => {}
             }
@@ -159,6 +170,11 @@ pub(crate) fn sweep(tmp: &Path, mut before: impl FnMut() -> Result<()>) -> Resul
         if flock(&fd, FlockOperation::NonBlockingLockExclusive).is_err() {
             continue;
         }
+        // A handle that closes removes its directory before it lets go of the lock. Whoever has the
+        // lock of one that is still there is the only one to remove it.
+        if removed(&fd).map_err(|errno| not_applied(errno, "sweep \"tmp\""))? {
+            continue;
+        }
         if std::mem::take(&mut first) {
             before()?;
         }
@@ -168,6 +184,11 @@ pub(crate) fn sweep(tmp: &Path, mut before: impl FnMut() -> Result<()>) -> Resul
         std::fs::remove_dir(&path).map_err(failed)?;
     }
     Ok(())
+}
+
+/// Whether an open directory has lost its name.
+pub(crate) fn removed(directory: &OwnedFd) -> rustix::io::Result<bool> {
+    Ok(rustix::fs::fstat(directory)?.st_nlink == 0)
 }
 
 #[cfg(test)]
@@ -190,7 +211,7 @@ mod tests {
             let left = std::fs::read_dir(folder.path().join(&directory.name)).unwrap().count();
             assert_eq!(left, 0, "{how:?}");
         }
-        assert!(directory.probe().is_ok());
+        assert!(directory.probe(true).is_ok());
     }
 
     #[test]
