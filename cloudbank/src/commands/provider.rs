@@ -8,6 +8,7 @@ mod place;
 mod put;
 mod rm;
 mod stat;
+mod target;
 
 use std::sync::Arc;
 

@@ -219,6 +219,21 @@ fn bodies_come_back_byte_for_byte() {
 }
 
 #[test]
+fn objects_that_come_in_pieces_come_back_byte_for_byte() {
+    let bench = Bench::with_config(TWO_FOLDERS);
+    // More than is fetched in one piece, and no whole number of pieces; no two pieces are alike.
+    let body: Vec<u8> = (0..5_000_003_u32).flat_map(u32::to_le_bytes).collect();
+    bench.write("body", &body);
+    bench.ok("provider put large body -p one");
+    bench.ok("provider get large whole -p one");
+    assert!(bench.read("whole") == body, "the whole object differs");
+    bench.ok("provider get large tail -p one --range 1000001-");
+    assert!(bench.read("tail") == body[1_000_001..], "the tail differs");
+    let output = bench.feed("provider get large - -p one --range 3-19000000", b"").stdout;
+    assert!(output == body[3..=19_000_000], "the middle differs");
+}
+
+#[test]
 fn a_failed_get_leaves_the_file_as_it_was() {
     let bench = Bench::with_config(TWO_FOLDERS);
     bench.write("kept", "kept");

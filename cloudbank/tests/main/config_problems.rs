@@ -506,9 +506,9 @@ fn common_misnomers_of_other_tools_find_their_setting() {
               | ^^^^^^^^^^^
               = expected one of access_key_id, allow_http, allow_invalid_certificates, bucket, ca_certificate,
                 checksum, concurrency_max, conditional_put, config_file, connect_timeout, credentials,
-                credentials_file, endpoint, idle_timeout, object_bytes_max, prefix, probe, profile, region,
-                request_timeout, retries_max, secret_access_key, session_token, sign_payload, timeout, type,
-                virtual_hosted_style
+                credentials_file, endpoint, idle_timeout, names, object_bytes_max, prefix, probe, profile,
+                region, request_timeout, retries_max, secret_access_key, session_token, sign_payload, timeout,
+                type, virtual_hosted_style
               = did you mean `endpoint`?
 
             error: a provider of type `s3` has no setting `access_key`
@@ -518,9 +518,9 @@ fn common_misnomers_of_other_tools_find_their_setting() {
               | ^^^^^^^^^^
               = expected one of access_key_id, allow_http, allow_invalid_certificates, bucket, ca_certificate,
                 checksum, concurrency_max, conditional_put, config_file, connect_timeout, credentials,
-                credentials_file, endpoint, idle_timeout, object_bytes_max, prefix, probe, profile, region,
-                request_timeout, retries_max, secret_access_key, session_token, sign_payload, timeout, type,
-                virtual_hosted_style
+                credentials_file, endpoint, idle_timeout, names, object_bytes_max, prefix, probe, profile,
+                region, request_timeout, retries_max, secret_access_key, session_token, sign_payload, timeout,
+                type, virtual_hosted_style
               = did you mean `access_key_id`?"#]],
     );
 }

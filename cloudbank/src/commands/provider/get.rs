@@ -1,16 +1,25 @@
 //! `provider get`: an object becomes a file, or flows to standard output.
 
-use std::fs::Permissions;
-use std::io::Write;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use serde_json::json;
-use storage_core::{ByteRange, Key, StorageProvider, Version};
+use storage_core::{ByteRange, Key, Object, Operation, StorageProvider, Version};
 
 use super::Place;
+use super::target::{Target, folder_of};
 use crate::config::human_size;
 use crate::error::{Error, Result};
 use crate::run::Context;
+
+/// Up to so many bytes are fetched in one piece, which a provider may check as a whole.
+const ONE_PIECE_BYTES_MAX: u64 = 16 << 20;
+/// Larger objects pass through memory in pieces of so many bytes ...
+const PIECE_BYTES: u64 = 8 << 20;
+/// ... of which so many are under way at a time.
+const PIECES_AHEAD_MAX: usize = 4;
+const BAR: &str = "{bytes} of {total_bytes} [{bar:30}] {binary_bytes_per_sec}, {eta} left";
 
 pub(super) struct Get {
     pub(super) key: Key,
@@ -28,23 +37,39 @@ impl Get {
         }
         let provider = place.open().await?;
         let request = storage_core::Get {
-            range: self.range,
+            range: None,
             if_match: self.if_match.map(Version::new),
             if_changed: self.if_changed.map(Version::new),
-            meta_only: false,
+            meta_only: true,
         };
-        let object = provider.get(&self.key, request).await.map_err(place.explain())?;
-        if to_output {
-            // The bytes are the result, also with --json.
-            return context.output.bytes(&object.body);
+        let found = provider.get(&self.key, request.clone()).await.map_err(place.explain())?;
+        let range = match self.range {
+            Some(range) => range
+                .within(found.size)
+                .map_err(|error| error.during(Operation::Get, &self.key))
+                .map_err(place.explain())?,
+            None => 0..found.size,
+        };
+        let length = range.end - range.start;
+        let failed = || Error::file(format!("write {}", self.file.display()));
+        let mut target = match to_output {
+            true => None,
+            false => Some(Target::open(&self.file).map_err(failed())?),
+        };
+        let bar = context.output.progress(Some(length), BAR);
+        let mut pieces = std::pin::pin!(pieces(&*provider, &self.key, request, range, &found));
+        while let Some(piece) = pieces.try_next().await.map_err(place.explain())? {
+            match &mut target {
+                // The bytes are the result, also with --json.
+                None => context.output.bytes(&piece.body)?,
+                Some(target) => target.write(&piece.body).map_err(failed())?,
+            }
+            bar.inc(piece.body.len() as u64);
         }
-        let path = self.file;
-        let shown = path.display().to_string();
-        let (length, size, version) = (object.body.len() as u64, object.size, object.version);
-        tokio::task::spawn_blocking(move || write_whole(&path, &object.body))
-            .await
-            .map_err(|error| Error::Failed(format!("write {shown}: {error}")))?
-            .map_err(Error::file(format!("write {shown}")))?;
+        bar.finish_and_clear();
+        let Some(target) = target else { return Ok(()) };
+        target.finish().map_err(failed())?;
+        let (shown, version) = (self.file.display(), found.version);
         context.output.done(
             format_args!(
                 "got {}: {} into {shown}, version {version}",
@@ -53,13 +78,45 @@ impl Get {
             ),
             &json!({
                 "key": self.key.as_str(),
-                "file": shown,
+                "file": shown.to_string(),
                 "bytes": length,
-                "size": size,
+                "size": found.size,
                 "version": version.as_str(),
             }),
         )
     }
+}
+
+/// The bytes of `range`, in order: in one piece if there are few, else in pieces of the version found,
+/// some fetched ahead.
+fn pieces<'a>(
+    provider: &'a dyn StorageProvider,
+    key: &'a Key,
+    request: storage_core::Get,
+    range: Range<u64>,
+    found: &Object,
+) -> impl Stream<Item = storage_core::Result<Object>> + 'a {
+    let whole = range == (0..found.size);
+    let version = found.version.clone();
+    let piece_bytes = if range.end - range.start <= ONE_PIECE_BYTES_MAX {
+        ONE_PIECE_BYTES_MAX
+    } else {
+        PIECE_BYTES
+    };
+    // An empty object is a piece too.
+    let last = range.end.max(range.start + 1);
+    let starts = (range.start..last).step_by(piece_bytes as usize);
+    stream::iter(starts)
+        .map(move |start| {
+            let end = range.end.min(start + piece_bytes);
+            let mut request = storage_core::Get { meta_only: false, ..request.clone() };
+            if !(whole && start == 0 && end == range.end) {
+                request.range = Some(ByteRange::from(start..end));
+            }
+            request.if_match = Some(version.clone());
+            provider.get(key, request)
+        })
+        .buffered(PIECES_AHEAD_MAX)
 }
 
 /// Refuses a file that cannot be written before anything is fetched.
@@ -77,48 +134,6 @@ fn check_target(path: &Path) -> Result<()> {
         )));
     }
     Ok(())
-}
-
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
-}
-
-/// Writes a file whole or not at all: into another one beside it, which then takes its name.
-fn write_whole(path: &Path, body: &[u8]) -> std::io::Result<()> {
-    // Where the name is a link, the file it leads to is replaced, not the link.
-    let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-    let existing = std::fs::metadata(path).ok();
-    if existing.as_ref().is_some_and(|meta| !meta.is_file()) {
-        // A pipe or a device can only be written into.
-        return std::fs::OpenOptions::new().write(true).open(path)?.write_all(body);
-    }
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".cloudbank-").suffix(".partial");
-    let new_file = new_file_permissions();
-    if let Some(permissions) = new_file {
-        builder.permissions(permissions);
-    }
-    let mut file = builder.tempfile_in(folder_of(path))?;
-    file.write_all(body)?;
-    if let Some(meta) = existing {
-        file.as_file().set_permissions(meta.permissions())?;
-    }
-    file.persist(path).map(drop).map_err(|error| error.error)
-}
-
-/// What a new file may be, the user's mask applied by the system; temporary files would be private.
-#[cfg(unix)]
-fn new_file_permissions() -> Option<Permissions> {
-    use std::os::unix::fs::PermissionsExt;
-    Some(Permissions::from_mode(0o666))
-}
-
-#[cfg(not(unix))]
-fn new_file_permissions() -> Option<Permissions> {
-    None
 }
 
 /// `A-B`, both ends included, or `A-` (RFC 9110 §14.1.1).
@@ -163,19 +178,5 @@ mod tests {
         check("a-b", None);
         check("", None);
         check("1-2-3", None);
-    }
-
-    #[test]
-    fn a_file_is_replaced_as_a_whole_and_keeps_its_permissions() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("file");
-        write_whole(&path, b"a first and long one").unwrap();
-        let mut permissions = std::fs::metadata(&path).unwrap().permissions();
-        permissions.set_readonly(true);
-        std::fs::set_permissions(&path, permissions).unwrap();
-        write_whole(&path, b"second").unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), b"second");
-        assert!(std::fs::metadata(&path).unwrap().permissions().readonly());
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }
