@@ -147,7 +147,7 @@ fn table() {
     let mut table = format!(
         "# The liars\n\n{} wrong providers, and the case that finds each of them out. Written by \
          `conformance/tests/main.rs`, which fails\nwhen one is not; why there are any is in \
-         [0003](../../../docs/design/0003-testing-the-suite.md).\n",
+         [0004](../../../docs/design/0004-testing-the-suite.md).\n",
         all_rows().count(),
     );
     for (subject, rows) in ALL {
