@@ -10,7 +10,7 @@ use std::env;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use backend_s3::{Config, Credentials, Http, S3Provider};
+use backend_s3::{Config, Credentials, Http, Names, S3Provider};
 use bytes::Bytes;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::list::{PaginatedListOptions, PaginatedListStore};
@@ -38,6 +38,8 @@ async fn main() {
     let config = Config {
         endpoint: Some(endpoint.clone()),
         region: Some("us-east-1".into()),
+        // Both list the same names.
+        names: Names::Plain,
         credentials: Credentials::Keys {
             access_key_id: "cloudbank".into(),
             secret_access_key: Secret::new("cloudbank-secret"),
