@@ -178,6 +178,12 @@ impl Failure {
         self
     }
 
+    /// The same with something to know about it at the end.
+    pub(crate) fn and(mut self, what: impl fmt::Display) -> Self {
+        self.detail = format!("{} {what}", self.detail);
+        self
+    }
+
     /// What was expected and what was seen.
     #[must_use]
     pub fn detail(&self) -> &str {

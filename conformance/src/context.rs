@@ -2,29 +2,26 @@
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use rand::{Rng, RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use storage_core::{
-    Capabilities, Effect, Error, ErrorKind, Key, ListConsistency, Prefix, Result, StorageProvider,
+    Capabilities, Error, ErrorKind, Key, ListConsistency, Prefix, Result, StorageProvider,
 };
 
 use crate::child::Child;
 use crate::measure::Tally;
 use crate::{Failure, Harness, Hooks, Settings};
 
-/// How often [`Context::resend`] sends a request that was refused for the moment.
-const RESENDS_MAX: u32 = 100;
-/// The longest [`Context::resend`] waits between two of them.
-const RESEND_PAUSE_MAX: Duration = Duration::from_millis(200);
-
 /// What a case works with.
 pub struct Context {
     pub(crate) harness: Arc<dyn Harness>,
     pub(crate) handles: [Arc<dyn StorageProvider>; 2],
+    /// As the harness opened it.
+    pub(crate) bare: Arc<dyn StorageProvider>,
     pub(crate) tally: Arc<Tally>,
     pub(crate) prefix: Prefix,
     pub(crate) seed: u64,
@@ -34,6 +31,10 @@ pub struct Context {
 
 impl Context {
     /// A handle on the provider. Its requests are counted.
+    ///
+    /// A request that is refused for the moment and certainly not applied, as with S3's 409 and 429, is an
+    /// honest answer to anything. So this handle and all others but those of [`once`](Self::once) send it
+    /// again, at most twenty times with growing pauses, and to the case it is one request.
     #[must_use]
     pub fn handle(&self) -> &Arc<dyn StorageProvider> {
         &self.handles[0]
@@ -54,11 +55,23 @@ impl Context {
         Ok(self.counted(self.harness.open().await?))
     }
 
-    /// Counts what goes through `handle`, and has the runner delete what it puts: for handles that
-    /// come from a hook.
+    /// Counts what goes through `handle`, sends again what it is too busy for, and has the runner delete
+    /// what it puts: for handles that come from a hook.
     #[must_use]
     pub fn counted(&self, handle: Arc<dyn StorageProvider>) -> Arc<dyn StorageProvider> {
+        self.tally.patient(handle)
+    }
+
+    /// As [`counted`](Self::counted), but each request is sent once: for cases about what a single answer
+    /// says. They must put up with a service that is busy.
+    #[must_use]
+    pub fn once(&self, handle: Arc<dyn StorageProvider>) -> Arc<dyn StorageProvider> {
         self.tally.measured(handle)
+    }
+
+    /// The handle itself, sending each request [`once`](Self::once).
+    pub(crate) fn handle_once(&self) -> Arc<dyn StorageProvider> {
+        self.once(self.bare.clone())
     }
 
     /// What the harness offers besides handles.
@@ -167,19 +180,6 @@ impl Context {
         usize::try_from(self.capabilities().object_bytes_max).map_or(size, |max| max.min(size))
     }
 
-    /// Sends a request again while it is refused for the moment and certainly not applied, as S3's 409
-    /// is: at most a hundred times. Other answers are returned as they come.
-    ///
-    /// # Errors
-    ///
-    /// What the request itself ends with.
-    pub async fn resend<T, F>(&self, request: impl FnMut() -> F) -> Result<T>
-    where
-        F: Future<Output = Result<T>>,
-    {
-        resend(request).await
-    }
-
     /// Starts the second process and opens a handle there. Its requests are counted too, if they go
     /// through [`counted`](Self::counted).
     ///
@@ -209,25 +209,6 @@ impl Context {
     }
 }
 
-/// [`Context::resend`] for tasks, which cannot borrow the context.
-pub(crate) async fn resend<T, F>(mut request: impl FnMut() -> F) -> Result<T>
-where
-    F: Future<Output = Result<T>>,
-{
-    let mut pause = Duration::from_millis(1);
-    for _ in 1..RESENDS_MAX {
-        match request().await {
-            Err(error) if is_passing(&error) => {
-                let asked = error.retry_after().unwrap_or_default();
-                tokio::time::sleep(pause.max(asked.min(RESEND_PAUSE_MAX))).await;
-                pause = (pause * 2).min(RESEND_PAUSE_MAX);
-            }
-            answer => return answer,
-        }
-    }
-    request().await
-}
-
 /// Acts on each item, at most `most` at a time, and stops at the first error.
 pub(crate) async fn at_once<T, R, F>(
     items: impl IntoIterator<Item = T>,
@@ -238,10 +219,6 @@ where
     F: Future<Output = Result<R>>,
 {
     stream::iter(items).map(act).buffer_unordered(most).try_collect().await
-}
-
-fn is_passing(error: &Error) -> bool {
-    error.kind().is_transient() && error.effect() == Effect::NotApplied
 }
 
 impl std::fmt::Debug for Context {

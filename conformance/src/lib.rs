@@ -19,6 +19,7 @@ pub mod history;
 pub mod linearizability;
 mod measure;
 mod report;
+mod resend;
 mod run;
 mod settings;
 mod target;

@@ -18,6 +18,7 @@ use storage_core::{
 use crate::case::Verdict;
 use crate::measure::Tally;
 use crate::report::{CaseReport, Outcome, Report};
+use crate::resend::Patient;
 use crate::{Case, Context, Failure, Harness, Need};
 use crate::{Progress, Settings, cases};
 
@@ -158,7 +159,8 @@ impl Session {
         let prefix = self.prefix_of(case);
         let context = Context {
             harness: self.harness.clone(),
-            handles: self.handles.each_ref().map(|handle| tally.measured(handle.clone())),
+            handles: self.handles.each_ref().map(|handle| tally.patient(handle.clone())),
+            bare: self.handles[0].clone(),
             tally: tally.clone(),
             prefix: prefix.clone(),
             seed: seed_of(self.settings.seed, case.id),
@@ -178,11 +180,18 @@ impl Session {
         };
         let swept = self.sweep(&prefix, tally.keys()).await;
         self.dirty().retain(|dirty| !Arc::ptr_eq(dirty, tally));
+        let result = result.map_err(|failure| match tally.sent_again(&failure.detail) {
+            Some(after) if failure.verdict != Verdict::Skipped => failure.and(after),
+            _ => failure,
+        });
         match (result, swept) {
             // The case's own finding is the more telling one.
             (Ok(()), Err(problem)) => Err(Failure::new(format!("cleaning up: {problem}"))),
             (result, _) => {
-                let notes = context.notes.into_inner().unwrap_or_else(PoisonError::into_inner);
+                let mut notes = context.notes.into_inner().unwrap_or_else(PoisonError::into_inner);
+                if tally.resends() > 0 {
+                    notes.push(format!("busy, and asked again: {} times", tally.resends()));
+                }
                 result.map(|()| notes.join("; "))
             }
         }
@@ -296,7 +305,8 @@ impl Session {
     }
 
     async fn sweep_now(&self, prefix: &Prefix, keys: BTreeSet<Key>) -> Result<(), String> {
-        let provider = &self.handles[0];
+        // Who is busy now may have time to clean up in a moment.
+        let provider = Patient::new(self.handles[0].clone(), Arc::new(|_| ()));
         let mut failure = None;
         if let Err(error) = provider.delete_many(keys).await {
             // Where a key is refused nothing was put either.

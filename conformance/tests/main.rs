@@ -11,10 +11,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use conformance::{CaseReport, Need, Outcome, Report, Settings, cases, child};
+use backend_memory::{Config, MemoryProvider};
+use conformance::{CaseReport, Level, Need, Outcome, Report, Settings, cases, child, harness};
 use expect_test::expect_file;
 use liars::{ALL, Row, World};
 use libtest_mimic::{Arguments, Failed, Trial};
+use storage_wrappers::{FaultPlan, Faulty, TokioEnv};
 use tokio::runtime::Runtime;
 
 /// How long a case may take on a liar before it counts as hanging. None of them does: a case that ends
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let mut trials: Vec<_> = all_rows().map(|row| test(row.name, move || check(row))).collect();
     trials.push(test("under_claims_are_reported_and_do_not_fail", under_claims));
+    trials.push(test("a_service_that_is_busy_now_and_then_passes", busy_now_and_then));
     trials.push(test("every_liar_has_a_name_of_its_own", names_differ));
     trials.push(test("every_case_can_fail", every_case_can_fail));
     trials.push(test("the_table_of_liars_is_up_to_date", table));
@@ -123,6 +126,27 @@ fn under_claims() {
         assert_eq!(outcome, Some(Outcome::UnderClaim), "{case}");
         assert!(!report.failed(), "{case}: {:?}", report.problems);
     }
+}
+
+/// An honest service may answer any request with `Throttled` or `Unavailable`, not applied.
+fn busy_now_and_then() {
+    let seed = Settings::default().seed;
+    let shared =
+        MemoryProvider::with_config(Config { object_bytes_max: 256 << 10, ..Config::default() });
+    let env = Arc::new(TokioEnv::new());
+    let open = move || {
+        let plan = FaultPlan { throttled: 0.05, unavailable: 0.05, ..FaultPlan::none(seed) };
+        let busy = Faulty::new(shared.clone(), plan, env.clone());
+        async move { busy }
+    };
+    let settings = Settings { levels: vec![Level::Core, Level::Txn], seed, ..Settings::default() };
+    let harness = Arc::new(harness(open));
+    let report = runtime().block_on(conformance::run(harness, &settings, &mut ()));
+    assert!(!report.failed(), "{}", report.table());
+    let asked_again =
+        report.cases.iter().filter(|case| case.detail.contains("busy, and asked again"));
+    let (asked_again, passed) = (asked_again.count(), report.count(Outcome::Pass));
+    assert!(asked_again * 2 > passed, "only {asked_again} of {passed} cases met a busy service");
 }
 
 fn names_differ() {

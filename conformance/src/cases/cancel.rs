@@ -11,7 +11,6 @@ use storage_core::{Get, Key, PutIf, StorageProviderExt as _};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use crate::context::resend;
 use crate::{Case, CaseResult, Context, Failure, Level, Need, ensure};
 
 /// After how many polls a put is dropped at the latest; most are done long before.
@@ -98,7 +97,7 @@ async fn each_poll(context: &Context, when: &PutIf) -> CaseResult {
             let way = if leave_at_once { "at-once" } else { "when-ready" }.replace('-', "_");
             let key = context.key(format!("{way}/{polls:02}"));
             if let Some(old) = &old {
-                context.resend(|| context.other().put(&key, old.clone(), PutIf::Always)).await?;
+                context.other().put(&key, old.clone(), PutIf::Always).await?;
             }
             let body = Bytes::from(vec![b'a' + (polls % 26) as u8; BODY_BYTES + polls]);
             let put = context.handle().put(&key, body.clone(), when.clone());
@@ -109,7 +108,8 @@ async fn each_poll(context: &Context, when: &PutIf) -> CaseResult {
             // The handle is as good as before.
             let check = context.key(format!("{way}/{polls:02}/after"));
             let version = context
-                .resend(|| context.handle().put(&check, "after".into(), PutIf::Always))
+                .handle()
+                .put(&check, "after".into(), PutIf::Always)
                 .await
                 .map_err(|error| Failure::from(error).during(at()))?;
             let object = context.handle().get(&check, Get::whole()).await?;
@@ -125,7 +125,8 @@ async fn each_poll(context: &Context, when: &PutIf) -> CaseResult {
         whole_or_as_before(context, &key, &body, &old).await?;
         // Nor does it keep the key to itself.
         context
-            .resend(|| context.other().put(&key, "again".into(), PutIf::Always))
+            .other()
+            .put(&key, "again".into(), PutIf::Always)
             .await
             .map_err(|error| Failure::from(error).during("a put after one that was dropped"))?;
     }
@@ -156,7 +157,7 @@ async fn leaks(context: &Context) -> CaseResult {
     let keys: Vec<Key> = (0..20).map(|number| context.key(format!("{number:02}"))).collect();
     // Pools of connections and the like fill up first.
     for key in &keys {
-        context.resend(|| context.handle().put(key, body.clone(), PutIf::Always)).await?;
+        context.handle().put(key, body.clone(), PutIf::Always).await?;
     }
     let metrics = tokio::runtime::Handle::current().metrics();
     let (tasks_before, descriptors_before) = (metrics.num_alive_tasks(), descriptors());
@@ -216,17 +217,16 @@ async fn many_tasks(context: &Context) -> CaseResult {
             // The first would be done before the last is there.
             start.wait().await;
             let body = Bytes::from(format!("task {task} ").repeat(task + 1));
-            let put = || handle.put(&key, body.clone(), PutIf::Always);
-            let version = resend(put).await?;
-            let object = resend(|| handle.get(&key, Get::whole())).await?;
+            let version = handle.put(&key, body.clone(), PutIf::Always).await?;
+            let object = handle.get(&key, Get::whole()).await?;
             ensure!(
                 object.body == body && object.version == version,
                 "task {task}: expected its own {} bytes, saw {}",
                 body.len(),
                 object.body.len()
             );
-            resend(|| handle.delete(&key)).await?;
-            let gone = resend(|| handle.try_get(&key)).await?;
+            handle.delete(&key).await?;
+            let gone = handle.try_get(&key).await?;
             ensure!(gone.is_none(), "task {task}: expected its object to be deleted, saw it");
             Ok(())
         });

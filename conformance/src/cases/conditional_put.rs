@@ -1,5 +1,7 @@
 //! Puts on condition, one after the other; races have a group of their own.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use storage_core::{
     Atomicity, ErrorKind, Get, Key, PutIf, Result, StorageProviderExt as _, Version,
@@ -8,6 +10,11 @@ use storage_core::{
 use super::conditional_get::nonsense_versions;
 use crate::context::expect_kind;
 use crate::{Case, CaseResult, Context, Failure, Level, Need, ensure};
+
+/// How old an object is whose conditions are asked for a while later.
+const AGE: Duration = Duration::from_millis(1600);
+/// In how many steps it gets so old, with a put of another key in each.
+const AGING_STEPS: u32 = 8;
 
 pub(crate) const CASES: &[Case] = &[
     Case {
@@ -49,6 +56,14 @@ pub(crate) const CASES: &[Case] = &[
         needs: &[Need::Absent],
         requests_max: 8,
         run: |context| Box::pin(absent_largest(context)),
+    },
+    Case {
+        id: "put.absent.aged",
+        level: Level::Txn,
+        requires: "conditions hold as well for an object that was put a while ago as for one just put",
+        needs: &[Need::Absent],
+        requests_max: 40,
+        run: |context| Box::pin(absent_aged(context)),
     },
     Case {
         id: "put.matches.current",
@@ -112,7 +127,7 @@ async fn is_refused(context: &Context, key: &Key, body: Bytes, when: PutIf) -> C
         None => "there is no object".into(),
     };
     let what = format!("put {size} bytes with {when:?} where {there}");
-    match context.resend(|| handle.put(key, body.clone(), when.clone())).await {
+    match handle.put(key, body.clone(), when.clone()).await {
         Ok(version) => {
             return Err(Failure::over_claim(format!(
                 "{what}: expected conflict, saw success and the version {version}"
@@ -136,7 +151,7 @@ async fn is_done(
     when: PutIf,
 ) -> Result<Version, Failure> {
     let size = body.len();
-    let put = context.resend(|| context.handle().put(key, body.clone(), when.clone())).await;
+    let put = context.handle().put(key, body.clone(), when.clone()).await;
     let what = format!("put {size} bytes with {when:?}, which holds");
     let version = put.map_err(|error| Failure::from(error).during(&what))?;
     let object = context.other().get(key, Get::whole()).await?;
@@ -196,6 +211,31 @@ async fn absent_largest(context: &Context) -> CaseResult {
     let second = context.bytes(&mut context.rng_of(2), size);
     is_done(context, &key, first, PutIf::Absent).await?;
     is_refused(context, &key, second, PutIf::Absent).await
+}
+
+/// The time has to pass for real: what is looked for are services that decide conditions with a memory of
+/// the last moment, which only their clock empties.
+async fn absent_aged(context: &Context) -> CaseResult {
+    let (key, created) = (context.key("object"), context.key("created"));
+    let handle = context.handle();
+    let stale = handle.put(&key, "first".into(), PutIf::Always).await?;
+    let current = handle.put(&key, "second".into(), PutIf::Always).await?;
+    is_done(context, &created, "created".into(), PutIf::Absent).await?;
+    // Others are busy meanwhile, so that a memory of the last few requests is emptied too.
+    let pause = AGE / AGING_STEPS;
+    for step in 0..AGING_STEPS {
+        let other = context.key(format!("other/{step}"));
+        context.other().put(&other, "meanwhile".into(), PutIf::Always).await?;
+        tokio::time::sleep(pause).await;
+    }
+    for key in [&key, &created] {
+        is_refused(context, key, "third".into(), PutIf::Absent).await?;
+    }
+    if context.capabilities().matches != Atomicity::Unsupported {
+        is_refused(context, &key, "third".into(), PutIf::Matches(stale)).await?;
+        is_done(context, &key, "third".into(), PutIf::Matches(current)).await?;
+    }
+    Ok(())
 }
 
 async fn matches_current(context: &Context) -> CaseResult {
@@ -297,7 +337,7 @@ async fn holds_undeclared(
 ) -> Result<bool, Failure> {
     let before = context.handle().try_get(key).await?;
     let what = format!("put with {when:?}, which is declared unsupported");
-    let answer = context.resend(|| context.handle().put(key, "new".into(), when.clone())).await;
+    let answer = context.handle().put(key, "new".into(), when.clone()).await;
     let after = context.other().try_get(key).await?;
     match answer {
         Ok(_) if condition_holds => Ok(true),

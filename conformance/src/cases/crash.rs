@@ -13,6 +13,7 @@ use storage_core::{
 
 use crate::child::{Child, Ended};
 use crate::history::Recorder;
+use crate::resend::is_busy;
 use crate::{Case, CaseResult, Context, Failure, Level, Need, ensure, linearizability};
 
 /// At how many steps a mutation is killed at most; more steps than that are a mistake in the hook.
@@ -248,7 +249,8 @@ async fn random(context: &Context) -> CaseResult {
 /// have come; then kills. What is there in the end must fit the answers.
 async fn killed_after(context: &Context, kill_number: usize, answers: usize) -> CaseResult {
     let child = context.second_process().await?;
-    let counted = context.counted(child.clone());
+    // One that is dead is not busy: nothing is sent to it again.
+    let counted = context.once(child.clone());
     let key_of = |number: usize| context.key(format!("{kill_number:04}/{:02}", number % KEYS));
     let recorder = Recorder::new();
     let put = |number: usize| {
@@ -260,8 +262,9 @@ async fn killed_after(context: &Context, kill_number: usize, answers: usize) -> 
     };
     let mut under_way: FuturesUnordered<_> = (0..PUTS_AT_ONCE).map(put).collect();
     for answered in 0..answers {
-        if let Some(answer) = under_way.next().await {
-            answer?;
+        match under_way.next().await {
+            Some(Err(error)) if !is_busy(&error) => return Err(error.into()),
+            _ => {}
         }
         under_way.push(put(PUTS_AT_ONCE + answered));
     }

@@ -90,8 +90,8 @@ async fn then_create(context: &Context) -> CaseResult {
     for round in 0..10 {
         handle.delete(&key).await?;
         let body = format!("round {round}");
-        let when = || if absent { PutIf::Absent } else { PutIf::Always };
-        context.resend(|| handle.put(&key, body.clone().into(), when())).await?;
+        let when = if absent { PutIf::Absent } else { PutIf::Always };
+        handle.put(&key, body.clone().into(), when).await?;
         for reader in [context.other(), handle] {
             let object = reader.get(&key, Get::whole()).await?;
             ensure!(object.body == body, "created again in {body}, saw {object:?}");

@@ -151,7 +151,7 @@ async fn prepare(context: &Context, names: &[String]) -> Result<Vec<Listed>, Fai
     let mut objects: Vec<_> = names.iter().enumerate().map(sized).collect();
     at_once(objects.clone(), PUTS_AT_ONCE, |Listed { key, size }| async move {
         let body = Bytes::from(vec![b'x'; size as usize]);
-        context.resend(|| context.handle().put(&key, body.clone(), PutIf::Always)).await
+        context.handle().put(&key, body.clone(), PutIf::Always).await
     })
     .await?;
     objects.sort_by(|a, b| a.key.cmp(&b.key));

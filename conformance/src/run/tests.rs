@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use backend_memory::MemoryProvider;
-use storage_core::{Get, List, Object, Page, PutIf, Version, async_trait};
+use storage_core::{Effect, Get, List, Object, Operation, Page, PutIf, Version, async_trait};
 
 use super::*;
 use crate::{CaseResult, Level, ensure};
@@ -145,6 +145,93 @@ async fn an_error_of_the_provider_is_a_failure_with_its_causes() {
         "unexpected error: get \"cb~",
     )
     .await;
+}
+
+/// Answers so many requests with an error of this effect, and then as it should.
+#[derive(Debug)]
+struct Busy(MemoryProvider, Effect, AtomicUsize);
+
+impl Busy {
+    fn check(&self) -> Result<(), Error> {
+        let busy = |left: usize| left.checked_sub(1);
+        if self.2.fetch_update(Ordering::Relaxed, Ordering::Relaxed, busy).is_err() {
+            return Ok(());
+        }
+        Err(match self.1 {
+            Effect::NotApplied => Error::not_applied(ErrorKind::Throttled, "slow down"),
+            Effect::Unknown => Error::unknown(ErrorKind::Unavailable, "no answer"),
+        })
+    }
+}
+
+#[async_trait]
+impl StorageProvider for Busy {
+    fn info(&self) -> ProviderInfo {
+        self.0.info()
+    }
+    async fn put(&self, key: &Key, body: bytes::Bytes, when: PutIf) -> Result<Version, Error> {
+        self.check().map_err(|error| error.during(Operation::Put, key))?;
+        self.0.put(key, body, when).await
+    }
+    async fn get(&self, key: &Key, request: Get) -> Result<Object, Error> {
+        self.0.get(key, request).await
+    }
+    async fn list(&self, request: List<'_>) -> Result<Page, Error> {
+        self.0.list(request).await
+    }
+    async fn delete(&self, key: &Key) -> Result<(), Error> {
+        self.check().map_err(|error| error.during(Operation::Delete, key))?;
+        self.0.delete(key).await
+    }
+}
+
+/// The report on a case, on a provider that is busy for so many requests.
+async fn on_busy(effect: Effect, times: usize, run: crate::CaseFn) -> CaseReport {
+    let busy = Arc::new(Busy(MemoryProvider::new(), effect, AtomicUsize::new(times)));
+    let handle = busy.clone();
+    let harness = crate::harness(move || {
+        let handle = handle.clone();
+        async move { Ok(handle) }
+    });
+    let settings = Settings { case_time_max: Duration::from_secs(600), ..settings() };
+    let case = case("made.up", run);
+    let report = run_these(&[case], Arc::new(harness), &settings, &mut (), future::pending()).await;
+    assert_eq!(left(&busy.0).await, 0);
+    report.cases.into_iter().next().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_was_refused_for_the_moment_is_sent_again_and_counts_once() {
+    let report = on_busy(Effect::NotApplied, 20, |context| Box::pin(puts(context))).await;
+    assert_eq!((report.outcome, report.requests), (Outcome::Pass, 2), "{}", report.detail);
+    assert_eq!(report.detail, "busy, and asked again: 20 times");
+    // It gives up at some time, and then has nothing left but to clean up.
+    let report = on_busy(Effect::NotApplied, 25, |context| Box::pin(puts(context))).await;
+    assert_eq!((report.outcome, report.requests), (Outcome::Fail, 1));
+    let (first, after) = report.detail.split_once(" (").unwrap();
+    assert!(first.ends_with("throttled: slow down"), "{first}");
+    assert!(after.starts_with("sent again after: put \"cb~"), "{after}");
+    assert!(after.ends_with("throttled: slow down; 20 times in this case)"), "{after}");
+}
+
+#[tokio::test]
+async fn a_request_that_may_have_been_applied_is_not_sent_again() {
+    let report = on_busy(Effect::Unknown, 1, |context| Box::pin(puts(context))).await;
+    assert_eq!((report.outcome, report.requests), (Outcome::Fail, 1));
+    assert!(report.detail.ends_with("no answer (it may have been applied)"), "{}", report.detail);
+}
+
+#[tokio::test]
+async fn a_handle_that_asks_once_leaves_it_at_that() {
+    let report = on_busy(Effect::NotApplied, 1, |context| {
+        Box::pin(async {
+            let handle = context.handle_once();
+            handle.put(&context.key("a"), "x".into(), PutIf::Always).await?;
+            Ok(())
+        })
+    })
+    .await;
+    assert_eq!((report.outcome, report.requests), (Outcome::Fail, 1), "{}", report.detail);
 }
 
 #[tokio::test]

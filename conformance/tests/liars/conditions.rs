@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use storage_core::Atomicity;
 
@@ -19,6 +20,8 @@ liars! {
     absent_dropped_for_large_bodies: "put.absent.largest",
         shared(DroppedForLarge(|when| *when == PutIf::Absent)),
         "forgets `Absent` on the path for large bodies: opendal#8028 (Azure, chunked upload)";
+    absent_forgets_after_a_second: "put.absent.aged", shared(Forgets::default()),
+        "knows for a second which keys there are, and then creates them anew: caches in front that decide conditions";
     matches_dropped_for_large_bodies: "put.matches.largest",
         shared(DroppedForLarge(|when| matches!(when, PutIf::Matches(_)))),
         "forgets `Matches` on the path for large bodies: multipart uploads completed without If-Match";
@@ -120,6 +123,28 @@ impl Lie for NeverAgain {
             self.0.lock().unwrap().insert(key.clone());
         }
         honest.delete(key).await
+    }
+}
+
+/// When each key was put last.
+#[derive(Default)]
+struct Forgets(Mutex<HashMap<Key, Instant>>);
+
+#[async_trait]
+impl Lie for Forgets {
+    async fn put(
+        &self,
+        honest: &MemoryProvider,
+        key: &Key,
+        body: Bytes,
+        when: PutIf,
+    ) -> Result<Version> {
+        let put_before = self.0.lock().unwrap().get(key).map(Instant::elapsed);
+        let forgotten = put_before.is_some_and(|time| time > Duration::from_secs(1));
+        let absent = forgotten && when == PutIf::Absent;
+        let version = honest.put(key, body, if absent { PutIf::Always } else { when }).await?;
+        self.0.lock().unwrap().insert(key.clone(), Instant::now());
+        Ok(version)
     }
 }
 

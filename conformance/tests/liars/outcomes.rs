@@ -11,6 +11,13 @@ use super::prelude::*;
 liars! {
     lost_answer_is_not_applied: "lost.trait.linearizable", shared(LostAnswers { says: Effect::NotApplied, count: AtomicU64::new(0) }),
         "calls a put failed whose answer was lost, although it was done: every client with two outcomes only (iceberg#2328, redpanda connect#4666)";
+    busy_but_created: "put.absent.present", shared(BusyButApplied::new(|when| *when == PutIf::Absent)),
+        "answers a creation with `busy, not applied` after it has created: a 409 sent while the write goes on";
+    busy_but_replaced: "put.matches.current",
+        shared(BusyButApplied::new(|when| matches!(when, PutIf::Matches(_)))),
+        "answers a compare-and-swap with `busy, not applied` after it has swapped: a 429 from a proxy behind the write";
+    busy_but_overwritten: "lost.trait.linearizable", shared(BusyButApplied::new(|when| *when == PutIf::Always)),
+        "answers an overwrite with `busy, not applied` after it has overwritten: a 503 taken for a refusal";
     own_write_is_conflict: "lost.trait.retry", shared(OwnWriteConflicts::default()),
         "loses an answer, sends the put again and reports its own write as a conflict: object_store's retries, aws-sdk-java-v2#6580, delta-rs#2279";
     refused_write_is_read_back: "lost.trait.create-exact", each(WrittenThrough::default),
@@ -43,6 +50,35 @@ impl Lie for LostAnswers {
             Effect::NotApplied => Error::not_applied(ErrorKind::Unavailable, message),
             Effect::Unknown => Error::unknown(ErrorKind::Unavailable, message),
         })
+    }
+}
+
+/// Does every third put of a kind and calls it refused for the moment.
+struct BusyButApplied {
+    kind: fn(&PutIf) -> bool,
+    count: AtomicU64,
+}
+
+impl BusyButApplied {
+    fn new(kind: fn(&PutIf) -> bool) -> Self {
+        Self { kind, count: AtomicU64::new(0) }
+    }
+}
+
+#[async_trait]
+impl Lie for BusyButApplied {
+    async fn put(
+        &self,
+        honest: &MemoryProvider,
+        key: &Key,
+        body: Bytes,
+        when: PutIf,
+    ) -> Result<Version> {
+        let version = honest.put(key, body, when.clone()).await?;
+        if (self.kind)(&when) && self.count.fetch_add(1, Ordering::Relaxed).is_multiple_of(3) {
+            return Err(refusal(ErrorKind::Throttled));
+        }
+        Ok(version)
     }
 }
 

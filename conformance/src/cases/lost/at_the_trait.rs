@@ -19,7 +19,11 @@ type Provider = Arc<dyn StorageProvider>;
 /// How many keys there are in a round.
 const KEYS: usize = 60;
 
-fn faulty(context: &Context, stream: u64) -> Result<Arc<Faulty<Provider>>, Failure> {
+fn faulty(
+    handle: Provider,
+    context: &Context,
+    stream: u64,
+) -> Result<Arc<Faulty<Provider>>, Failure> {
     let plan = FaultPlan {
         throttled: 0.1,
         unavailable: 0.1,
@@ -28,7 +32,7 @@ fn faulty(context: &Context, stream: u64) -> Result<Arc<Faulty<Provider>>, Failu
         late: 0.15,
         ..FaultPlan::none(context.rng_of(stream).next_u64())
     };
-    Ok(Arc::new(Faulty::new(context.handle().clone(), plan, env())?))
+    Ok(Arc::new(Faulty::new(handle, plan, env())?))
 }
 
 fn env() -> Arc<dyn Env> {
@@ -47,7 +51,7 @@ fn policy() -> RetryPolicy {
 }
 
 pub(super) async fn retry(context: &Context) -> CaseResult {
-    let faulty = faulty(context, 1)?;
+    let faulty = faulty(context.handle().clone(), context, 1)?;
     let retry = Retry::new(faulty.clone(), policy(), env());
     let mut answers = Vec::new();
     for number in context.rounds(KEYS) {
@@ -86,7 +90,7 @@ pub(super) async fn retry(context: &Context) -> CaseResult {
 }
 
 pub(super) async fn create_exact(context: &Context) -> CaseResult {
-    let faulty = faulty(context, 1)?;
+    let faulty = faulty(context.handle().clone(), context, 1)?;
     let mut rng = context.rng_of(2);
     let mut answers = Vec::new();
     for number in context.rounds(KEYS) {
@@ -143,7 +147,8 @@ pub(super) async fn linearizable(context: &Context) -> CaseResult {
     let capabilities = context.capabilities();
     let absent = capabilities.absent >= Atomicity::OneProcess;
     for round in context.rounds(6) {
-        let faulty = faulty(context, round as u64)?;
+        // Each answer is judged by itself: "not applied" is believed, and then compared with what is seen.
+        let faulty = faulty(context.handle_once(), context, round as u64)?;
         let key = context.key(format!("{round:03}"));
         let recorder = Arc::new(Recorder::new());
         let mut clients = JoinSet::new();

@@ -54,7 +54,10 @@ pub(super) async fn busy(context: &Context) -> CaseResult {
 /// A proxy, and a handle that goes through it.
 struct Line {
     proxy: Proxy,
+    /// Sends each request once: what is judged is what a single answer is made into.
     handle: Arc<dyn StorageProvider>,
+    /// The same, for what only has to get through in the end.
+    patient: Arc<dyn StorageProvider>,
 }
 
 impl Line {
@@ -63,8 +66,9 @@ impl Line {
         let hook = hook.ok_or_else(|| context.skip("the harness offers no hook on the wire"))?;
         let proxy = Proxy::start(hook.upstream()).await;
         let proxy = proxy.map_err(|error| Failure::new(format!("no proxy: {error}")))?;
-        let handle = context.counted(hook.open_through(proxy.address()).await?);
-        Ok(Self { proxy, handle })
+        let opened = hook.open_through(proxy.address()).await?;
+        let (handle, patient) = (context.once(opened.clone()), context.counted(opened));
+        Ok(Self { proxy, handle, patient })
     }
 
     /// Makes the next request of this method for an object go wrong. The last segment of the key must
@@ -141,12 +145,12 @@ async fn lost_put(
             );
             if let Fault::Refused(..) = fault {
                 // It may simply be sent again, and then succeeds.
-                context.resend(|| line.handle.put(&key, body.clone(), when.clone())).await?;
+                line.patient.put(&key, body.clone(), when.clone()).await?;
             }
         }
     }
     // The next request fares well.
-    context.resend(|| line.handle.try_get(&key)).await?;
+    line.patient.try_get(&key).await?;
     Ok(())
 }
 
@@ -171,7 +175,7 @@ async fn lost_delete(context: &Context, line: &Line, fault: Fault) -> CaseResult
             );
         }
     }
-    context.resend(|| line.handle.try_get(&key)).await?;
+    line.patient.try_get(&key).await?;
     Ok(())
 }
 

@@ -80,8 +80,7 @@ impl Machine<'_> {
                     &expected,
                 ));
                 let (name, bytes) = (self.key(*key), bytes_of(*body));
-                let answer =
-                    context.resend(|| handle.put(&name, bytes.clone(), when.clone())).await;
+                let answer = handle.put(&name, bytes.clone(), when.clone()).await;
                 self.after_put(number, *key, *body, expected, answer)
             }
             Operation::Get { key, get } => {
@@ -97,13 +96,13 @@ impl Machine<'_> {
                     .map(|(part, body, version)| (*part, body.length, self.name_of(version)));
                 self.code.push(paste::get(self.keys[*key], &request, if_match, if_changed, found));
                 let name = self.key(*key);
-                let answer = context.resend(|| handle.get(&name, request.clone())).await;
+                let answer = handle.get(&name, request.clone()).await;
                 compare_get(expected, answer)
             }
             Operation::Delete { key } => {
                 self.code.push(paste::delete(self.keys[*key]));
                 let name = self.key(*key);
-                let answer = context.resend(|| handle.delete(&name)).await;
+                let answer = handle.delete(&name).await;
                 self.map.remove(key);
                 answer.map_err(|error| format!("expected Ok, saw the error {error}"))
             }
@@ -251,7 +250,7 @@ impl Machine<'_> {
         let mut walked = Vec::new();
         loop {
             let request = List { prefix: &prefix, start_after: after.as_ref(), limit };
-            let page = self.context.resend(|| handle.list(request)).await;
+            let page = handle.list(request).await;
             let page = page.map_err(|error| format!("expected a page, saw the error {error}"))?;
             let count = page.objects.len();
             if count > limit || (page.more && count == 0) {

@@ -6,7 +6,6 @@ use storage_core::{ErrorKind, Get, PutIf};
 use tokio::task::JoinSet;
 
 use super::{Handles, ensure_between_processes, handles, handles_of_two_processes};
-use crate::context::resend;
 use crate::{CaseResult, Context, Failure, ensure};
 
 /// How many clients raise the counter.
@@ -33,7 +32,7 @@ async fn count(context: &Context, handles: Handles) -> CaseResult {
         clients.spawn(async move {
             let mut reached = Vec::new();
             for attempt in 0..attempts {
-                let object = resend(|| handle.get(&key, Get::whole())).await?;
+                let object = handle.get(&key, Get::whole()).await?;
                 let next = number_in(&object.body)? + 1;
                 // Others get to read the same number, also where a provider answers at once.
                 tokio::task::yield_now().await;
@@ -41,7 +40,7 @@ async fn count(context: &Context, handles: Handles) -> CaseResult {
                 // raise the same number must not write the same bytes.
                 let body = format!("{next} by client {client}, attempt {attempt}");
                 let when = PutIf::Matches(object.version);
-                let put = resend(|| handle.put(&key, body.clone().into(), when.clone())).await;
+                let put = handle.put(&key, body.clone().into(), when.clone()).await;
                 match put {
                     Ok(_) => reached.push(next),
                     Err(error) if error.kind() == ErrorKind::Conflict => {}

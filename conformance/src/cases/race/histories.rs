@@ -10,7 +10,6 @@ use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
 use super::{Handles, handles, handles_of_two_processes};
-use crate::context::resend;
 use crate::history::Recorder;
 use crate::{CaseResult, Context, Failure, linearizability};
 
@@ -94,12 +93,12 @@ async fn one_round(
                     (b'a', _) => PutIf::Absent,
                     (b'm', Some((of, version))) if *of == at => PutIf::Matches(version.clone()),
                     (b'd', _) => {
-                        resend(|| recorder.delete(client, &*handle, key)).await?;
+                        recorder.delete(client, &*handle, key).await?;
                         continue;
                     }
                     // A get, or the read before a put that is to match.
                     _ => {
-                        match resend(|| recorder.get(client, &*handle, key)).await {
+                        match recorder.get(client, &*handle, key).await {
                             Ok(object) => known = Some((at, object.version)),
                             Err(error) if error.kind().is_refusal() => known = None,
                             Err(error) => return Err(Failure::from(error)),
@@ -107,8 +106,7 @@ async fn one_round(
                         continue;
                     }
                 };
-                let put = || recorder.put(client, &*handle, key, body.clone(), when.clone());
-                match resend(put).await {
+                match recorder.put(client, &*handle, key, body, when).await {
                     Ok(version) => known = Some((at, version)),
                     Err(error) if error.kind().is_refusal() => known = None,
                     Err(error) => return Err(Failure::from(error)),

@@ -58,9 +58,9 @@ fn body_of(byte: u8, size: u64) -> Bytes {
 async fn between_steps(context: &Context, size: u64) -> CaseResult {
     let key = context.key("overlapping");
     let (one, two) = (context.handle(), context.other());
-    put_of(context, one, &key, 0, size).await?;
+    put_of(one, &key, 0, size).await?;
     for round in 0..OVERLAPS {
-        let put = |handle, byte| Box::pin(put_of(context, handle, &key, byte, size).fuse());
+        let put = |handle, byte| Box::pin(put_of(handle, &key, byte, size).fuse());
         let mut puts = [put(one, 2 * round + 1), put(two, 2 * round + 2)];
         let mut done = Vec::new();
         for read in 0..READS_BETWEEN_MAX {
@@ -94,13 +94,12 @@ async fn between_steps(context: &Context, size: u64) -> CaseResult {
 }
 
 async fn put_of(
-    context: &Context,
     handle: &Arc<dyn StorageProvider>,
     key: &Key,
     byte: u8,
     size: u64,
 ) -> Result<Version> {
-    context.resend(|| handle.put(key, body_of(byte, size), PutIf::Always)).await
+    handle.put(key, body_of(byte, size), PutIf::Always).await
 }
 
 fn is_of_one_put(object: Object, size: u64) -> CaseResult {
@@ -144,8 +143,7 @@ async fn on_one_key(context: &Context, name: &str, size: u64) -> CaseResult {
     let mut versions: BTreeMap<u8, Version> = BTreeMap::new();
     for byte in 1..=PUTS {
         let writer = &handles[usize::from(byte) % handles.len()];
-        let version =
-            context.resend(|| writer.put(&key, body_of(byte, size), PutIf::Always)).await?;
+        let version = writer.put(&key, body_of(byte, size), PutIf::Always).await?;
         versions.insert(byte, version);
     }
     done.store(true, Ordering::SeqCst);

@@ -8,7 +8,6 @@ use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
 use super::{Handles, ensure_between_processes, handles, handles_of_two_processes};
-use crate::context::resend;
 use crate::{CaseResult, Context, Failure, ensure};
 
 /// How many writers there are on each key.
@@ -81,7 +80,7 @@ async fn race_on(context: &Context, handles: &Handles, key: &Key, when: PutIf) -
         let (key, when, start) = (key.clone(), when.clone(), start.clone());
         writers.spawn(async move {
             start.wait().await;
-            (writer, resend(|| handle.put(&key, body_of(writer), when.clone())).await)
+            (writer, handle.put(&key, body_of(writer), when.clone()).await)
         });
     }
     let mut readers = JoinSet::new();
