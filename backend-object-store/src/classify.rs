@@ -24,7 +24,7 @@ pub(crate) fn error(
 ) -> Error {
     match outcome {
         Some(Outcome::Answered(answer)) => answered(service, call, answer),
-        Some(Outcome::Failed(failure)) => unanswered(service, call, failure),
+        Some(Outcome::Failed(failure)) => unanswered(service, call, &failure),
         None => unsent(service, cause),
     }
 }
@@ -36,15 +36,16 @@ pub(crate) fn answered(service: &dyn Service, call: Call<'_>, answer: Answer) ->
         Some(time) => error.with_retry_after(time),
         None => error,
     };
-    error.with_source(answer)
+    // As a cause only where the message does not say it already: both are printed.
+    if error.message().contains(&answer.words()) { error } else { error.with_source(answer) }
 }
 
 /// The error for a request without an answer.
-pub(crate) fn unanswered(service: &dyn Service, call: Call<'_>, failure: Failure) -> Error {
+pub(crate) fn unanswered(service: &dyn Service, call: Call<'_>, failure: &Failure) -> Error {
     let host = host(&service.place().url);
     let address = service.place().address;
     let words = &failure.words;
-    let error = if !failure.unsent {
+    if !failure.unsent {
         in_doubt(call, ErrorKind::Unavailable, format!("{host}: {words}"))
     } else if words.contains("certificate") {
         refused(
@@ -64,8 +65,7 @@ pub(crate) fn unanswered(service: &dyn Service, call: Call<'_>, failure: Failure
             ErrorKind::Unavailable,
             format!("cannot connect to {host}: {words}; is it up, and are {address} right?"),
         )
-    };
-    error.with_source(failure)
+    }
 }
 
 /// The error for a request that could not even be signed.
@@ -78,7 +78,7 @@ fn unsent(service: &dyn Service, cause: &(dyn StdError + 'static)) -> Error {
             let message = format!(
                 "no credentials: {failure}; they are fetched over the network because of {credentials}"
             );
-            return refused(ErrorKind::Unavailable, message).with_source(failure);
+            return refused(ErrorKind::Unavailable, message);
         }
         link = error.source();
     }
@@ -91,7 +91,9 @@ fn by_status(service: &dyn Service, call: Call<'_>, answer: &Answer) -> Error {
     let words = answer.words();
     let credentials = &service.place().credentials;
     match answer.status {
-        StatusCode::NOT_MODIFIED => refused(Kind::NotModified, words),
+        StatusCode::NOT_MODIFIED if matches!(call, Call::Get) => refused(Kind::NotModified, words),
+        // An answer to reads alone (RFC 9110 §15.4.5): who gives it to a put may have stored the object.
+        StatusCode::NOT_MODIFIED => in_doubt(call, Kind::Misconfigured, stranger(service, &words)),
         StatusCode::PRECONDITION_FAILED => refused(Kind::Conflict, words),
         StatusCode::RANGE_NOT_SATISFIABLE => refused(Kind::InvalidRange, words),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
@@ -111,12 +113,20 @@ fn by_status(service: &dyn Service, call: Call<'_>, answer: &Answer) -> Error {
         // answers.
         StatusCode::SERVICE_UNAVAILABLE => in_doubt(call, Kind::Throttled, words),
         status if status.is_server_error() => in_doubt(call, Kind::Unavailable, words),
+        StatusCode::TEMPORARY_REDIRECT => refused(
+            Kind::Misconfigured,
+            format!("{words}: it is temporarily elsewhere; check {}", service.place().address),
+        ),
         status if status.is_redirection() => refused(
             Kind::Misconfigured,
             format!("{words}: it is elsewhere; check {}", service.place().address),
         ),
         status if status.is_success() => match call {
             Call::Get => refused(Kind::Corrupt, format!("{words}, but not an object as asked for")),
+            Call::Put(_) if answer.header("etag").is_none() => {
+                let words = format!("{words}, without an entity tag (`ETag`) of what was put");
+                in_doubt(call, Kind::Misconfigured, stranger(service, &words))
+            }
             _ => in_doubt(call, Kind::Misconfigured, stranger(service, &words)),
         },
         // The service itself always says what it does not like; somebody else answered.

@@ -98,7 +98,7 @@ impl<S: Service> ObjectProvider<S> {
         let error = classify::error(&self.service, call, record.take(), &cause);
         match mark {
             Some(mark) if error.kind() == ErrorKind::Conflict => {
-                self.own_object(&path, &mark, error).await
+                self.own_object(&path, &mark, when, error).await
             }
             _ => Err(error),
         }
@@ -106,7 +106,13 @@ impl<S: Service> ObjectProvider<S> {
 
     /// Whether the object that made a condition fail is the very one this put stored: a proxy that
     /// repeats a request whose answer it lost makes a put conflict with itself.
-    async fn own_object(&self, path: &Path, mark: &Mark, conflict: Error) -> Result<Version> {
+    async fn own_object(
+        &self,
+        path: &Path,
+        mark: &Mark,
+        when: &PutIf,
+        conflict: Error,
+    ) -> Result<Version> {
         let record = Record::default();
         let options =
             GetOptions { head: true, extensions: record.extensions(), ..Default::default() };
@@ -115,15 +121,21 @@ impl<S: Service> ObjectProvider<S> {
             Ok(_) => Err(conflict),
             Err(cause) => {
                 let outcome = record.take();
-                if let Some(Outcome::Answered(answer)) = &outcome
-                    && answer.status == StatusCode::NOT_FOUND
-                {
-                    return Err(conflict);
-                }
-                let error = classify::error(&self.service, Call::Get, outcome, &cause);
-                let message = "the condition did not hold, perhaps because the request was delivered \
-                               twice; that could not be checked";
-                Err(Error::unknown(ErrorKind::Unavailable, message).with_source(error))
+                let gone = matches!(&outcome, Some(Outcome::Answered(answer))
+                    if answer.status == StatusCode::NOT_FOUND);
+                let reason = match when {
+                    // Where nothing is, no version matches: the usual case, and not to be told from an
+                    // object that came and went.
+                    PutIf::Matches(_) if gone => return Err(conflict),
+                    // There was an object, and perhaps it was this put's.
+                    _ if gone => "the object has been deleted since".to_owned(),
+                    _ => classify::error(&self.service, Call::Get, outcome, &cause).to_string(),
+                };
+                let message = format!(
+                    "the condition did not hold, perhaps because the request was delivered twice; \
+                     that could not be checked: {reason}"
+                );
+                Err(Error::unknown(ErrorKind::Unavailable, message))
             }
         }
     }
@@ -179,7 +191,7 @@ impl<S: Service> ObjectProvider<S> {
             .wire()
             .read(found.into_stream(), Some(expected))
             .await
-            .map_err(|failure| unanswered(&self.service, Call::Get, failure))?;
+            .map_err(|failure| unanswered(&self.service, Call::Get, &failure))?;
         if body.len() as u64 != expected {
             let message = format!("{} bytes, but {expected} were announced", body.len());
             return Err(refused(ErrorKind::Corrupt, message));
@@ -209,7 +221,13 @@ impl<S: Service> ObjectProvider<S> {
                 if let (Some(range), Some(size)) = (request.range, size) {
                     range.within(size)?;
                 }
-                Err(answered(&self.service, Call::Get, answer))
+                let part = match answer.header("content-range") {
+                    Some(text) => format!("`Content-Range: {}`", text.escape_debug()),
+                    None => "no `Content-Range`".to_owned(),
+                };
+                let asked = request.range.map_or("the whole".into(), |range| format!("{range:?}"));
+                let message = format!("{} with {part} in answer to {asked}", answer.words());
+                Err(refused(ErrorKind::Corrupt, message))
             }
             StatusCode::NOT_FOUND if head => self.nothing_at(path, answer).await,
             // No version matches where there is no object (RFC 9110 §13.1.1), but here a missing
@@ -294,7 +312,16 @@ impl<S: Service> ObjectProvider<S> {
         let url =
             format!("{}/{}", place.url, encode(&place.names.spell(&place.prefix, key.as_str())));
         match call(&self.service, Call::Delete, Method::DELETE, &url, Bytes::new()).await {
-            Ok(_) => Ok(()),
+            Ok(answer) => match answer.status {
+                // S3 says 204, Azure 202, some imitations 200; none has anything to add. A web page is
+                // somebody else's.
+                StatusCode::OK | StatusCode::ACCEPTED | StatusCode::NO_CONTENT
+                    if answer.body.is_empty() =>
+                {
+                    Ok(())
+                }
+                _ => Err(answered(&self.service, Call::Delete, answer)),
+            },
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),
         }
@@ -340,7 +367,7 @@ pub(crate) async fn call(
     match service.wire().send(request).await {
         Ok(answer) if answer.status.is_success() => Ok(answer),
         Ok(answer) => Err(answered(service, call, answer)),
-        Err(failure) => Err(unanswered(service, call, failure)),
+        Err(failure) => Err(unanswered(service, call, &failure)),
     }
 }
 

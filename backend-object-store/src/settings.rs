@@ -19,7 +19,7 @@ pub enum ConditionalPut {
 /// Whether opening asks the service for what it is about to promise.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Probe {
-    /// `full`: conditions are tried out, in sequence and in a race. About seventy small requests.
+    /// `full`: conditions are tried out, in sequence and in races. About 150 small requests.
     #[default]
     Full,
     /// `off`: nothing is sent.

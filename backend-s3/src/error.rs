@@ -54,7 +54,11 @@ pub(crate) fn explain(
         ),
         (400 | 403, Some("AuthorizationHeaderMalformed"))
         | (400, Some("IllegalLocationConstraintException" | "InvalidLocationConstraint"))
-        | (301 | 307 | 308, _) => elsewhere(),
+        | (301 | 308, _) => elsewhere(),
+        // A bucket so new that its name does not lead to its region yet: AWS says to ask again.
+        (307, Some("TemporaryRedirect")) => {
+            refused(Kind::Unavailable, format!("{words}: the bucket is temporarily elsewhere"))
+        }
         (_, Some("InvalidBucketName")) => {
             refused(Kind::Misconfigured, format!("{words}; check `bucket`"))
         }

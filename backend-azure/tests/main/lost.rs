@@ -1,5 +1,6 @@
 //! What a put says after its answer was lost, spoiled or refused.
 
+use std::error::Error as _;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ async fn open_at(address: SocketAddr) -> AzureProvider {
 }
 
 #[rustfmt::skip]
-const CASES: [(&str, Fate, ErrorKind, Effect); 14] = [
+const CASES: [(&str, Fate, ErrorKind, Effect); 15] = [
     ("applied_then_closed", Fate::Closed, ErrorKind::Unavailable, Effect::Unknown),
     ("applied_then_reset", Fate::Reset, ErrorKind::Unavailable, Effect::Unknown),
     ("applied_then_hung", Fate::Hung, ErrorKind::Unavailable, Effect::Unknown),
@@ -39,6 +40,7 @@ const CASES: [(&str, Fate, ErrorKind, Effect); 14] = [
     ("applied_then_503", Fate::Says(503, ""), ErrorKind::Throttled, Effect::Unknown),
     ("applied_then_server_busy", Fate::Says(503, "azure:ServerBusy"), ErrorKind::Throttled, Effect::Unknown),
     ("applied_then_200_of_a_stranger", Fate::Says(200, "It works!"), ErrorKind::Misconfigured, Effect::Unknown),
+    ("applied_then_304_of_a_stranger", Fate::Says(304, ""), ErrorKind::Misconfigured, Effect::Unknown),
     ("not_applied_409_busy", Fate::Refused(409, "azure:ContainerBeingDeleted"), ErrorKind::Unavailable, Effect::NotApplied),
     ("not_applied_409_of_no_known_code", Fate::Refused(409, "azure:SomethingNew"), ErrorKind::Unavailable, Effect::NotApplied),
     ("not_applied_412_leased", Fate::Refused(412, "azure:LeaseIdMissing"), ErrorKind::Unavailable, Effect::NotApplied),
@@ -60,6 +62,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         trials.push(trial(name, move || delivered_twice(when)));
     }
     trials.push(trial("lost::a_conflict_that_cannot_be_checked_is_unknown", unchecked_conflict));
+    trials
+        .push(trial("lost::a_conflict_with_an_object_since_deleted_is_unknown", deleted_meanwhile));
     trials.push(trial("lost::a_delete_says_whether_it_happened", delete));
     trials
 }
@@ -83,6 +87,8 @@ async fn one_attempt(fate: Fate, when: u8, kind: ErrorKind, effect: Effect) {
     let all = format!("{error} {error:?} {provider:?}");
     assert!(!all.contains("Y2FuYXJ5"), "a secret shows: {all}");
     assert!(error.to_string().starts_with("put \"log/0000\": "), "{error}");
+    let cause = error.source().map(ToString::to_string);
+    assert!(!cause.is_some_and(|cause| error.message().contains(&cause)), "said twice: {error:?}");
 }
 
 async fn nobody_listens() {
@@ -124,7 +130,27 @@ async fn unchecked_conflict() {
         (ErrorKind::Unavailable, Effect::Unknown),
         "{error}"
     );
+    assert!(error.message().contains(": 500"), "the reason is missing: {error}");
     let stale = PutIf::Matches(Version::new("no tag at all"));
+    let error = provider.put(&key, "ours".into(), stale).await.unwrap_err();
+    assert_eq!((error.kind(), error.effect()), (ErrorKind::Conflict, Effect::NotApplied));
+}
+
+async fn deleted_meanwhile() {
+    let fake = Fake::start().await;
+    let provider = open(&fake).await;
+    let key = Key::new("log/0000").unwrap();
+    fake.decide("PUT", Fate::Twice);
+    fake.decide("HEAD", Fate::Refused(404, ""));
+    let error = provider.put(&key, "ours".into(), PutIf::Absent).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.effect()),
+        (ErrorKind::Unavailable, Effect::Unknown),
+        "{error}"
+    );
+    assert!(error.message().contains("deleted"), "{error}");
+    // Where nothing is, no version matches.
+    let stale = PutIf::Matches(Version::new("\"stale\""));
     let error = provider.put(&key, "ours".into(), stale).await.unwrap_err();
     assert_eq!((error.kind(), error.effect()), (ErrorKind::Conflict, Effect::NotApplied));
 }
@@ -133,6 +159,10 @@ async fn delete() {
     let key = Key::new("log/0000").unwrap();
     for (fate, expected) in [
         (Fate::Answered, None),
+        (Fate::Refused(200, ""), None),
+        (Fate::Refused(202, ""), None),
+        (Fate::Refused(200, "It works!"), Some((ErrorKind::Misconfigured, Effect::Unknown))),
+        (Fate::Refused(206, ""), Some((ErrorKind::Misconfigured, Effect::Unknown))),
         (Fate::Closed, Some((ErrorKind::Unavailable, Effect::Unknown))),
         (Fate::Hung, Some((ErrorKind::Unavailable, Effect::Unknown))),
         (Fate::Says(503, ""), Some((ErrorKind::Throttled, Effect::Unknown))),

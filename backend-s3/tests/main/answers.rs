@@ -12,6 +12,7 @@ const BODY: &str = "0123456789";
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("answers::a_spoiled_read_is_an_error_and_never_bytes", spoiled),
+        trial("answers::an_error_says_what_was_answered_instead", said),
         trial("answers::a_whole_object_in_answer_to_a_range_is_cut", whole),
         trial("answers::a_version_that_is_no_tag_is_never_sent", no_tag),
         trial("answers::a_missing_bucket_is_no_missing_object", missing_bucket),
@@ -48,6 +49,19 @@ async fn spoiled() {
         let error = provider.get(&key, request.clone()).await.unwrap_err();
         assert_eq!(error.kind(), expected, "{fate:?} {request:?}: {error}");
         assert_eq!(fake.seen("GET").len(), 1, "a backend makes one attempt: {fate:?}");
+    }
+}
+
+async fn said() {
+    for (fate, part) in [
+        (Fate::Says(307, ""), "temporarily elsewhere"),
+        (Fate::OtherRange, "`Content-Range: bytes 3-4/10`"),
+        (Fate::Says(206, ""), "no `Content-Range`"),
+    ] {
+        let (fake, provider, key, _) = with_object().await;
+        fake.decide("GET", fate);
+        let error = provider.get(&key, Get::range(2..5)).await.unwrap_err();
+        assert!(error.message().contains(part), "{fate:?}: {error}");
     }
 }
 

@@ -3,7 +3,7 @@
 //! It knows just enough HTTP for one provider at a time: objects by path, `If-None-Match: *`,
 //! `If-Match`, and entity tags that number the writes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
@@ -35,6 +35,16 @@ pub(crate) enum Fate {
     Whole,
     /// The answer is `206` with other bytes than were asked for.
     OtherRange,
+    /// Every second put of a path is not served; the answer is `429`.
+    EverySecond,
+    /// Served, but where a condition does not hold, the answer is `409`.
+    Conflict409,
+    /// Served, but puts of racers may match the version before the last, too.
+    LateMatches,
+    /// The answer is what was there before the last put, if only nothing.
+    Stale,
+    /// The answer is what was there before the last put, if anything was.
+    Older,
 }
 
 /// A request as it came.
@@ -51,6 +61,7 @@ struct Stored {
     body: Vec<u8>,
     tag: String,
     metadata: Vec<(String, String)>,
+    before: Option<Box<Stored>>,
 }
 
 #[derive(Debug, Default)]
@@ -58,6 +69,7 @@ struct State {
     fates: HashMap<String, Fate>,
     objects: HashMap<String, Stored>,
     requests: Vec<Request>,
+    refused: HashSet<String>,
     writes: u64,
 }
 
@@ -144,19 +156,30 @@ impl State {
 
     fn apply(&mut self, request: &Request, fate: Fate) -> Vec<u8> {
         let path = request.target.split('?').next().unwrap().to_owned();
-        let found = self.objects.get(&path).cloned();
+        if request.method == "GET" && request.target.contains("?list-type=2") {
+            return plain(200, "<R><IsTruncated>false</IsTruncated></R>");
+        }
+        let mut found = self.objects.get(&path).cloned();
         // Azure says some things in its own way.
         let azure = request.headers.contains_key("x-ms-version");
         match request.method.as_str() {
             "PUT" => {
                 let header = |name: &str| request.headers.get(name).map(String::as_str);
+                if fate == Fate::EverySecond && !self.refused.remove(&path) {
+                    self.refused.insert(path);
+                    return plain(429, "");
+                }
                 if header("if-none-match") == Some("*") && found.is_some() {
                     let exists = (409, "azure:BlobAlreadyExists");
                     let (status, body) = if azure { exists } else { (412, "") };
+                    let status = if fate == Fate::Conflict409 { 409 } else { status };
                     return plain(status, body);
                 }
+                let late = fate == Fate::LateMatches && request.body.starts_with(b"racer");
+                let before = found.as_ref().and_then(|found| found.before.as_ref());
                 if let Some(wanted) = header("if-match")
-                    && found.is_none_or(|found| found.tag != wanted)
+                    && found.as_ref().is_none_or(|found| found.tag != wanted)
+                    && !(late && before.is_some_and(|before| before.tag == wanted))
                 {
                     return plain(412, "");
                 }
@@ -165,7 +188,9 @@ impl State {
                 let metadata = request.headers.iter().filter(|(name, _)| name.contains("-meta-"));
                 let metadata =
                     metadata.map(|(name, value)| (name.clone(), value.clone())).collect();
-                let stored = Stored { body: request.body.clone(), tag: tag.clone(), metadata };
+                let before = found.map(|found| Box::new(Stored { before: None, ..found }));
+                let stored =
+                    Stored { body: request.body.clone(), tag: tag.clone(), metadata, before };
                 self.objects.insert(path, stored);
                 message(200, &[("ETag".into(), tag)], b"", true)
             }
@@ -173,7 +198,14 @@ impl State {
                 self.objects.remove(&path);
                 message(204, &[], b"", true)
             }
-            _ => match found {
+            _ => match {
+                let before = found.as_mut().and_then(|found| found.before.take());
+                match fate {
+                    Fate::Stale => before.map(|before| *before),
+                    Fate::Older => before.map(|before| *before).or(found),
+                    _ => found,
+                }
+            } {
                 None if azure => plain(404, "azure:BlobNotFound"),
                 None => plain(404, "<Error><Code>NoSuchKey</Code></Error>"),
                 Some(found) => read_answer(request, &found, fate),

@@ -6,6 +6,7 @@
 mod answers;
 mod fake;
 mod lost;
+mod probe;
 mod real;
 mod settings;
 
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
     let mut trials = Vec::new();
     trials.extend(answers::trials());
     trials.extend(lost::trials());
+    trials.extend(probe::trials());
     trials.extend(real::trials());
     trials.extend(settings::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
