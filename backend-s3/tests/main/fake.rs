@@ -159,7 +159,7 @@ impl State {
         if request.method == "GET" && request.target.contains("?list-type=2") {
             return plain(200, "<R><IsTruncated>false</IsTruncated></R>");
         }
-        let mut found = self.objects.get(&path).cloned();
+        let found = self.objects.get(&path).cloned();
         // Azure says some things in its own way.
         let azure = request.headers.contains_key("x-ms-version");
         match request.method.as_str() {
@@ -198,19 +198,22 @@ impl State {
                 self.objects.remove(&path);
                 message(204, &[], b"", true)
             }
-            _ => match {
-                let before = found.as_mut().and_then(|found| found.before.take());
-                match fate {
-                    Fate::Stale => before.map(|before| *before),
-                    Fate::Older => before.map(|before| *before).or(found),
-                    _ => found,
-                }
-            } {
+            _ => match in_view(found, fate) {
                 None if azure => plain(404, "azure:BlobNotFound"),
                 None => plain(404, "<Error><Code>NoSuchKey</Code></Error>"),
                 Some(found) => read_answer(request, &found, fate),
             },
         }
+    }
+}
+
+/// What a read sees.
+fn in_view(found: Option<Stored>, fate: Fate) -> Option<Stored> {
+    let before = || found.as_ref()?.before.as_deref().cloned();
+    match fate {
+        Fate::Stale => before(),
+        Fate::Older => before().or(found),
+        _ => found,
     }
 }
 
