@@ -23,7 +23,7 @@ use crate::{Case, Context, Failure, Harness, Need};
 use crate::{Progress, Settings, cases};
 
 /// How long tidying up after a case, or after the run, may take.
-const SWEEP_TIME_MAX: Duration = Duration::from_secs(120);
+const SWEEP_TIME_MAX: Duration = Duration::from_secs(600);
 /// How long a put that was under way when the run was interrupted is given to land.
 const LANDING_TIME: Duration = Duration::from_millis(300);
 /// How often the place is looked at again before what is still listed counts as left behind.

@@ -41,7 +41,7 @@ pub struct KnownIssue {
 }
 
 impl Default for Settings {
-    /// Every level, a random seed, objects of up to 8 MiB, one case at a time, five minutes each.
+    /// Every level, a random seed, objects of up to 8 MiB, one case at a time, a quarter of an hour each.
     fn default() -> Self {
         Self {
             levels: Level::ALL.to_vec(),
@@ -51,7 +51,7 @@ impl Default for Settings {
             rounds: 1,
             round_time_max: Duration::from_secs(15),
             cases_at_once: 1,
-            case_time_max: Duration::from_secs(300),
+            case_time_max: Duration::from_secs(900),
             known_issues: Vec::new(),
         }
     }

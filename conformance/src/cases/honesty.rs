@@ -61,6 +61,18 @@ async fn info_stable(context: &Context) -> CaseResult {
     ensure!(!first.name.trim().is_empty(), "expected a name, saw {:?}", first.name);
     let control = first.name.chars().any(char::is_control);
     ensure!(!control, "expected a name of one line, saw {:?}", first.name);
+    let Capabilities { absent, matches, sharing, .. } = first.capabilities;
+    let widest = match sharing {
+        Sharing::OneProcess => Atomicity::OneProcess,
+        Sharing::OneHost => Atomicity::OneHost,
+        Sharing::AllClients => Atomicity::AllClients,
+    };
+    if absent.max(matches) > widest {
+        return Err(Failure::over_claim(format!(
+            "expected conditions that reach no further than the sharing, {sharing:?}, saw absent \
+             {absent:?} and matches {matches:?}"
+        )));
+    }
     let key = context.key("object");
     for round in 0..3 {
         let third = context.open().await?;
