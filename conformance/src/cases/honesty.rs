@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use storage_core::{
-    Atomicity, Error, ErrorKind, Get, List, Prefix, PutIf, Result, StorageProvider, Version,
-    Versions,
+    Atomicity, Capabilities, Error, ErrorKind, Get, List, Prefix, PutIf, Result, Sharing,
+    StorageProvider, Version, Versions,
 };
 
 use crate::{Case, CaseResult, Context, Failure, Level, Need, Opener, ensure};

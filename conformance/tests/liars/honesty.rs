@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use conformance::{Denied, Hooks, Missing};
-use storage_core::{Capabilities, Secret};
+use storage_core::{Atomicity, Capabilities, Secret};
 
 use super::lie::place;
 use super::prelude::*;
@@ -18,6 +18,8 @@ liars! {
             each(move || InfoDiffers(handles.fetch_add(1, Ordering::Relaxed)))
         },
         "promises other sizes by handle: limits asked of whichever node answered";
+    conditions_reach_further_than_objects: "honesty.info-stable", shared(ReachesFar),
+        "promises one winner among all clients of a table in memory: capabilities copied from another";
     body_in_debug: "honesty.no-secret", shared(BodyInDebug::default()),
         "prints the last body with `{:?}`: a derived Debug on a request kept for retries";
     body_in_error: "honesty.no-secret", shared(BodyInError),
@@ -62,6 +64,16 @@ impl Lie for InfoDiffers {
     fn info(&self, honest: &MemoryProvider) -> ProviderInfo {
         let mut info = honest.info();
         info.capabilities.object_bytes_max -= self.0;
+        info
+    }
+}
+
+struct ReachesFar;
+
+impl Lie for ReachesFar {
+    fn info(&self, honest: &MemoryProvider) -> ProviderInfo {
+        let mut info = honest.info();
+        info.capabilities.absent = Atomicity::AllClients;
         info
     }
 }
