@@ -91,6 +91,9 @@ pub struct CaseReport {
     pub(crate) times: [Vec<Duration>; 4],
 }
 
+/// What a problem begins with that leaves something behind.
+pub(crate) const CLEANING_UP: &str = "cleaning up: ";
+
 /// What came of a run.
 #[derive(Debug, Clone)]
 pub struct Report {
@@ -114,6 +117,12 @@ impl Report {
     #[must_use]
     pub fn failed(&self) -> bool {
         !self.problems.is_empty() || self.cases.iter().any(|case| case.outcome.is_failure())
+    }
+
+    /// What went wrong when everything the run had put was deleted, if something did: objects may be left.
+    #[must_use]
+    pub fn left_behind(&self) -> Option<&str> {
+        self.problems.iter().find_map(|problem| problem.strip_prefix(CLEANING_UP))
     }
 
     /// How many cases ended so.

@@ -17,7 +17,7 @@ use storage_core::{
 
 use crate::case::Verdict;
 use crate::measure::Tally;
-use crate::report::{CaseReport, Outcome, Report};
+use crate::report::{CLEANING_UP, CaseReport, Outcome, Report};
 use crate::resend::Patient;
 use crate::{Case, Context, Failure, Harness, Need};
 use crate::{Progress, Settings, cases};
@@ -186,7 +186,7 @@ impl Session {
         });
         match (result, swept) {
             // The case's own finding is the more telling one.
-            (Ok(()), Err(problem)) => Err(Failure::new(format!("cleaning up: {problem}"))),
+            (Ok(()), Err(problem)) => Err(Failure::new(format!("{CLEANING_UP}{problem}"))),
             (result, _) => {
                 let mut notes = context.notes.into_inner().unwrap_or_else(PoisonError::into_inner);
                 if tally.resends() > 0 {
@@ -288,7 +288,7 @@ impl Session {
             swept = self.sweep(&self.prefix, keys).await;
         }
         if let Err(problem) = swept {
-            problems.push(format!("cleaning up: {problem}"));
+            problems.push(format!("{CLEANING_UP}{problem}"));
         }
         if let Err(error) = self.harness.close().await {
             problems.push(format!("closing the harness: {error}"));

@@ -43,9 +43,19 @@ pub(crate) async fn run(context: &Context, arguments: ConformanceArgs) -> Result
     wanted.write(&report)?;
     show::report(context, place.name(), &report)?;
     if context.is_interrupted() {
-        return Err(Error::Interrupted("what the cases had stored was removed".into()));
+        return Err(Error::Interrupted(what_is_left(report.left_behind())));
     }
     if report.failed() { Err(Error::Reported(Code::Failed)) } else { Ok(()) }
+}
+
+/// What an interrupted run leaves, given what went wrong with the cleaning up.
+fn what_is_left(problem: Option<&str>) -> String {
+    match problem {
+        None => "what the cases had stored was removed".into(),
+        Some(problem) => {
+            format!("what the cases had stored may still be there, under `cb~`: {problem}")
+        }
+    }
 }
 
 /// The second process of a run: serves a handle on standard input and output.
@@ -90,4 +100,16 @@ fn no_such_case(settings: &Settings) -> Error {
         }
     }
     Error::Usage(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::what_is_left;
+
+    #[test]
+    fn an_interrupted_run_says_that_all_is_removed_only_where_it_is() {
+        assert_eq!(what_is_left(None), "what the cases had stored was removed");
+        let left = what_is_left(Some("list: unavailable: not reached"));
+        assert!(left.contains("may still be there") && left.ends_with("not reached"), "{left}");
+    }
 }

@@ -113,6 +113,15 @@ pub(crate) const CASES: &[Case] = &[
         run: |context| Box::pin(wire::twice(context)),
     },
     Case {
+        id: "lost.wire.twice-second-answer",
+        level: Level::Chaos,
+        requires: "a conditional put that is delivered twice and answered with what became of the second is not \
+                   called a conflict with itself",
+        needs: &[Need::Wire],
+        requests_max: 100,
+        run: |context| Box::pin(wire::twice_second_answer(context)),
+    },
+    Case {
         id: "lost.late-landing",
         level: Level::Chaos,
         requires: "a put on absence that lands late, after the key was seen absent and created anew, changes nothing",

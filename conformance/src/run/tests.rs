@@ -279,6 +279,7 @@ async fn an_interrupted_run_says_so_and_leaves_nothing() {
     let settings = Settings { case_time_max: Duration::from_secs(600), ..settings() };
     let report = run_these(&cases, harness, &settings, &mut (), PUT.notified()).await;
     assert_eq!(report.problems, ["interrupted after 1 of 2 cases"]);
+    assert_eq!(report.left_behind(), None);
     assert_eq!(left(&provider).await, 0);
 }
 
@@ -318,7 +319,8 @@ async fn what_cannot_be_cleaned_up_fails_the_case_and_the_run() {
         run_these(&cases, Arc::new(harness), &settings(), &mut (), future::pending()).await;
     assert_eq!(report.cases[0].outcome, Outcome::Fail);
     assert!(report.cases[0].detail.contains("objects that stay: 2"), "{}", report.cases[0].detail);
-    assert!(report.problems[0].contains("objects that stay: 2"), "{:?}", report.problems);
+    let left = report.left_behind().unwrap();
+    assert!(left.contains("objects that stay: 2"), "{:?}", report.problems);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -36,6 +36,8 @@ pub enum Fault {
     AnswerSlow(Duration),
     /// The service gets it twice, one after the other; the client gets the first answer.
     Twice,
+    /// As [`Twice`](Self::Twice), but the client gets the second answer, to its own repeated request.
+    TwiceThenSecondAnswer,
     /// The connection is closed without an answer; the service gets it at [`Proxy::release_late`].
     Late,
 }
@@ -286,6 +288,11 @@ async fn play(
         Some(Fault::Twice) => {
             let response = shared.forward(delivery, &request).await?;
             shared.forward(delivery, &request).await?;
+            send(client, &response).await
+        }
+        Some(Fault::TwiceThenSecondAnswer) => {
+            shared.forward(delivery, &request).await?;
+            let response = shared.forward(delivery, &request).await?;
             send(client, &response).await
         }
         Some(Fault::Late) => {

@@ -76,20 +76,31 @@ pub(super) fn report(context: &Context, name: &str, report: &Report) -> Result<(
     if output.quiet {
         return Ok(());
     }
-    for line in next_steps(name, report) {
+    for line in next_steps(&command(context, name), report) {
         output.line(line)?;
     }
     Ok(())
 }
 
+/// The command that tests this provider again, as configured now.
+fn command(context: &Context, name: &str) -> String {
+    let config = context.global.config.as_deref();
+    let config = config.map(|path| format!(" --config {}", quoted(&path.display().to_string())));
+    format!("cloudbank conformance{} --provider {name}", config.unwrap_or_default())
+}
+
+/// A word as a shell takes it for one.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:=@%,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
 /// What somebody who owns the provider would do now.
-fn next_steps(name: &str, report: &Report) -> Vec<String> {
-    let replay = |id: &str| {
-        format!(
-            "  cloudbank conformance --provider {name} --level all --filter {id} --seed {}",
-            report.seed
-        )
-    };
+fn next_steps(command: &str, report: &Report) -> Vec<String> {
+    let replay = |id: &str| format!("  {command} --level all --filter {id} --seed {}", report.seed);
     let first = |outcome| report.cases.iter().find(|case| case.outcome == outcome);
     let mut lines = Vec::new();
     if let Some(case) = first(Outcome::OverClaim) {
@@ -104,7 +115,7 @@ fn next_steps(name: &str, report: &Report) -> Vec<String> {
             .push("next: it keeps more than it declares; its author may want to declare it".into());
     }
     if lines.is_empty() && !report.failed() && report.level != "all" {
-        lines.push(format!("next: cloudbank conformance --provider {name} --level all"));
+        lines.push(format!("next: {command} --level all"));
     }
     lines
 }

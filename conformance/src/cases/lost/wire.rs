@@ -9,6 +9,7 @@ use storage_core::{
     StorageProviderExt as _,
 };
 
+use crate::resend::is_busy;
 use crate::wire::{Delivery, Fault, Proxy};
 use crate::{CaseResult, Context, Failure, ensure};
 
@@ -19,6 +20,9 @@ const SLOW_DOWN: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Cod
 const BUSY: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>ConditionalRequestConflict</Code>\
     <Message>The conditional request cannot succeed due to a conflicting operation against this resource.\
     </Message></Error>";
+
+/// How often a put is tried that a service may be too busy for.
+const BUSY_MAX: usize = 5;
 
 /// How large the bodies are whose answers are cut or slow, in bytes.
 const BODY_BYTES: usize = 200_000;
@@ -238,34 +242,80 @@ async fn reads(context: &Context, fault: Fault) -> CaseResult {
 }
 
 pub(super) async fn twice(context: &Context) -> CaseResult {
+    all_delivered_twice(context, Fault::Twice).await
+}
+
+pub(super) async fn twice_second_answer(context: &Context) -> CaseResult {
+    all_delivered_twice(context, Fault::TwiceThenSecondAnswer).await
+}
+
+async fn all_delivered_twice(context: &Context, fault: Fault) -> CaseResult {
     let capabilities = context.capabilities();
     let line = Line::open(context).await?;
-    let mut puts = Vec::new();
+    let mut kinds = Vec::new();
     if capabilities.absent != Atomicity::Unsupported {
-        puts.push((context.key("absent"), PutIf::Absent));
+        kinds.push("absent");
     }
     if capabilities.matches != Atomicity::Unsupported {
-        let key = context.key("matches");
-        let version = context.handle().put(&key, "the first body".into(), PutIf::Always).await?;
-        puts.push((key, PutIf::Matches(version)));
+        kinds.push("matches");
     }
-    if puts.is_empty() {
+    if kinds.is_empty() {
         return Err(context.skip("declared: no conditional put"));
     }
-    for (key, when) in puts {
-        let body = Bytes::from(format!("delivered twice to {key}"));
-        line.fail("PUT", &key, Fault::Twice);
-        let version = line.handle.put(&key, body.clone(), when).await?;
-        let statuses = line.failed()?.statuses;
-        let applied = statuses.iter().filter(|status| (200..300).contains(*status)).count();
-        ensure!(applied == 1, "{key}: expected one delivery to be applied, saw {statuses:?}");
-        let stored = context.handle().get(&key, Get::whole()).await?;
-        ensure!(
-            stored.body == body && stored.version == version,
-            "{key}: expected the object of version {version}, saw {stored:?}"
-        );
+    for kind in kinds {
+        let mut attempts = 0..BUSY_MAX;
+        while !delivered_twice(context, &line, kind, attempts.next(), fault).await? {}
     }
     Ok(())
+}
+
+/// Whether it could be tried; not where the service was busy, unless this was the last attempt.
+async fn delivered_twice(
+    context: &Context,
+    line: &Line,
+    kind: &str,
+    attempt: Option<usize>,
+    fault: Fault,
+) -> Result<bool, Failure> {
+    let Some(attempt) = attempt else {
+        return Err(Failure::new(format!(
+            "expected an answer, saw {BUSY_MAX} times that it is busy"
+        )));
+    };
+    let key = context.key(format!("{kind}{attempt}"));
+    let when = match kind {
+        "absent" => PutIf::Absent,
+        _ => PutIf::Matches(
+            context.handle().put(&key, "the first body".into(), PutIf::Always).await?,
+        ),
+    };
+    let body = Bytes::from(format!("delivered twice to {key}"));
+    line.fail("PUT", &key, fault);
+    let answer = line.handle.put(&key, body.clone(), when).await;
+    let delivery = line.failed()?;
+    let statuses = &delivery.statuses;
+    if matches!(&answer, Err(error) if is_busy(error)) && !was_applied(&delivery) {
+        return Ok(false);
+    }
+    let said = format!("put {key}, which the service answered with {statuses:?}");
+    let applied = statuses.iter().filter(|status| (200..300).contains(*status)).count();
+    ensure!(applied == 1, "{said}: expected one delivery to be applied");
+    let stored = context.handle().get(&key, Get::whole()).await?;
+    ensure!(stored.body == body, "{said}: expected the {} bytes put, saw others", body.len());
+    match answer {
+        Ok(version) => ensure!(
+            stored.version == version,
+            "{said}: it was told version {version}, and the object has {}",
+            stored.version
+        ),
+        // Whose the object is cannot be told from the second answer alone: to say so is honest.
+        Err(error) if fault == Fault::TwiceThenSecondAnswer => ensure!(
+            error.effect() == Effect::Unknown,
+            "{said}: its first delivery was applied, but it was told that it was not: {error}"
+        ),
+        Err(error) => return Err(Failure::from(error).during(said)),
+    }
+    Ok(true)
 }
 
 pub(super) async fn late_landing(context: &Context) -> CaseResult {
