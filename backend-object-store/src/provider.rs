@@ -98,7 +98,7 @@ impl<S: Service> ObjectProvider<S> {
         let error = classify::error(&self.service, call, record.take(), &cause);
         match mark {
             Some(mark) if error.kind() == ErrorKind::Conflict => {
-                self.own_object(&path, &mark, when, error).await
+                self.own_object(&path, &mark, error).await
             }
             _ => Err(error),
         }
@@ -106,13 +106,7 @@ impl<S: Service> ObjectProvider<S> {
 
     /// Whether the object that made a condition fail is the very one this put stored: a proxy that
     /// repeats a request whose answer it lost makes a put conflict with itself.
-    async fn own_object(
-        &self,
-        path: &Path,
-        mark: &Mark,
-        when: &PutIf,
-        conflict: Error,
-    ) -> Result<Version> {
+    async fn own_object(&self, path: &Path, mark: &Mark, conflict: Error) -> Result<Version> {
         let record = Record::default();
         let options =
             GetOptions { head: true, extensions: record.extensions(), ..Default::default() };
@@ -121,16 +115,15 @@ impl<S: Service> ObjectProvider<S> {
             Ok(_) => Err(conflict),
             Err(cause) => {
                 let outcome = record.take();
-                let gone = matches!(&outcome, Some(Outcome::Answered(answer))
-                    if answer.status == StatusCode::NOT_FOUND);
-                let reason = match when {
-                    // Where nothing is, no version matches: the usual case, and not to be told from an
-                    // object that came and went.
-                    PutIf::Matches(_) if gone => return Err(conflict),
-                    // There was an object, and perhaps it was this put's.
-                    _ if gone => "the object has been deleted since".to_owned(),
-                    _ => classify::error(&self.service, Call::Get, outcome, &cause).to_string(),
-                };
+                // Nothing is there for `Matches`, or what was there for `Absent` has been deleted since:
+                // the daily course of races with deletes, and not to be told from an object of this very
+                // put that came and went. docs/design/0003 says why it stays a conflict.
+                if let Some(Outcome::Answered(answer)) = &outcome
+                    && answer.status == StatusCode::NOT_FOUND
+                {
+                    return Err(conflict);
+                }
+                let reason = classify::error(&self.service, Call::Get, outcome, &cause);
                 let message = format!(
                     "the condition did not hold, perhaps because the request was delivered twice; \
                      that could not be checked: {reason}"

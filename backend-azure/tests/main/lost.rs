@@ -62,8 +62,6 @@ pub(crate) fn trials() -> Vec<Trial> {
         trials.push(trial(name, move || delivered_twice(when)));
     }
     trials.push(trial("lost::a_conflict_that_cannot_be_checked_is_unknown", unchecked_conflict));
-    trials
-        .push(trial("lost::a_conflict_with_an_object_since_deleted_is_unknown", deleted_meanwhile));
     trials.push(trial("lost::a_delete_says_whether_it_happened", delete));
     trials
 }
@@ -132,25 +130,6 @@ async fn unchecked_conflict() {
     );
     assert!(error.message().contains(": 500"), "the reason is missing: {error}");
     let stale = PutIf::Matches(Version::new("no tag at all"));
-    let error = provider.put(&key, "ours".into(), stale).await.unwrap_err();
-    assert_eq!((error.kind(), error.effect()), (ErrorKind::Conflict, Effect::NotApplied));
-}
-
-async fn deleted_meanwhile() {
-    let fake = Fake::start().await;
-    let provider = open(&fake).await;
-    let key = Key::new("log/0000").unwrap();
-    fake.decide("PUT", Fate::Twice);
-    fake.decide("HEAD", Fate::Refused(404, ""));
-    let error = provider.put(&key, "ours".into(), PutIf::Absent).await.unwrap_err();
-    assert_eq!(
-        (error.kind(), error.effect()),
-        (ErrorKind::Unavailable, Effect::Unknown),
-        "{error}"
-    );
-    assert!(error.message().contains("deleted"), "{error}");
-    // Where nothing is, no version matches.
-    let stale = PutIf::Matches(Version::new("\"stale\""));
     let error = provider.put(&key, "ours".into(), stale).await.unwrap_err();
     assert_eq!((error.kind(), error.effect()), (ErrorKind::Conflict, Effect::NotApplied));
 }
