@@ -24,6 +24,7 @@ mod run;
 mod settings;
 mod target;
 pub mod wire;
+mod words;
 
 pub use case::{Case, CaseFn, CaseResult, Failure, Level, Need, UnknownLevel};
 pub use cases::{case, cases};

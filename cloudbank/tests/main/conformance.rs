@@ -25,6 +25,22 @@ fn a_run_shows_a_table_and_writes_every_report() {
 }
 
 #[test]
+fn what_it_suggests_is_about_the_same_configuration() {
+    let bench = Bench::with_config(TWO_FOLDERS);
+    std::fs::copy(bench.path("cloudbank.toml"), bench.path("an other.toml")).unwrap();
+    let arguments = ["--config", "an other.toml", "conformance", "-p", "one", "--filter"];
+    let run = |more: &[&str]| {
+        let output = bench.command(&[&arguments, more].concat()).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let said = run(&["range.middle"]);
+    let next = "next: cloudbank conformance --config 'an other.toml' --provider one --level all\n";
+    assert!(said.ends_with(next), "{said}");
+    let said = run(&["range.middle", "--level", "all"]);
+    assert!(said.contains("range.middle") && !said.contains("next:"), "{said}");
+}
+
+#[test]
 fn the_whole_core_passes_on_our_own_backends() {
     let bench = Bench::with_config(&TWO_FOLDERS.replace("object_bytes_max = \"4B\"", ""));
     for provider in ["one", "scratch"] {

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use storage_core::{ErrorKind, Get, Key, List, PutIf, StorageProviderExt as _};
 
 use crate::context::expect_kind;
+use crate::words;
 use crate::{Case, CaseResult, Context, Failure, Level, ensure};
 
 pub(crate) const CASES: &[Case] = &[
@@ -92,8 +93,12 @@ async fn comes_back(context: &Context, key: &Key, body: Bytes) -> CaseResult {
         object.size
     );
     let differs = object.body.iter().zip(&body).position(|(got, put)| got != put);
-    ensure!(differs.is_none(), "put {size} bytes, got others from byte {differs:?} on");
-    Ok(())
+    match differs {
+        Some(from) => {
+            Err(Failure::new(format!("put {size} bytes, got others from byte {from} on")))
+        }
+        None => Ok(()),
+    }
 }
 
 async fn shorter(context: &Context) -> CaseResult {
@@ -155,7 +160,8 @@ async fn same_version(context: &Context) -> CaseResult {
         for handle in [context.handle(), context.other()] {
             for request in [Get::whole(), Get::meta_only(), Get::range(1..3)] {
                 let got = handle.get(&key, request.clone()).await?.version;
-                ensure!(got == put, "the put answered version {put}, {request:?} answers {got}");
+                let what = words::get(&request);
+                ensure!(got == put, "the put answered version {put}, a {what} answers {got}");
             }
         }
     }

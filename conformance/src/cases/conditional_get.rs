@@ -3,6 +3,7 @@
 use storage_core::{ErrorKind, Get, PutIf, Version};
 
 use crate::context::expect_kind;
+use crate::words;
 use crate::{Case, CaseResult, Context, Level, ensure};
 
 pub(crate) const CASES: &[Case] = &[
@@ -44,16 +45,16 @@ async fn if_match(context: &Context) -> CaseResult {
     let first = handle.put(&key, "first".into(), PutIf::Always).await?;
     for reader in [handle, context.other()] {
         let object = reader.get(&key, Get::whole().if_match(first.clone())).await?;
-        ensure!(object.body == "first", "expected the first body, saw {object:?}");
+        ensure!(object.body == "first", "expected the first body, saw {}", words::object(&object));
     }
     let second = handle.put(&key, "second".into(), PutIf::Always).await?;
     for mut request in [Get::whole(), Get::meta_only()] {
         request.if_match = Some(first.clone());
-        let what = format!("{request:?}, a stale version");
+        let what = format!("{}, a stale version", words::get(&request));
         expect_kind(what, handle.get(&key, request).await, ErrorKind::Conflict)?;
     }
     let object = handle.get(&key, Get::whole().if_match(second.clone())).await?;
-    ensure!(object.body == "second", "expected the second body, saw {object:?}");
+    ensure!(object.body == "second", "expected the second body, saw {}", words::object(&object));
 
     let missing = handle.get(&context.key("missing"), Get::whole().if_match(second)).await;
     expect_kind("a missing key with if_match", missing, ErrorKind::NotFound)?;
@@ -67,7 +68,7 @@ async fn if_changed(context: &Context) -> CaseResult {
     for reader in [handle, context.other()] {
         for mut request in [Get::whole(), Get::meta_only()] {
             request.if_changed = Some(first.clone());
-            let what = format!("{request:?}, the current version");
+            let what = format!("{}, the current version", words::get(&request));
             expect_kind(what, reader.get(&key, request).await, ErrorKind::NotModified)?;
         }
     }
@@ -78,7 +79,7 @@ async fn if_changed(context: &Context) -> CaseResult {
 
     handle.put(&key, "second".into(), PutIf::Always).await?;
     let object = handle.get(&key, Get::whole().if_changed(first.clone())).await?;
-    ensure!(object.body == "second", "expected the second body, saw {object:?}");
+    ensure!(object.body == "second", "expected the second body, saw {}", words::object(&object));
 
     let missing = handle.get(&context.key("missing"), Get::whole().if_changed(first)).await;
     expect_kind("a missing key with if_changed", missing, ErrorKind::NotFound)?;
@@ -96,7 +97,7 @@ async fn nonsense(context: &Context) -> CaseResult {
         let what = format!("if_changed {:?}", version.as_str());
         let answer = handle.get(&key, Get::whole().if_changed(version)).await;
         let object = answer.map_err(|error| crate::Failure::from(error).during(what))?;
-        ensure!(object.body == "body", "expected the body, saw {object:?}");
+        ensure!(object.body == "body", "expected the body, saw {}", words::object(&object));
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use storage_core::{
 
 use super::conditional_get::nonsense_versions;
 use crate::context::expect_kind;
+use crate::words;
 use crate::{Case, CaseResult, Context, Failure, Level, Need, ensure};
 
 /// How old an object is whose conditions are asked for a while later.
@@ -126,7 +127,7 @@ async fn is_refused(context: &Context, key: &Key, body: Bytes, when: PutIf) -> C
         Some(object) => format!("there is an object of version {}", object.version),
         None => "there is no object".into(),
     };
-    let what = format!("put {size} bytes with {when:?} where {there}");
+    let what = format!("put {size} bytes {} where {there}", words::condition(&when));
     match handle.put(key, body.clone(), when.clone()).await {
         Ok(version) => {
             return Err(Failure::over_claim(format!(
@@ -138,7 +139,8 @@ async fn is_refused(context: &Context, key: &Key, body: Bytes, when: PutIf) -> C
     let after = context.other().try_get(key).await?;
     ensure!(
         after == before,
-        "{what}: expected conflict and no change, saw conflict and then {after:?}"
+        "{what}: expected conflict and no change, saw conflict and then {}",
+        words::found(&after)
     );
     Ok(())
 }
@@ -152,10 +154,10 @@ async fn is_done(
 ) -> Result<Version, Failure> {
     let size = body.len();
     let put = context.handle().put(key, body.clone(), when.clone()).await;
-    let what = format!("put {size} bytes with {when:?}, which holds");
+    let what = format!("put {size} bytes {}, which holds", words::condition(&when));
     let version = put.map_err(|error| Failure::from(error).during(&what))?;
     let object = context.other().get(key, Get::whole()).await?;
-    ensure!(object.body == body, "{what}: the object is not what was put: {object:?}");
+    ensure!(object.body == body, "{what}: expected the bytes put, saw {}", words::object(&object));
     ensure!(object.version == version, "{what}: answered {version}, and then {}", object.version);
     Ok(version)
 }
@@ -336,7 +338,7 @@ async fn holds_undeclared(
     condition_holds: bool,
 ) -> Result<bool, Failure> {
     let before = context.handle().try_get(key).await?;
-    let what = format!("put with {when:?}, which is declared unsupported");
+    let what = format!("put {}, which is declared unsupported", words::condition(&when));
     let answer = context.handle().put(key, "new".into(), when.clone()).await;
     let after = context.other().try_get(key).await?;
     match answer {

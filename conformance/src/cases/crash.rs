@@ -14,6 +14,7 @@ use storage_core::{
 use crate::child::{Child, Ended};
 use crate::history::Recorder;
 use crate::resend::is_busy;
+use crate::words;
 use crate::{Case, CaseResult, Context, Failure, Level, Need, ensure, linearizability};
 
 /// At how many steps a mutation is killed at most; more steps than that are a mistake in the hook.
@@ -197,7 +198,8 @@ async fn at_step(
     let keys: BTreeSet<&Key> = listed.iter().map(|listed| &listed.key).collect();
     ensure!(
         keys.iter().all(|listed| **listed == key || **listed == neighbour),
-        "{at}: expected to list the object and its neighbour only, saw {keys:?}"
+        "{at}: expected to list the object and its neighbour only, saw {}",
+        words::listed(&listed)
     );
     nothing_left_over(context, &at).await?;
     // What the dead held, nobody holds.
@@ -206,7 +208,8 @@ async fn at_step(
     let found = context.handle().get(&key, Get::whole()).await?;
     ensure!(
         found.body == again && found.version == version,
-        "{at}: expected the next put to be there, saw {found:?}"
+        "{at}: expected the next put to be there, saw {}",
+        words::object(&found)
     );
     Ok(reached)
 }
@@ -309,9 +312,13 @@ async fn full_disk(context: &Context) -> CaseResult {
         "expected `storage full`, not applied, saw {error}"
     );
     let found = handle.try_get(&key).await?;
-    ensure!(found.is_none(), "expected nothing there after `storage full`, saw {found:?}");
+    ensure!(
+        found.is_none(),
+        "expected nothing there after `storage full`, saw {}",
+        words::found(&found)
+    );
     let listed: Vec<_> = handle.list_all(context.prefix()).try_collect().await?;
-    ensure!(listed.is_empty(), "expected to list nothing, saw {listed:?}");
+    ensure!(listed.is_empty(), "expected to list nothing, saw {}", words::listed(&listed));
     Ok(())
 }
 
@@ -338,6 +345,6 @@ async fn read_only(context: &Context) -> CaseResult {
     let found = handle.get(&kept, Get::whole()).await?.body;
     ensure!(found == "kept", "expected the object as it was, saw {} bytes", found.len());
     let found = handle.try_get(&context.key("new")).await?;
-    ensure!(found.is_none(), "expected nothing new there, saw {found:?}");
+    ensure!(found.is_none(), "expected nothing new there, saw {}", words::found(&found));
     Ok(())
 }

@@ -3,6 +3,7 @@
 use storage_core::{Atomicity, ErrorKind, Get, List, PutIf, StorageProviderExt as _};
 
 use crate::context::{at_once, expect_kind};
+use crate::words;
 use crate::{Case, CaseResult, Context, Failure, Level, ensure};
 
 pub(crate) const CASES: &[Case] = &[
@@ -60,7 +61,8 @@ async fn removes(context: &Context) -> CaseResult {
         }
         if !context.lists_lag() {
             let page = reader.list(List::new(context.prefix())).await?;
-            ensure!(page.objects.is_empty(), "expected an empty list, saw {:?}", page.objects);
+            let saw = words::listed(&page.objects);
+            ensure!(page.objects.is_empty(), "expected an empty list, saw {saw}");
         }
     }
     Ok(())
@@ -94,7 +96,7 @@ async fn then_create(context: &Context) -> CaseResult {
         handle.put(&key, body.clone().into(), when).await?;
         for reader in [context.other(), handle] {
             let object = reader.get(&key, Get::whole()).await?;
-            ensure!(object.body == body, "created again in {body}, saw {object:?}");
+            ensure!(object.body == body, "created again in {body}, saw {}", words::object(&object));
         }
     }
     Ok(())

@@ -8,6 +8,7 @@ use storage_core::{
 
 use super::list::listed;
 use crate::context::expect_kind;
+use crate::words;
 use crate::{Case, CaseResult, Context, Level, ensure};
 
 pub(crate) const CASES: &[Case] = &[
@@ -73,7 +74,8 @@ async fn boundaries(context: &Context) -> CaseResult {
                 get.as_ref().map_err(storage_core::Error::kind),
                 Err(ErrorKind::InvalidKey | ErrorKind::NotFound)
             ),
-            "get of {what}: expected invalid key or not found, saw {get:?}"
+            "get of {what}: expected invalid key or not found, saw {}",
+            get.map_or_else(|error| format!("the error {error}"), |it| words::object(&it))
         );
     }
     Ok(())
@@ -103,9 +105,9 @@ async fn distinct(context: &Context, names: &[String]) -> CaseResult {
         let saw: Vec<Key> =
             listed(context, context.prefix()).await?.into_iter().map(|object| object.key).collect();
         let missing = expected.iter().find(|key| !saw.contains(key));
-        ensure!(missing.is_none(), "put {missing:?}, and a list does not show it");
+        ensure!(missing.is_none(), "put {}, and a list does not show it", words::or_none(missing));
         let more = saw.iter().find(|key| !expected.contains(key));
-        ensure!(more.is_none(), "a list shows {more:?}, which was never put");
+        ensure!(more.is_none(), "a list shows {}, which was never put", words::or_none(more));
     }
     Ok(())
 }
@@ -130,7 +132,9 @@ async fn nested(context: &Context) -> CaseResult {
             let found = context.other().try_get(key).await?;
             ensure!(
                 found.as_ref().is_some_and(|object| object.body == *name),
-                "put {order:?} in this order, and then saw {found:?} under {name}"
+                "put {} in this order, and then saw {} under {name}",
+                order.join(", "),
+                words::found(&found)
             );
         }
         handle.delete(&key(order[0])).await?;

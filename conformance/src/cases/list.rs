@@ -9,6 +9,7 @@ use rand::seq::SliceRandom as _;
 use storage_core::{Key, List, Listed, Page, Prefix, PutIf};
 
 use crate::context::at_once;
+use crate::words;
 use crate::{Case, CaseResult, Context, Failure, Level, ensure};
 
 pub(crate) const CASES: &[Case] = &[
@@ -127,13 +128,14 @@ fn check_page(page: &Page, request: &List<'_>) -> CaseResult {
     ensure!(count <= most, "limit {limit}: expected at most {most} keys, saw {count}");
     ensure!(
         !(page.more && page.objects.is_empty()),
-        "limit {limit} after {start_after:?}: saw an empty page that promises more"
+        "limit {limit} after {}: saw an empty page that promises more",
+        words::or_none(*start_after)
     );
     let mut before = *start_after;
     for Listed { key, .. } in &page.objects {
-        ensure!(key.starts_with(prefix), "prefix {prefix:?}: saw {key:?}, which begins otherwise");
+        ensure!(key.starts_with(prefix), "prefix \"{prefix}\": saw {key}, which begins otherwise");
         if let Some(before) = before {
-            ensure!(key > before, "expected keys in strict order, saw {key:?} after {before:?}");
+            ensure!(key > before, "expected keys in strict order, saw {key} after {before}");
         }
         before = Some(key);
     }
@@ -260,7 +262,11 @@ async fn limit(context: &Context) -> CaseResult {
     let nothing = context.prefix_of("nothing");
     for limit in [0, 1, 1000] {
         let page = context.handle().list(List::new(&nothing).limit(limit)).await?;
-        ensure!(page == Page::default(), "an empty prefix: expected nothing, saw {page:?}");
+        ensure!(
+            page == Page::default(),
+            "an empty prefix: expected nothing, saw {}",
+            words::listed(&page.objects)
+        );
     }
     Ok(())
 }
@@ -366,8 +372,10 @@ async fn own_writes(context: &Context) -> CaseResult {
         for reader in [two, one] {
             let saw = reader.list(List::new(context.prefix())).await?.objects;
             if saw != expected {
-                lagged =
-                    lagged.or(Some(format!("put {size} bytes, and then a list shows {saw:?}")));
+                lagged = lagged.or(Some(format!(
+                    "put {size} bytes, and then a list shows {}",
+                    words::listed(&saw)
+                )));
             }
         }
         if round % 2 == 1 {
@@ -375,7 +383,10 @@ async fn own_writes(context: &Context) -> CaseResult {
             for reader in [one, two] {
                 let saw = reader.list(List::new(context.prefix())).await?.objects;
                 if !saw.is_empty() {
-                    lagged = lagged.or(Some(format!("deleted, and then a list shows {saw:?}")));
+                    lagged = lagged.or(Some(format!(
+                        "deleted, and then a list shows {}",
+                        words::listed(&saw)
+                    )));
                 }
             }
         }

@@ -5,6 +5,7 @@ use rand::RngExt as _;
 use storage_core::{ByteRange, ErrorKind, Get, Key, PutIf};
 
 use crate::context::expect_kind;
+use crate::words;
 use crate::{Case, CaseResult, Context, Level, ensure};
 
 pub(crate) const CASES: &[Case] = &[
@@ -89,16 +90,16 @@ async fn brings(context: &Context, key: &Key, body: &Bytes, range: ByteRange) ->
     let expected = range.within(size)?;
     let expected = body.slice(expected.start as usize..expected.end as usize);
     let object = context.other().get(key, Get::range(range)).await?;
-    let (saw, wanted) = (object.body.len(), expected.len());
-    ensure!(saw == wanted, "{range:?} of {size} bytes: expected {wanted} bytes, saw {saw}");
-    ensure!(object.body == expected, "{range:?} of {size} bytes: saw {saw} bytes, but others");
+    let (saw, wanted, range) = (object.body.len(), expected.len(), words::range(&range));
+    ensure!(saw == wanted, "{range} of {size} bytes: expected {wanted} bytes, saw {saw}");
+    ensure!(object.body == expected, "{range} of {size} bytes: saw {saw} bytes, but others");
     let whole = object.size;
-    ensure!(whole == size, "{range:?} of {size} bytes: expected the size {size}, saw {whole}");
+    ensure!(whole == size, "{range} of {size} bytes: expected the size {size}, saw {whole}");
     Ok(())
 }
 
 async fn is_invalid(context: &Context, key: &Key, range: ByteRange, size: u64) -> CaseResult {
-    let what = format!("{range:?} of an object of {size} bytes");
+    let what = format!("{} of an object of {size} bytes", words::range(&range));
     let answer = context.handle().get(key, Get::range(range)).await;
     expect_kind(what, answer, ErrorKind::InvalidRange)?;
     Ok(())
@@ -182,7 +183,11 @@ async fn stale_if_match(context: &Context) -> CaseResult {
     let answer = handle.get(&key, request).await;
     expect_kind("a range unless the version is current", answer, ErrorKind::NotModified)?;
     let part = handle.get(&key, Get::range(2..5).if_match(current)).await?;
-    ensure!(part.body == "cde", "expected 3 bytes of the current version, saw {part:?}");
+    ensure!(
+        part.body == "cde",
+        "expected 3 bytes of the current version, saw {}",
+        words::object(&part)
+    );
     Ok(())
 }
 
@@ -193,7 +198,9 @@ async fn meta_only(context: &Context) -> CaseResult {
         let object = context.handle().get(&key, request).await?;
         ensure!(
             object.size == SIZE && object.body.is_empty(),
-            "metadata with the range {range:?}: expected the size {SIZE} and no body, saw {object:?}"
+            "metadata with the range of {}: expected the size {SIZE} and no body, saw {}",
+            words::range(&range),
+            words::object(&object)
         );
     }
     Ok(())

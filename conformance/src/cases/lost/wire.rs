@@ -11,6 +11,7 @@ use storage_core::{
 
 use crate::resend::is_busy;
 use crate::wire::{Delivery, Fault, Proxy};
+use crate::words;
 use crate::{CaseResult, Context, Failure, ensure};
 
 const INTERNAL_ERROR: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>InternalError</Code>\
@@ -205,7 +206,7 @@ async fn reads(context: &Context, fault: Fault) -> CaseResult {
         [(Get::whole(), body.clone()), (Get::range(0..all), body.slice(0..BODY_BYTES / 2))]
     {
         line.fail("GET", &key, fault);
-        let what = format!("get {request:?}");
+        let what = words::get(&request);
         match line.handle.get(&key, request).await {
             Ok(object) => ensure!(
                 object.body == expected,
@@ -333,7 +334,7 @@ pub(super) async fn late_landing(context: &Context) -> CaseResult {
         "a put whose answer was lost will land later, but it was told {error}"
     );
     let seen = context.handle().try_get(&key).await?;
-    ensure!(seen.is_none(), "expected nothing there yet, saw {seen:?}");
+    ensure!(seen.is_none(), "expected nothing there yet, saw {}", words::found(&seen));
     let fence = context.handle().create_exact(&key, "the fence".into()).await?;
     ensure!(matches!(fence, Created::Ours(_)), "expected to create the fence, saw {fence:?}");
     still(context, &line, &key, b"the fence").await?;
@@ -355,8 +356,9 @@ async fn still(context: &Context, line: &Line, key: &Key, body: &[u8]) -> CaseRe
     let after = context.handle().get(key, Get::whole()).await?;
     ensure!(
         after == before && after.body == body,
-        "{key}: expected a late put on absence to change nothing, saw {after:?} (the service answered it with \
-         {statuses:?})"
+        "{key}: expected a late put on absence to change nothing, saw {} (the service answered it with \
+         {statuses:?})",
+        words::object(&after)
     );
     Ok(())
 }

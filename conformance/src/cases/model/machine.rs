@@ -317,7 +317,9 @@ fn compare_get(
             ))
         }
         (Err(kind), Err(error)) if error.kind() == kind => Ok(()),
-        (expected, Ok(object)) => Err(format!("expected {}, saw {object:?}", say(&expected))),
+        (expected, Ok(object)) => {
+            Err(format!("expected {}, saw {}", say(&expected), crate::words::object(&object)))
+        }
         (expected, Err(error)) => {
             Err(format!("expected {}, saw the error {error}", say(&expected)))
         }
