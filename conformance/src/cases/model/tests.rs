@@ -70,3 +70,12 @@ async fn a_failure_is_shrunk_to_the_steps_it_takes() {
             }
     "#]].assert_eq(&case.detail[start..]);
 }
+
+#[test]
+fn bodies_are_the_same_when_their_content_is() {
+    use super::step::Body;
+    let body = |byte, length| Body { byte, length };
+    // Taken for two contents, these once failed every provider whose versions stand for contents.
+    assert_eq!((body(b'0', 0) == body(b'1', 0), body(b'0', 1) == body(b'1', 1)), (true, false));
+    assert_eq!((body(b'0', 1) == body(b'0', 1), body(b'0', 1) == body(b'0', 2)), (true, false));
+}
