@@ -200,8 +200,9 @@ impl Cloudbank {
         let reports = format!("json={},markdown={}", json.display(), markdown.display());
         // Whether it passed is in the report.
         self.run(entry, &["conformance", "--level", level, "--quiet", "--report", &reports])?;
+        // A server that keeps deleted objects keeps its place; it ends with its data all the same.
         if entry.has_place && !self.run(entry, &["provider", "destroy", "--yes"])? {
-            bail!("{}: its place could not be removed", entry.name);
+            eprintln!("matrix: {}: its place could not be removed", entry.name);
         }
         let text = fs::read(&json).with_context(|| format!("{}: no report", entry.name))?;
         let report =
