@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::services::{Service, Services, own_group};
+use crate::services::{Service, Services, own_group, run_to_end};
 use crate::{readme, workspace};
 
 /// Set for the tests by `--quick`: targets that take long then list themselves as ignored.
@@ -28,18 +28,18 @@ pub(crate) struct Arguments {
 
 /// Runs `cargo xtask test`.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    // Built first, so that servers do not grow old waiting: after ten minutes Azurite sweeps away what was
+    // deleted, and answers nobody meanwhile.
+    let mut build = cargo_test_command(arguments);
+    build.arg("--no-run");
+    if !run_to_end(build)?.success() {
+        bail!("the tests do not build");
+    }
     let wanted: &[Service] = if arguments.quick { &[] } else { &Service::ALL };
     let mut services = Services::start(wanted)?;
 
-    let mut command = workspace::cargo();
-    command.args(["test", "--no-fail-fast"]);
-    if arguments.packages.is_empty() {
-        command.arg("--workspace");
-    }
-    for package in &arguments.packages {
-        command.args(["--package", package]);
-    }
-    command.args(&arguments.rest);
+    let mut command = cargo_test_command(arguments);
+    command.arg("--no-fail-fast").args(&arguments.rest);
     command.envs(services.variables());
     if arguments.quick {
         command.env(QUICK, "1");
@@ -65,6 +65,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         bail!("no test ran");
     }
     Ok(())
+}
+
+fn cargo_test_command(arguments: &Arguments) -> Command {
+    let mut command = workspace::cargo();
+    command.arg("test");
+    if arguments.packages.is_empty() {
+        command.arg("--workspace");
+    }
+    for package in &arguments.packages {
+        command.args(["--package", package]);
+    }
+    command
 }
 
 /// Runs `cargo test`, shows what it prints, and counts it. Whether it succeeded.

@@ -58,7 +58,9 @@ fn servers() -> (Bench, Vec<&'static str>) {
             continue;
         };
         names.push(name);
-        text += &format!("[providers.{name}]\nendpoint = \"{endpoint}\"\n");
+        // A busy machine may keep a server waiting.
+        text +=
+            &format!("[providers.{name}]\nendpoint = \"{endpoint}\"\nrequest_timeout = \"2m\"\n");
         text += &match name {
             "azurite" => {
                 format!("type = \"azure\"\nemulator = true\ncontainer = \"{bucket}\"\n")
