@@ -28,8 +28,8 @@ pub(crate) struct Arguments {
 
 /// Runs `cargo xtask test`.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    // Built first, so that servers do not grow old waiting: after ten minutes Azurite sweeps away what was
-    // deleted, and answers nobody meanwhile.
+    // Built first, so that servers do not grow old waiting: ten minutes after its start Azurite was seen to
+    // leave a list unanswered for half a minute.
     let mut build = cargo_test_command(arguments);
     build.arg("--no-run");
     if !run_to_end(build)?.success() {
