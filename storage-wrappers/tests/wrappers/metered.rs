@@ -1,18 +1,14 @@
-//! What a recorder and a subscriber get to see, and what never.
+//! What a recorder of metrics gets to see.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Waker};
 
-use futures_executor::block_on;
 use metrics::{
     Counter, CounterFn, Gauge, Histogram, HistogramFn, KeyName, Metadata, SharedString, Unit,
 };
-use storage_core::{Effect, ErrorKind, Get, PutIf, StorageProvider};
-use storage_wrappers::{Metered, Retry, RetryPolicy, describe_metrics};
+use storage_wrappers::describe_metrics;
 
-use crate::script::{Answer, SECOND, Scripted, key};
+use crate::script::some_of_everything;
 
 type Series<T> = BTreeMap<(String, String), T>;
 
@@ -86,36 +82,10 @@ impl metrics::Recorder for Recorder {
     }
 }
 
-/// Some of everything, on keys and with bodies that must not show.
-fn use_it(provider: &dyn StorageProvider) {
-    let (secret, other) = (key("secretkey"), key("secretother"));
-    block_on(async {
-        provider.put(&secret, "secretbody".into(), PutIf::Absent).await.unwrap();
-        provider.put(&secret, "secretbody".into(), PutIf::Absent).await.unwrap_err();
-        provider.get(&secret, Get::range(0..6)).await.unwrap();
-        provider.get(&other, Get::whole()).await.unwrap_err();
-        let all = storage_core::Prefix::new("secret").unwrap();
-        provider.list(storage_core::List::new(&all)).await.unwrap();
-        provider.delete(&secret).await.unwrap();
-    });
-    let mut dropped = provider.delete(&other);
-    assert!(dropped.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
-}
-
-fn scripted() -> Arc<Scripted> {
-    let unavailable = Answer::Fail(ErrorKind::Unavailable, Effect::NotApplied);
-    let slow = Answer::Slow(3 * SECOND);
-    let answers = [Answer::Pass, Answer::Pass, unavailable, slow, Answer::Pass, Answer::Pass];
-    Scripted::new(answers.into_iter().chain([Answer::Pass, Answer::Hang]))
-}
-
 #[test]
 fn every_request_is_counted_and_timed_by_operation_and_outcome() {
-    let scripted = scripted();
-    let retry = Retry::new(scripted.clone(), RetryPolicy::default(), scripted.environment());
-    let provider = Metered::new(retry, "aws", scripted.environment());
     let recorder = Recorder::default();
-    metrics::with_local_recorder(&recorder, || use_it(&provider));
+    metrics::with_local_recorder(&recorder, some_of_everything);
 
     let outcomes = [
         ("delete dropped aws", 1),
@@ -135,50 +105,6 @@ fn every_request_is_counted_and_timed_by_operation_and_outcome() {
     for (labels, values) in seconds {
         assert_eq!(values.len(), 1, "{labels}");
         assert_eq!(values[0] >= 3.0, labels == "get ok aws", "{labels} {values:?}");
-    }
-}
-
-#[test]
-fn traces_tell_of_every_request_and_of_no_key_or_body() {
-    #[derive(Clone, Default)]
-    struct Text(Arc<Mutex<Vec<u8>>>);
-    impl Write for Text {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    let text = Text::default();
-    let writer = text.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    let scripted = scripted();
-    let retry = Retry::new(scripted.clone(), RetryPolicy::default(), scripted.environment());
-    let provider = Metered::new(retry, "aws", scripted.environment());
-    tracing::subscriber::with_default(subscriber, || use_it(&provider));
-
-    let text = String::from_utf8(text.0.lock().unwrap().clone()).unwrap();
-    let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(lines.len(), 8, "seven requests, one of them tried again:\n{text}");
-    assert!(!text.contains("secret"), "{text}");
-    for (line, expected) in [
-        (0, r#"provider_request{provider="aws" operation="put"}"#),
-        (1, r#"outcome="conflict""#),
-        (
-            2,
-            r#"operation="get"}: storage_wrappers::retry: trying again operation="get" attempts=1 kind="unavailable""#,
-        ),
-        (3, r#"outcome="ok""#),
-        (7, r#"outcome="dropped""#),
-    ] {
-        assert!(lines[line].contains(expected), "line {line} without {expected}:\n{text}");
     }
 }
 

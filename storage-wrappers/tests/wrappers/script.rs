@@ -3,15 +3,17 @@
 use std::collections::VecDeque;
 use std::future::pending;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use backend_memory::MemoryProvider;
 use bytes::Bytes;
+use futures_executor::block_on;
 use storage_core::{
-    Effect, Env, Error, ErrorKind, Get, Key, List, Object, Operation, Page, ProviderInfo, PutIf,
-    Result, StorageProvider, Version, async_trait,
+    Effect, Env, Error, ErrorKind, Get, Key, List, Object, Operation, Page, Prefix, ProviderInfo,
+    PutIf, Result, StorageProvider, Version, async_trait,
 };
-use storage_wrappers::ManualEnv;
+use storage_wrappers::{ManualEnv, Metered, Retry, RetryPolicy};
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const MILLI: Duration = Duration::from_millis(1);
@@ -167,7 +169,7 @@ impl Ask {
         let put = |when| provider.put(&key, "body".into(), when);
         match self {
             Self::Get => provider.get(&key, Get::whole()).await.map(drop),
-            Self::List => provider.list(List::new(&storage_core::Prefix::all())).await.map(drop),
+            Self::List => provider.list(List::new(&Prefix::all())).await.map(drop),
             Self::PutAlways => put(PutIf::Always).await.map(drop),
             Self::PutAbsent => put(PutIf::Absent).await.map(drop),
             Self::PutMatches => put(PutIf::Matches(Version::new("1"))).await.map(drop),
@@ -191,4 +193,28 @@ pub(crate) fn verdict(error: &Error) -> String {
 
 pub(crate) fn key(text: &str) -> Key {
     Key::new(text).unwrap()
+}
+
+/// Some of everything through `Metered` and `Retry`: seven requests, one of them tried again and
+/// one slow, on keys and with bodies that must not show.
+pub(crate) fn some_of_everything() {
+    let unavailable = Answer::Fail(ErrorKind::Unavailable, Effect::NotApplied);
+    let slow = Answer::Slow(3 * SECOND);
+    let answers = [Answer::Pass, Answer::Pass, unavailable, slow, Answer::Pass, Answer::Pass];
+    let scripted = Scripted::new(answers.into_iter().chain([Answer::Pass, Answer::Hang]));
+    let retry = Retry::new(scripted.clone(), RetryPolicy::default(), scripted.environment());
+    let provider = Metered::new(retry, "aws", scripted.environment());
+
+    let (secret, other) = (key("secretkey"), key("secretother"));
+    block_on(async {
+        provider.put(&secret, "secretbody".into(), PutIf::Absent).await.unwrap();
+        provider.put(&secret, "secretbody".into(), PutIf::Absent).await.unwrap_err();
+        provider.get(&secret, Get::range(0..6)).await.unwrap();
+        provider.get(&other, Get::whole()).await.unwrap_err();
+        let all = Prefix::new("secret").unwrap();
+        provider.list(List::new(&all)).await.unwrap();
+        provider.delete(&secret).await.unwrap();
+    });
+    let mut dropped = provider.delete(&other);
+    assert!(dropped.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
 }
