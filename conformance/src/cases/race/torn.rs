@@ -9,7 +9,7 @@ use std::task::Poll;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::{self, FusedFuture as _};
-use storage_core::{ErrorKind, Get, Key, Object, PutIf, Result, StorageProvider, Version};
+use storage_core::{Effect, ErrorKind, Get, Key, Object, PutIf, Result, StorageProvider, Version};
 use tokio::task::JoinSet;
 
 use super::handles;
@@ -27,6 +27,9 @@ const PUTS: u8 = 10;
 const READS_MAX: usize = 60;
 /// How often two puts overlap under the eyes of a reader.
 const OVERLAPS: u8 = 16;
+/// How often a put whose answer was lost is sent again: a server may answer 500 to one of two puts that
+/// overlap, and that is no torn read.
+const RESENDS_MAX: usize = 3;
 /// The most reads while two puts overlap.
 const READS_BETWEEN_MAX: usize = 20;
 
@@ -93,13 +96,25 @@ async fn between_steps(context: &Context, size: u64) -> CaseResult {
     Ok(())
 }
 
+/// Puts, and once more for each lost answer: either way the whole body is there or is not. Without a version
+/// when an attempt is left whose version nobody knows.
 async fn put_of(
     handle: &Arc<dyn StorageProvider>,
     key: &Key,
     byte: u8,
     size: u64,
-) -> Result<Version> {
-    handle.put(key, body_of(byte, size), PutIf::Always).await
+) -> Result<Option<Version>> {
+    let mut lost = false;
+    for _ in 0..RESENDS_MAX {
+        match handle.put(key, body_of(byte, size), PutIf::Always).await {
+            Ok(version) => return Ok((!lost).then_some(version)),
+            Err(error) if error.kind().is_transient() && error.effect() == Effect::Unknown => {
+                lost = true;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    handle.put(key, body_of(byte, size), PutIf::Always).await.map(|_| None)
 }
 
 fn is_of_one_put(object: Object, size: u64) -> CaseResult {
@@ -140,10 +155,10 @@ async fn on_one_key(context: &Context, name: &str, size: u64) -> CaseResult {
             Ok(seen)
         });
     }
-    let mut versions: BTreeMap<u8, Version> = BTreeMap::new();
+    let mut versions: BTreeMap<u8, Option<Version>> = BTreeMap::new();
     for byte in 1..=PUTS {
         let writer = &handles[usize::from(byte) % handles.len()];
-        let version = writer.put(&key, body_of(byte, size), PutIf::Always).await?;
+        let version = put_of(writer, &key, byte, size).await?;
         versions.insert(byte, version);
     }
     done.store(true, Ordering::SeqCst);
@@ -169,6 +184,7 @@ async fn on_one_key(context: &Context, name: &str, size: u64) -> CaseResult {
                 object.body.len(),
                 object.size
             );
+            let Some(version) = version else { continue };
             ensure!(
                 object.version == *version,
                 "expected the version {version} with the bytes of put {first}, saw {}",
