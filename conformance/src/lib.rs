@@ -8,7 +8,8 @@
 //! 4. [`Context`], [`Failure`]: what a case works with, and what it says.
 //! 5. [`history`], [`linearizability`], [`wire`], [`child`]: the oracle of races, the proxy that loses answers and
 //!    the second process, usable on their own.
-//! 6. [`run()`], [`Settings`], [`Report`], [`Outcome`]: running it from other programs.
+//! 6. [`serializability`]: the oracles of transactions.
+//! 7. [`run()`], [`Settings`], [`Report`], [`Outcome`]: running it from other programs.
 
 mod case;
 mod cases;
@@ -21,6 +22,7 @@ mod measure;
 mod report;
 mod resend;
 mod run;
+pub mod serializability;
 mod settings;
 mod target;
 pub mod wire;
