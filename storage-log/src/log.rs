@@ -1,0 +1,70 @@
+//! The contract of a log.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+
+use crate::{Entry, LogId, Record, Result, Slot};
+
+/// An ordered log of opaque entries that any number of processes append to.
+///
+/// # What must always hold
+///
+/// - **One entry a slot, for ever.** A slot that has been decided never holds another entry. Collecting
+///   takes an entry's bytes away and keeps its id and its place, so a writer that was asleep for a year
+///   cannot have a slot that was used.
+/// - **No gap.** Only the slot after a known entry is ever appended to, so the first missing slot is the
+///   end, and whoever has read up to it has read everything that was appended before the read began.
+/// - **Ours is for good.** After [`Appended::Ours`] every reader finds the entry at its slot.
+/// - **Not knowing is a result.** A lost answer is resolved by reading back; what cannot be resolved is
+///   [`Appended::Unknown`], and stays open until the slot is seen taken.
+///
+/// # Overlap, failure, cancellation
+///
+/// Any number of calls may overlap, from any number of handles. Dropping the future of an append leaves
+/// it unknown: the entry may be appended later, as long as nothing else has its slot.
+#[async_trait]
+pub trait CommitLog: Debug + Send + Sync + 'static {
+    /// Which log this is.
+    fn id(&self) -> LogId;
+
+    /// Appends `entry` at its slot, which the caller knows to be the first missing one. The same entry
+    /// may be appended again, and gives the same answer.
+    ///
+    /// # Errors
+    ///
+    /// This call has not appended it and has nothing under way that still might:
+    /// [`Error::Storage`](crate::Error::Storage), [`Error::Corrupt`](crate::Error::Corrupt). An earlier
+    /// call that ended unknown still may have, or may yet.
+    async fn append(&self, entry: &Entry) -> Result<Appended>;
+
+    /// What stands at `slot`; `None` if nothing did when the call began.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Storage`](crate::Error::Storage), and [`Error::Corrupt`](crate::Error::Corrupt) for what
+    /// is not an entry of this log at this slot, whole and unchanged.
+    async fn read(&self, slot: Slot) -> Result<Option<Record>>;
+
+    /// Takes the bytes of an entry away and keeps its id and place. `record` is what was read at the slot.
+    /// Doing it twice, or twice at once, is the same as once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Storage`](crate::Error::Storage).
+    async fn collect(&self, record: &Record) -> Result<()>;
+}
+
+/// What became of an append.
+#[derive(Debug)]
+#[must_use]
+pub enum Appended {
+    /// The entry stands at its slot.
+    Ours,
+    /// Another entry stands there, and ours never will.
+    Taken(Record),
+    /// Nobody knows: an answer was lost and reading back did not settle it. The entry may stand there, or
+    /// may yet. Append it again, or append another at the same slot, which shuts it out if it wins; never
+    /// go on to the next slot before this one is known.
+    Unknown(storage_core::Error),
+}

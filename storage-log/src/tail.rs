@@ -1,0 +1,39 @@
+//! Everything after a head, read ahead in parallel.
+
+use futures_util::stream::{FuturesOrdered, StreamExt};
+
+use crate::{CommitLog, Head, Record, Result};
+
+/// All records after `head`, in order, each checked against the one before it, up to the first slot that
+/// was missing when it was asked for. Reads ahead as many slots as it has
+/// found so far, and at most `ahead`: with nothing to catch up it makes one request, with much it asks for much
+/// at once.
+///
+/// # Errors
+///
+/// Those of [`CommitLog::read`] and [`Head::follow`]. What came before the error is in order and complete.
+pub async fn catch_up(
+    log: &dyn CommitLog,
+    head: Head,
+    ahead: usize,
+    mut take: impl FnMut(Record) -> Result<()>,
+) -> Result<Head> {
+    let mut head = head;
+    let mut found = 0;
+    let mut next = head.slot;
+    let mut reads = FuturesOrdered::new();
+    loop {
+        while reads.len() < found.clamp(1, ahead.max(1)) {
+            next = next.next();
+            reads.push_back(log.read(next));
+        }
+        let record = match reads.next().await {
+            Some(Ok(Some(record))) => record,
+            Some(Ok(None)) | None => return Ok(head),
+            Some(Err(error)) => return Err(error),
+        };
+        head = head.follow(&record)?;
+        take(record)?;
+        found += 1;
+    }
+}

@@ -1,0 +1,156 @@
+//! What a transaction does to a key, and how changes add up to a value.
+
+use bytes::Bytes;
+
+use crate::{Error, ErrorKind, Result, Version};
+
+/// What a transaction does to one key.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// The value is these bytes.
+    Put(Bytes),
+    /// There is no value.
+    Delete,
+    /// The value is what these make of the one before, in order.
+    Merge(Vec<Merge>),
+}
+
+/// A change that builds on whatever value is there, so that any number of them go together without a
+/// conflict.
+///
+/// Numbers are 8 bytes, little-endian, two's complement. Where there is no value, or an empty one, adding
+/// starts from 0, the maximum is the number given, and appending starts from nothing.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Merge {
+    /// Adds to a number; wraps around at 64 bits.
+    Add(i64),
+    /// The larger of two numbers.
+    Max(i64),
+    /// Bytes after those that are there.
+    Append(Bytes),
+}
+
+impl std::fmt::Debug for Merge {
+    /// Says how many bytes there are, never which.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Add(number) => write!(f, "Add({number})"),
+            Self::Max(number) => write!(f, "Max({number})"),
+            Self::Append(bytes) => write!(f, "Append({} bytes)", bytes.len()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Change {
+    /// Says how many bytes there are, never which.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Put(value) => write!(f, "Put({} bytes)", value.len()),
+            Self::Delete => f.write_str("Delete"),
+            Self::Merge(merges) => f.debug_tuple("Merge").field(merges).finish(),
+        }
+    }
+}
+
+impl Change {
+    /// Whether the value can be told without looking at earlier changes.
+    pub(crate) fn is_final(&self) -> bool {
+        !matches!(self, Self::Merge(_))
+    }
+
+    /// This change, and then `later` in the same transaction.
+    pub(crate) fn then(self, later: Self) -> Result<Self> {
+        Ok(match (self, later) {
+            (Self::Merge(mut first), Self::Merge(more)) => {
+                first.extend(more);
+                Self::Merge(first)
+            }
+            (Self::Put(base), Self::Merge(more)) => Self::Put(fold(Some(base), more.iter())?),
+            (Self::Delete, Self::Merge(more)) => Self::Put(fold(None, more.iter())?),
+            (_, later) => later,
+        })
+    }
+
+    /// How many bytes it holds.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Put(value) => value.len(),
+            Self::Delete => 0,
+            Self::Merge(merges) => merges.iter().map(Merge::bytes).sum(),
+        }
+    }
+}
+
+impl Merge {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Add(_) | Self::Max(_) => 8,
+            Self::Append(bytes) => bytes.len(),
+        }
+    }
+}
+
+/// The changes to one key that tell its value: newest first, each with its version. All but the last are
+/// merges; when the last is one too, there was nothing before it.
+pub(crate) type Stack = Vec<(Version, Change)>;
+
+/// Puts what several places know of one key together: sorted, each version once, down to the first change
+/// that is final.
+pub(crate) fn settle(stack: &mut Stack) {
+    stack.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
+    stack.dedup_by_key(|(version, _)| *version);
+    if let Some(end) = stack.iter().position(|(_, change)| change.is_final()) {
+        stack.truncate(end + 1);
+    }
+}
+
+/// The value that a settled stack adds up to.
+pub(crate) fn value(stack: &Stack) -> Result<Option<Bytes>> {
+    let (base, merges) = match stack.last() {
+        None | Some((_, Change::Delete)) => (None, stack.len().saturating_sub(1)),
+        Some((_, Change::Put(value))) => (Some(value.clone()), stack.len() - 1),
+        Some((_, Change::Merge(_))) => (None, stack.len()),
+    };
+    if merges == 0 {
+        return Ok(base);
+    }
+    let in_order = stack[..merges].iter().rev().flat_map(|(_, change)| match change {
+        Change::Merge(merges) => merges.as_slice(),
+        Change::Put(_) | Change::Delete => &[],
+    });
+    fold(base, in_order).map(Some)
+}
+
+fn fold<'a>(base: Option<Bytes>, merges: impl Iterator<Item = &'a Merge>) -> Result<Bytes> {
+    let mut value = base.unwrap_or_default();
+    for merge in merges {
+        value = match merge {
+            Merge::Add(number) => encode(decode(&value)?.wrapping_add(*number)),
+            Merge::Max(number) if value.is_empty() => encode(*number),
+            Merge::Max(number) => encode(decode(&value)?.max(*number)),
+            Merge::Append(more) if value.is_empty() => more.clone(),
+            Merge::Append(more) => [&value[..], &more[..]].concat().into(),
+        };
+    }
+    Ok(value)
+}
+
+fn encode(number: i64) -> Bytes {
+    Bytes::copy_from_slice(&number.to_le_bytes())
+}
+
+fn decode(value: &[u8]) -> Result<i64> {
+    if value.is_empty() {
+        return Ok(0);
+    }
+    let bytes = value.try_into().map_err(|_| {
+        Error::new(
+            ErrorKind::NotANumber,
+            format!(
+                "a number was added to a value of {} bytes, which is not one of 8",
+                value.len()
+            ),
+        )
+    })?;
+    Ok(i64::from_le_bytes(bytes))
+}

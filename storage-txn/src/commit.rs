@@ -1,0 +1,7 @@
+//! The commit loop: one for each handle, while there is anything to commit.
+
+mod batch;
+mod drive;
+mod queue;
+
+pub(crate) use queue::{Queue, Waiting};

@@ -1,0 +1,169 @@
+//! Which of the transactions that wait can be committed together, at the head of the log.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::change::value;
+use crate::commit::Waiting;
+use crate::format::commit::CommitRecord;
+use crate::memtable::Memtable;
+use crate::state::version_of;
+use crate::transaction::Receipt;
+use crate::view::View;
+use crate::{Error, ErrorKind, Result, TransactionId, Version, space};
+
+/// What validation says of one transaction.
+enum Verdict {
+    /// It can be committed, after those before it.
+    Commit,
+    /// It was committed already, by an attempt whose answer was lost.
+    Done(Receipt),
+    /// It cannot; this is why.
+    Refuse(Error),
+}
+
+/// Answers those that cannot be committed after `version`, and those that have been already; leaves the rest,
+/// in their order. `fresh` says that `version` was the end of the log after all of them were handed in: only
+/// then is a precondition that does not hold a failure, and before that a reason to look again.
+///
+/// # Errors
+///
+/// When the state cannot be read; nobody has been answered then who is still in `batch`.
+pub(super) async fn sort_out(
+    batch: &mut Vec<Waiting>,
+    view: &View,
+    version: Version,
+    fresh: bool,
+) -> Result<Sorted> {
+    let mut kept: Vec<Waiting> = Vec::with_capacity(batch.len());
+    let mut verdicts = Vec::with_capacity(batch.len());
+    let mut accepted = Accepted::default();
+    for waiting in batch.iter() {
+        let verdict = judge(waiting, view, version, &accepted).await?;
+        match &verdict {
+            Verdict::Commit => accepted.add(waiting),
+            Verdict::Refuse(error) if error.kind() == ErrorKind::PreconditionFailed && !fresh => {
+                return Ok(Sorted::LookAgain);
+            }
+            Verdict::Refuse(_) | Verdict::Done(_) => {}
+        }
+        verdicts.push(verdict);
+    }
+    for (waiting, verdict) in batch.drain(..).zip(verdicts) {
+        match verdict {
+            Verdict::Commit => kept.push(waiting),
+            Verdict::Done(receipt) => waiting.answer(Ok(receipt)),
+            Verdict::Refuse(error) => waiting.answer(Err(error)),
+        }
+    }
+    *batch = kept;
+    Ok(Sorted::Ready)
+}
+
+/// The transactions of the batch that go before.
+#[derive(Debug, Default)]
+struct Accepted {
+    writes: Memtable,
+    ids: BTreeSet<TransactionId>,
+}
+
+impl Accepted {
+    fn add(&mut self, waiting: &Waiting) {
+        self.ids.insert(waiting.transaction.id);
+        self.writes.apply(Version(self.ids.len() as u64), &waiting.transaction.writes);
+    }
+}
+
+/// Whether a batch can go ahead.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Sorted {
+    Ready,
+    /// First the log must be read to its end.
+    LookAgain,
+}
+
+async fn judge(
+    waiting: &Waiting,
+    view: &View,
+    version: Version,
+    accepted: &Accepted,
+) -> Result<Verdict> {
+    let id = waiting.transaction.id;
+    let id_key = space::id(id);
+    let seen = if waiting.repeated {
+        true
+    } else {
+        waiting.read_at < version && view.changed(&id_key, waiting.read_at).await?
+    };
+    if seen && let Some((_, found)) = view.get(&id_key, version).await? {
+        return earlier(view, version, id, version_of(&found, id)?).await;
+    }
+    if accepted.ids.contains(&id)
+        || waiting.reads.changed_in(&accepted.writes, Version::ZERO)
+        || (waiting.read_at < version && waiting.reads.changed(view, waiting.read_at).await?)
+    {
+        return Ok(Verdict::Refuse(Error::new(
+            ErrorKind::Conflict,
+            "another transaction has changed what this one has read",
+        )));
+    }
+    for (key, wanted) in &waiting.required {
+        let stack = view.stack(key, version).await?;
+        let found = value(&stack)?.map(|_| stack[0].0);
+        let overtaken = accepted.writes.changed(key).is_some();
+        if overtaken || found != *wanted {
+            return Ok(Verdict::Refuse(not_as_required(
+                &space::strip(key),
+                *wanted,
+                found,
+                overtaken,
+            )));
+        }
+    }
+    Ok(Verdict::Commit)
+}
+
+/// What became of the transaction that has the same id.
+async fn earlier(
+    view: &View,
+    version: Version,
+    id: TransactionId,
+    found: Version,
+) -> Result<Verdict> {
+    let Some((_, record)) = view.get(&space::commit(found), version).await? else {
+        return Err(Error::corrupt(format!(
+            "version {found} of transaction {id} has no commit record"
+        )));
+    };
+    let record = CommitRecord::decode_at(found, record)?;
+    if record.cancelled {
+        return Ok(Verdict::Refuse(cancelled(id)));
+    }
+    let time = Duration::from_micros(record.time);
+    Ok(Verdict::Done(Receipt { value: (), version: found, transaction_id: id, time }))
+}
+
+/// What the transaction is answered that was shut out, and whoever shut it out.
+pub(super) fn cancelled(id: TransactionId) -> Error {
+    Error::new(
+        ErrorKind::Cancelled,
+        format!("transaction {id} was asked about and shut out before it was committed"),
+    )
+}
+
+fn not_as_required(
+    key: &[u8],
+    wanted: Option<Version>,
+    found: Option<Version>,
+    overtaken: bool,
+) -> Error {
+    let say = |version: Option<Version>| match version {
+        Some(version) => format!("version {version}"),
+        None => "missing".to_owned(),
+    };
+    let found = if overtaken { "being changed".to_owned() } else { say(found) };
+    Error::new(
+        ErrorKind::PreconditionFailed,
+        format!("key \"{}\" is {found}, not {}", key.escape_ascii(), say(wanted)),
+    )
+}

@@ -1,0 +1,209 @@
+//! The commit loop itself: sort out, append, apply, answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use storage_log::{Appended, Entry, Record};
+
+use crate::commit::Waiting;
+use crate::commit::batch::{Sorted, cancelled, sort_out};
+use crate::format::entry::Batch;
+use crate::shared::Shared;
+use crate::transaction::Receipt;
+use crate::{Error, ErrorKind, Result, Version};
+
+/// How long the loop waits after a failure, at first and at most.
+const PAUSE_MIN: Duration = Duration::from_millis(20);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// How far a batch has come.
+#[derive(Default)]
+struct Progress {
+    /// The entry that goes for its slot. Its bytes are kept, and sent again, until that slot is known.
+    sent: Option<Sent>,
+    /// An answer was lost, and what was sent may stand in the log, or may yet.
+    in_doubt: bool,
+    /// The end of the log was seen after the batch was handed in.
+    fresh: bool,
+}
+
+/// An entry, and what its transactions are answered once it is there.
+struct Sent {
+    entry: Entry,
+    batch: Batch,
+}
+
+impl Shared {
+    /// Commits what waits until nothing does.
+    pub(super) async fn work_off(self: Arc<Self>) {
+        let mut append_time = PAUSE_MIN;
+        while let Some(batch) = self.next_batch() {
+            self.take_turns(append_time).await;
+            let start = self.env.monotonic();
+            self.commit(batch).await;
+            append_time = self.env.monotonic().saturating_sub(start).min(PAUSE_MAX);
+        }
+    }
+
+    /// Where others write too, waits a random while before going for a slot, whoever won the last one: a winner
+    /// who does not yield keeps winning, and the others starve.
+    async fn take_turns(&self, append_time: Duration) {
+        let others = self.state().writers().saturating_sub(1);
+        if others > 0 {
+            let most = append_time
+                .saturating_mul(u32::try_from(others).unwrap_or(u32::MAX))
+                .min(PAUSE_MAX);
+            self.env.sleep(random_part(most, self.env.random())).await;
+        }
+    }
+
+    async fn commit(&self, mut batch: Vec<Waiting>) {
+        let deadline = self.env.monotonic() + self.options.commit_time_max;
+        let mut pause = PAUSE_MIN;
+        let mut progress = Progress::default();
+        loop {
+            let failed = match self.attempt(&mut batch, &mut progress).await {
+                Ok(true) => return,
+                Ok(false) => continue,
+                Err(error) => error,
+            };
+            let transient = match failed.kind() {
+                ErrorKind::Storage(kind) => kind.is_transient(),
+                _ => false,
+            };
+            if self.env.monotonic() >= deadline || !(transient || progress.in_doubt) {
+                return give_up(batch, progress.in_doubt, &failed);
+            }
+            self.env.sleep(pause / 2 + random_part(pause / 2, self.env.random())).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+
+    /// Goes for the next slot once. Whether the batch is done.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be done, or not be told whether it was. The same bytes are sent again then, and never
+    /// another entry to the slot after them.
+    async fn attempt(&self, batch: &mut Vec<Waiting>, progress: &mut Progress) -> Result<bool> {
+        let next = self.state().head.slot.next();
+        let current = match progress.sent.take_if(|sent| sent.entry.slot() == next) {
+            Some(sent) => sent,
+            None => match self.prepare(batch, progress).await? {
+                Some(sent) => sent,
+                None => return Ok(batch.is_empty()),
+            },
+        };
+        let appended = self.log.append(&current.entry).await;
+        match appended {
+            Ok(Appended::Ours) => {
+                acknowledge(std::mem::take(batch), &current.batch);
+                self.state().advance(&Record::from(&current.entry))?;
+                Ok(true)
+            }
+            Ok(Appended::Taken(record)) => {
+                progress.in_doubt = false;
+                self.state().advance(&record)?;
+                // There may be more by now; whoever stays behind loses again and again.
+                self.catch_up().await?;
+                progress.fresh = true;
+                Ok(false)
+            }
+            Ok(Appended::Unknown(error)) => {
+                progress.sent = Some(current);
+                progress.in_doubt = true;
+                Err(error.into())
+            }
+            Err(error) => {
+                progress.sent = Some(current);
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Sorts the batch out at the head and frames what is left of it; `None` when nothing is, or when it must
+    /// be sorted out again.
+    async fn prepare(
+        &self,
+        batch: &mut Vec<Waiting>,
+        progress: &mut Progress,
+    ) -> Result<Option<Sent>> {
+        progress.sent = None;
+        if progress.in_doubt {
+            // The slot of what was sent has been read by somebody. Had we won it, its transactions are in the
+            // log and are found by their ids.
+            batch.iter_mut().for_each(|waiting| waiting.repeated = true);
+        }
+        let (view, version) = {
+            let state = self.state();
+            (state.view.clone(), state.version)
+        };
+        let sorted = sort_out(batch, &view, version, progress.fresh).await?;
+        progress.in_doubt = false;
+        if sorted == Sorted::LookAgain {
+            self.catch_up().await?;
+            progress.fresh = true;
+            return Ok(None);
+        }
+        if batch.is_empty() {
+            return Ok(None);
+        }
+        Ok(self.frame(batch, version))
+    }
+
+    /// The entry for a batch that was sorted out at `version`, if that is still the head.
+    fn frame(&self, batch: &[Waiting], version: Version) -> Option<Sent> {
+        let state = self.state();
+        if state.version != version {
+            return None;
+        }
+        let wall = u64::try_from(self.env.wall().as_micros()).unwrap_or(u64::MAX);
+        let body = Batch {
+            first: Version(version.0 + 1),
+            time: state.time.max(wall),
+            transactions: batch.iter().map(|waiting| waiting.transaction.clone()).collect(),
+        };
+        let mut nonce = [0; 16];
+        nonce[..8].copy_from_slice(&self.writer.to_le_bytes());
+        nonce[8..].copy_from_slice(&self.env.random().to_le_bytes());
+        let entry = Entry::new(self.log.id(), state.head, nonce, &body.encode());
+        Some(Sent { entry, batch: body })
+    }
+}
+
+fn acknowledge(batch: Vec<Waiting>, committed: &Batch) {
+    for (at, waiting) in batch.into_iter().enumerate() {
+        let id = waiting.transaction.id;
+        if waiting.transaction.cancelled {
+            waiting.answer(Err(cancelled(id)));
+            continue;
+        }
+        let receipt = Receipt {
+            value: (),
+            version: Version(committed.first.0 + at as u64),
+            transaction_id: id,
+            time: Duration::from_micros(committed.time),
+        };
+        waiting.answer(Ok(receipt));
+    }
+}
+
+fn give_up(batch: Vec<Waiting>, unknown: bool, failed: &Error) {
+    for waiting in batch {
+        let id = waiting.transaction.id;
+        let error = if unknown {
+            Error::new(
+                ErrorKind::CommitUnknown(id),
+                format!("nobody knows whether transaction {id} was committed: {failed}"),
+            )
+        } else {
+            failed.shared()
+        };
+        waiting.answer(Err(error));
+    }
+}
+
+/// From nothing to all of it.
+fn random_part(most: Duration, random: u64) -> Duration {
+    most.mul_f64((random >> 11) as f64 / (1_u64 << 53) as f64)
+}

@@ -1,0 +1,88 @@
+//! The transactions that wait for their commit.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, PoisonError};
+
+use bytes::Bytes;
+use futures_channel::oneshot;
+
+use crate::format::entry::Logged;
+use crate::reads::Reads;
+use crate::shared::Shared;
+use crate::transaction::Receipt;
+use crate::{Error, ErrorKind, Result, Version};
+
+/// First come, first served.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    waiting: VecDeque<Waiting>,
+    /// Whether there is a task that works it off.
+    running: bool,
+}
+
+/// A transaction that waits.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) transaction: Logged,
+    /// What must not have changed since `read_at`.
+    pub(crate) reads: Reads,
+    pub(crate) read_at: Version,
+    /// Keys, and the version that each must have; `None` is a key that must be missing.
+    pub(crate) required: Vec<(Bytes, Option<Version>)>,
+    /// Whether another attempt at the same transaction may have been made before `read_at`.
+    pub(crate) repeated: bool,
+    pub(crate) reply: oneshot::Sender<Result<Receipt>>,
+}
+
+impl Waiting {
+    pub(crate) fn answer(self, result: Result<Receipt>) {
+        // One who no longer waits does not mind.
+        let _ = self.reply.send(result);
+    }
+}
+
+impl Shared {
+    /// Hands a transaction in, and starts the task that commits it unless there is one.
+    pub(crate) fn enqueue(self: &Arc<Self>, waiting: Waiting) -> Result<()> {
+        let start = {
+            let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            if queue.waiting.len() >= self.options.waiting_transactions_max {
+                return Err(Error::new(
+                    ErrorKind::LimitExceeded,
+                    format!(
+                        "{} transactions wait for their commit already (waiting_transactions_max)",
+                        queue.waiting.len()
+                    ),
+                ));
+            }
+            queue.waiting.push_back(waiting);
+            !std::mem::replace(&mut queue.running, true)
+        };
+        if start {
+            let shared = self.clone();
+            self.env.spawn(Box::pin(async move { shared.work_off().await }));
+        }
+        Ok(())
+    }
+
+    /// As many of those that wait as fit into one entry; `None` when there is nobody, and then the task that
+    /// asked is the last.
+    pub(super) fn next_batch(&self) -> Option<Vec<Waiting>> {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut batch = Vec::new();
+        let mut room = self.options.entry_bytes_max;
+        while let Some(next) = queue.waiting.front() {
+            let bytes = next.transaction.writes.bytes();
+            if bytes > room && !batch.is_empty() {
+                break;
+            }
+            room = room.saturating_sub(bytes);
+            batch.extend(queue.waiting.pop_front());
+        }
+        if batch.is_empty() {
+            queue.running = false;
+            return None;
+        }
+        Some(batch)
+    }
+}

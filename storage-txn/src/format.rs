@@ -1,0 +1,5 @@
+//! The bytes that a store keeps, as described in `docs/formats/store.md`.
+
+pub(crate) mod commit;
+pub(crate) mod entry;
+pub(crate) mod root;

@@ -1,0 +1,66 @@
+//! Transactions over many keys, with history, on any Cloudbank provider.
+//!
+//! A [`Store`] is an ordered map that any number of processes open and write at the same time, with no server
+//! and no lock between them: what decides is one conditional put, that of the next entry of the log.
+//!
+//! Read in this order:
+//!
+//! 1. [`Store`]: open, transact, snapshot, outcome.
+//! 2. [`Transaction`]: reads and writes that are committed together, as if nobody else were there.
+//! 3. [`Snapshot`], [`At`]: the store at one version, for as long as it is held.
+//! 4. [`Error`], [`ErrorKind`]: what went wrong; [`ErrorKind::CommitUnknown`] is not a failure.
+//!
+//! # Examples
+//!
+//! ```
+//! use std::sync::Arc;
+//! use backend_memory::MemoryProvider;
+//! use storage_txn::{At, Merge, Options, Store};
+//! use storage_wrappers::TokioEnv;
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), storage_txn::Error> {
+//! let provider = Arc::new(MemoryProvider::new());
+//! let store = Store::init(provider, Arc::new(TokioEnv::new()), Options::default()).await?;
+//! let receipt = store
+//!     .transact(async |tx| {
+//!         tx.put("alice", "10")?;
+//!         tx.merge("accounts", Merge::Add(1))
+//!     })
+//!     .await?;
+//! store.transact(async |tx| tx.delete("alice")).await?;
+//!
+//! let then = store.snapshot(At::Version(receipt.version)).await?;
+//! assert_eq!(then.get("alice").await?.as_deref(), Some(&b"10"[..]));
+//! let now = store.snapshot(At::Latest).await?;
+//! assert_eq!(now.get("alice").await?, None);
+//! # Ok(())
+//! # }
+//! ```
+
+mod bounds;
+mod change;
+mod commit;
+mod error;
+mod format;
+mod memtable;
+mod options;
+mod reads;
+mod shared;
+mod snapshot;
+mod space;
+mod state;
+mod store;
+mod transaction;
+mod version;
+mod view;
+mod writes;
+
+pub use bounds::KeyRange;
+pub use change::Merge;
+pub use error::{Error, ErrorKind, Result};
+pub use options::{KEY_BYTES_MAX, Options};
+pub use snapshot::{Item, Items, Scan, Snapshot};
+pub use store::{At, Outcome, Store};
+pub use transaction::{Receipt, Transaction};
+pub use version::{NotATransactionId, TransactionId, Version};

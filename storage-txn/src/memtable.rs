@@ -1,0 +1,136 @@
+//! The changes of the latest transactions, in memory: every version of every key since the last flush.
+
+use std::collections::BTreeMap;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+
+use bytes::Bytes;
+
+use crate::Version;
+use crate::change::{Change, Stack};
+use crate::writes::{Range, Writes};
+
+/// How many keys a scan takes at a time, which bounds how long it holds the lock.
+const SCAN_KEYS_MAX: usize = 256;
+
+/// Changes by key, each key's in the order of their versions. Only ever added to, and only above every
+/// version that is in it, so whoever reads at a version that is there reads the same for ever.
+#[derive(Debug, Default)]
+pub(crate) struct Memtable {
+    changes: RwLock<Changes>,
+}
+
+#[derive(Debug, Default)]
+struct Changes {
+    points: BTreeMap<Bytes, Vec<(Version, Change)>>,
+    ranges: Vec<(Range, Version)>,
+}
+
+impl Memtable {
+    /// Adds the writes of one transaction.
+    pub(crate) fn apply(&self, version: Version, writes: &Writes) {
+        let mut changes = self.changes.write().unwrap_or_else(PoisonError::into_inner);
+        for range in writes.ranges() {
+            changes.ranges.push((range.clone(), version));
+        }
+        for (key, change) in writes.points() {
+            changes.points.entry(key.clone()).or_default().push((version, change.clone()));
+        }
+    }
+
+    /// What is known here of `key` at `version`, down to the first change that is final.
+    pub(crate) fn stack(&self, key: &[u8], version: Version) -> Stack {
+        self.read().stack(key, version)
+    }
+
+    /// The version of the last change to `key`.
+    pub(crate) fn changed(&self, key: &[u8]) -> Option<Version> {
+        let changes = self.read();
+        let point = changes.points.get(key).and_then(|all| Some(all.last()?.0));
+        point.max(changes.emptied(key, Version(u64::MAX)))
+    }
+
+    /// Whether any key of `range` was changed after `version`.
+    pub(crate) fn changed_range(&self, range: &Range, version: Version) -> bool {
+        let changes = self.read();
+        let later = |(emptied, at): &(Range, Version)| *at > version && emptied.overlaps(range);
+        changes.ranges.iter().any(later)
+            || (!range.is_empty()
+                && changes
+                    .points
+                    .range(range.start.clone()..range.end.clone())
+                    .any(|(_, all)| all.last().is_some_and(|(at, _)| *at > version)))
+    }
+
+    /// The next keys of `range` that have changes at `version`, from its start or from its end; with what is
+    /// known of them here. Ranges that were emptied are not in it: see [`emptied`](Self::emptied). And
+    /// whether there may be more.
+    pub(crate) fn scan(
+        &self,
+        range: &Range,
+        backward: bool,
+        version: Version,
+    ) -> (Vec<(Bytes, Stack)>, bool) {
+        if range.is_empty() {
+            return (Vec::new(), false);
+        }
+        let changes = self.read();
+        let points = changes.points.range(range.start.clone()..range.end.clone());
+        let taken: Vec<&Bytes> = if backward {
+            points.rev().map(|(key, _)| key).take(SCAN_KEYS_MAX).collect()
+        } else {
+            points.map(|(key, _)| key).take(SCAN_KEYS_MAX).collect()
+        };
+        let more = taken.len() == SCAN_KEYS_MAX;
+        (
+            taken.into_iter().map(|key| (key.clone(), changes.points_of(key, version))).collect(),
+            more,
+        )
+    }
+
+    /// The ranges emptied at or before `version` that overlap `range`, with when.
+    pub(crate) fn emptied(&self, range: &Range, version: Version) -> Vec<(Range, Version)> {
+        let changes = self.read();
+        let of_interest =
+            changes.ranges.iter().filter(|(emptied, at)| *at <= version && emptied.overlaps(range));
+        of_interest.cloned().collect()
+    }
+
+    // Nothing that holds the lock can panic, so a poisoned lock guards sound changes.
+    fn read(&self) -> RwLockReadGuard<'_, Changes> {
+        self.changes.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Changes {
+    fn stack(&self, key: &[u8], version: Version) -> Stack {
+        let mut stack = self.points_of(key, version);
+        if let Some(at) = self.emptied(key, version) {
+            // A change of the same transaction comes after the emptying.
+            stack.retain(|(point, _)| *point >= at);
+            if stack.last().is_none_or(|(point, change)| *point > at && !change.is_final()) {
+                stack.push((at, Change::Delete));
+            }
+        }
+        stack
+    }
+
+    /// Newest first, down to the first that is final.
+    fn points_of(&self, key: &[u8], version: Version) -> Stack {
+        let Some(all) = self.points.get(key) else { return Stack::new() };
+        let known = all.partition_point(|(at, _)| *at <= version);
+        let mut stack = Stack::new();
+        for (at, change) in all[..known].iter().rev() {
+            stack.push((*at, change.clone()));
+            if change.is_final() {
+                break;
+            }
+        }
+        stack
+    }
+
+    /// When `key` was last in a range that was emptied.
+    fn emptied(&self, key: &[u8], version: Version) -> Option<Version> {
+        let hits = self.ranges.iter().filter(|(range, at)| *at <= version && range.contains(key));
+        hits.map(|(_, at)| *at).max()
+    }
+}

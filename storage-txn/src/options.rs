@@ -1,0 +1,40 @@
+//! The bounds of a store, each with a name and a default.
+
+use std::time::Duration;
+
+/// The most bytes a user's key has.
+pub const KEY_BYTES_MAX: usize = 4096;
+
+/// How a store is used by this process. Nothing of it is stored; two processes may differ in all of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Options {
+    /// The most bytes one transaction writes: keys and inline values.
+    pub transaction_bytes_max: usize,
+    /// The most bytes of transactions put into one entry of the log. A single larger transaction still gets
+    /// an entry of its own.
+    pub entry_bytes_max: usize,
+    /// The most transactions that wait for their commit. Beyond it, commits fail with
+    /// [`LimitExceeded`](crate::ErrorKind::LimitExceeded) and nothing is done.
+    pub waiting_transactions_max: usize,
+    /// How often [`Store::transact`](crate::Store::transact) runs its closure before it gives up with
+    /// [`Conflict`](crate::ErrorKind::Conflict).
+    pub transact_attempts_max: usize,
+    /// How long a commit tries before its outcome is reported as unknown, or as failed if that is certain.
+    pub commit_time_max: Duration,
+    /// How many entries of the log are read at once to catch up.
+    pub read_ahead: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            transaction_bytes_max: 64 << 20,
+            entry_bytes_max: 4 << 20,
+            waiting_transactions_max: 65_536,
+            transact_attempts_max: 64,
+            commit_time_max: Duration::from_secs(30),
+            read_ahead: 16,
+        }
+    }
+}

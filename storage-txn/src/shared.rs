@@ -1,0 +1,115 @@
+//! What all parts of one handle on a store share.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_channel::oneshot;
+use storage_core::Env;
+use storage_log::{CommitLog, catch_up};
+
+use crate::commit::Queue;
+use crate::state::State;
+use crate::{Options, Result};
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) log: Arc<dyn CommitLog>,
+    pub(crate) env: Arc<dyn Env>,
+    pub(crate) options: Options,
+    /// Tells this handle's entries from those of others.
+    pub(crate) writer: u64,
+    pub(crate) queue: Mutex<Queue>,
+    state: Mutex<State>,
+    probes: Mutex<Probes>,
+}
+
+/// Those who wait to know the end of the log. One task asks for all who came before it asked.
+#[derive(Debug, Default)]
+struct Probes {
+    running: bool,
+    waiting: Vec<oneshot::Sender<Result<()>>>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        log: Arc<dyn CommitLog>,
+        env: Arc<dyn Env>,
+        options: Options,
+        state: State,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            log,
+            writer: env.random(),
+            env,
+            options,
+            queue: Mutex::default(),
+            state: Mutex::new(state),
+            probes: Mutex::default(),
+        })
+    }
+
+    /// Not to be held across an `.await`. Whoever panics while holding it has left whole transactions in it,
+    /// or part of one above the version that readers use.
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the log to its end, as it was at some time during this call.
+    pub(crate) async fn catch_up(&self) -> Result<()> {
+        let head = self.state().head;
+        let mut failed = None;
+        let result = catch_up(&*self.log, head, self.options.read_ahead, |record| {
+            // What does not belong to the log is its error; what the store makes of an entry is ours.
+            if failed.is_none() {
+                failed = self.state().advance(&record).err();
+            }
+            Ok(())
+        });
+        let caught_up = result.await;
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(caught_up.map(drop)?),
+        }
+    }
+
+    /// As [`catch_up`](Self::catch_up), but all who wait at the same time share the requests. What is known
+    /// afterwards is what was there at some time after this call began.
+    pub(crate) async fn refresh(self: &Arc<Self>) -> Result<()> {
+        let (sender, receiver) = oneshot::channel();
+        let start = {
+            let mut probes = self.probes();
+            probes.waiting.push(sender);
+            !std::mem::replace(&mut probes.running, true)
+        };
+        if start {
+            let shared = self.clone();
+            self.env.spawn(Box::pin(async move { shared.answer_probes().await }));
+        }
+        match receiver.await {
+            Ok(result) => result,
+            // The task was stopped with its runtime; there is still us.
+            Err(oneshot::Canceled) => self.catch_up().await,
+        }
+    }
+
+    async fn answer_probes(self: Arc<Self>) {
+        loop {
+            let waiting = {
+                let mut probes = self.probes();
+                if probes.waiting.is_empty() {
+                    probes.running = false;
+                    return;
+                }
+                std::mem::take(&mut probes.waiting)
+            };
+            let result = self.catch_up().await;
+            for sender in waiting {
+                // One who no longer waits does not mind.
+                let _ = sender.send(result.as_ref().copied().map_err(crate::Error::shared));
+            }
+        }
+    }
+
+    fn probes(&self) -> MutexGuard<'_, Probes> {
+        self.probes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,182 @@
+//! A snapshot: the store as it was at one version, for as long as it is held.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::bounds::{KeyRange, check_key};
+use crate::view::{View, Walk};
+use crate::writes::Range;
+use crate::{Result, Version, space};
+
+/// The store as it was at one version. Reading it conflicts with nothing.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    pub(crate) view: Arc<View>,
+    pub(crate) version: Version,
+}
+
+/// A key with its value.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Item {
+    /// The key.
+    pub key: Bytes,
+    /// Its value.
+    pub value: Bytes,
+    /// The version of its last change; `None` for one by the very transaction that reads it.
+    pub version: Option<Version>,
+}
+
+impl std::fmt::Debug for Item {
+    /// Says how much there is, not what.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Item")
+            .field("key", &format_args!("\"{}\"", self.key.escape_ascii()))
+            .field("value", &format_args!("{} bytes", self.value.len()))
+            .field("version", &self.version)
+            .finish()
+    }
+}
+
+/// What to read in order.
+///
+/// # Examples
+///
+/// ```
+/// use storage_txn::{KeyRange, Scan};
+///
+/// let last_ten_users = Scan::new(KeyRange::prefix("user/")).backward().limit(10);
+/// # let _ = last_ten_users;
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scan {
+    range: KeyRange,
+    backward: bool,
+    limit: Option<usize>,
+}
+
+impl Scan {
+    /// All of a range, in order.
+    pub fn new(range: impl Into<KeyRange>) -> Self {
+        Self { range: range.into(), backward: false, limit: None }
+    }
+
+    /// From the end.
+    #[must_use]
+    pub fn backward(mut self) -> Self {
+        self.backward = true;
+        self
+    }
+
+    /// At most so many.
+    #[must_use]
+    pub fn limit(mut self, limit: usize) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    pub(crate) fn range(&self) -> Result<Range> {
+        self.range.inside()
+    }
+
+    pub(crate) fn is_backward(&self) -> bool {
+        self.backward
+    }
+
+    pub(crate) fn limit_or_max(&self) -> usize {
+        self.limit.unwrap_or(usize::MAX)
+    }
+}
+
+impl Snapshot {
+    /// Which version it shows.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The value of `key`, or `None`.
+    ///
+    /// # Errors
+    ///
+    /// [`LimitExceeded`](crate::ErrorKind::LimitExceeded) for a key longer than
+    /// [`KEY_BYTES_MAX`](crate::KEY_BYTES_MAX), [`NotANumber`](crate::ErrorKind::NotANumber),
+    /// [`SnapshotExpired`](crate::ErrorKind::SnapshotExpired), [`Corrupt`](crate::ErrorKind::Corrupt),
+    /// [`Storage`](crate::ErrorKind::Storage).
+    pub async fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Bytes>> {
+        Ok(self.get_versioned(key).await?.map(|(_, value)| value))
+    }
+
+    /// The value of `key` with the version of its last change, or `None`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get`](Self::get).
+    pub async fn get_versioned(&self, key: impl AsRef<[u8]>) -> Result<Option<(Version, Bytes)>> {
+        let key = space::key(space::USER, check_key(key.as_ref())?);
+        self.view.get(&key, self.version).await
+    }
+
+    /// The values of several keys, in the order of the keys.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get`](Self::get).
+    pub async fn get_many<K: AsRef<[u8]>>(
+        &self,
+        keys: impl IntoIterator<Item = K>,
+    ) -> Result<Vec<Option<Bytes>>> {
+        futures_util::future::try_join_all(keys.into_iter().map(|key| self.get(key))).await
+    }
+
+    /// Keys and values in order, one after the other: memory does not grow with the range.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get`](Self::get).
+    pub async fn scan(&self, scan: &Scan) -> Result<Items> {
+        let range = scan.range()?;
+        let walk = Walk::new(&self.view, self.version, &range, scan.is_backward(), None).await?;
+        Ok(Items { walk, left: scan.limit_or_max() })
+    }
+}
+
+/// A scan under way.
+#[derive(Debug)]
+pub struct Items {
+    walk: Walk,
+    left: usize,
+}
+
+impl Items {
+    /// The next item, or `None` after the last.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Snapshot::get`].
+    pub async fn next(&mut self) -> Result<Option<Item>> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        self.left -= 1;
+        let next = self.walk.next().await?;
+        Ok(next.map(|(key, version, value)| Item {
+            key: space::strip(&key),
+            value,
+            version: Some(version),
+        }))
+    }
+
+    /// All that are left.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Snapshot::get`].
+    pub async fn collect(mut self) -> Result<Vec<Item>> {
+        let mut items = Vec::new();
+        while let Some(item) = self.next().await? {
+            items.push(item);
+        }
+        Ok(items)
+    }
+}

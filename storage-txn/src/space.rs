@@ -1,0 +1,41 @@
+//! The keys inside: a byte for the space, then the key proper.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::writes::Range;
+use crate::{TransactionId, Version};
+
+/// Users' keys.
+pub(crate) const USER: u8 = b'k';
+/// Commit records, by version. Derived from the log, never written to it.
+pub(crate) const COMMIT: u8 = b'c';
+/// Versions, by transaction id. Derived likewise.
+pub(crate) const ID: u8 = b'i';
+
+/// The key as it is called inside.
+pub(crate) fn key(space: u8, key: &[u8]) -> Bytes {
+    let mut inside = BytesMut::with_capacity(1 + key.len());
+    inside.put_u8(space);
+    inside.put_slice(key);
+    inside.freeze()
+}
+
+/// The key of a commit record: versions in their own order.
+pub(crate) fn commit(version: Version) -> Bytes {
+    key(COMMIT, &version.0.to_be_bytes())
+}
+
+/// The key under which the version of a transaction is found.
+pub(crate) fn id(id: TransactionId) -> Bytes {
+    key(ID, &id.0)
+}
+
+/// All keys of a space.
+pub(crate) fn all(space: u8) -> Range {
+    Range { start: Bytes::copy_from_slice(&[space]), end: Bytes::copy_from_slice(&[space + 1]) }
+}
+
+/// The key without its space.
+pub(crate) fn strip(inside: &Bytes) -> Bytes {
+    inside.slice(1..)
+}

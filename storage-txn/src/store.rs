@@ -1,0 +1,240 @@
+//! A store: an ordered map with transactions and history, on one provider.
+
+use std::sync::Arc;
+
+use futures_channel::oneshot;
+use storage_core::{Created, Env, Key, Prefix, StorageProvider, StorageProviderExt};
+use storage_log::{LogId, ProviderLog};
+
+use crate::commit::Waiting;
+use crate::format::entry::Logged;
+use crate::format::root;
+use crate::reads::Reads;
+use crate::shared::Shared;
+use crate::snapshot::Snapshot;
+use crate::state::State;
+use crate::transaction::{Receipt, Transaction};
+use crate::writes::Writes;
+use crate::{Error, ErrorKind, Options, Result, TransactionId, Version};
+
+/// An ordered map from keys (any bytes, up to [`KEY_BYTES_MAX`](crate::KEY_BYTES_MAX)) to values, in which
+/// every transaction leaves a version. Any number of processes may open the same store and write, with no
+/// server between them.
+///
+/// A handle is cheap to clone. It makes no request while it is not used.
+#[derive(Debug, Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+}
+
+/// Which version to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum At {
+    /// Everything that was committed before the call, by anybody. Costs a request, which all who ask at the
+    /// same time share.
+    Latest,
+    /// What this handle knows: everything it has committed or read. Costs no request.
+    Known,
+    /// This version.
+    Version(Version),
+}
+
+/// What became of a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was committed, with this version.
+    Committed(Version),
+    /// It was not, and never will be.
+    NotCommitted,
+}
+
+impl Store {
+    /// Makes a store where there is none, and opens it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::StoreExists`], and those of [`open`](Self::open).
+    pub async fn init(
+        provider: Arc<dyn StorageProvider>,
+        env: Arc<dyn Env>,
+        options: Options,
+    ) -> Result<Self> {
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&env.random().to_le_bytes());
+        id[8..].copy_from_slice(&env.random().to_le_bytes());
+        match provider.create_exact(&format_key()?, root::encode(LogId(id))).await? {
+            Created::Ours(_) => Self::open(provider, env, options).await,
+            Created::Taken(_) => Err(Error::new(
+                ErrorKind::StoreExists,
+                format!("there is a store on {} already", provider.info().name),
+            )),
+        }
+    }
+
+    /// Opens the store that is there.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoStore`], [`ErrorKind::UnknownFormat`], [`ErrorKind::Corrupt`], [`ErrorKind::Storage`]
+    /// (also of a provider that cannot put on condition that the key is absent).
+    pub async fn open(
+        provider: Arc<dyn StorageProvider>,
+        env: Arc<dyn Env>,
+        options: Options,
+    ) -> Result<Self> {
+        let Some(format) = provider.try_get(&format_key()?).await? else {
+            return Err(Error::new(
+                ErrorKind::NoStore,
+                format!("there is no store on {}; make one with init", provider.info().name),
+            ));
+        };
+        let id = root::decode(&format.body)?;
+        let log = ProviderLog::new(provider, prefix("log/")?, id)?;
+        let shared = Shared::new(Arc::new(log), env, options, State::new(id));
+        shared.catch_up().await?;
+        Ok(Self { shared })
+    }
+
+    /// Runs `closure` on a transaction and commits it; again, on a new transaction, when what it read has
+    /// changed meanwhile. Whatever else the closure does must bear being done more than once.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Transaction::commit`]; [`ErrorKind::Conflict`] only after
+    /// [`transact_attempts_max`](Options::transact_attempts_max) attempts. Those of the closure, with nothing
+    /// done: when what it had read was outdated it is run again instead, so that it never fails because of
+    /// something that was not so.
+    pub async fn transact<T, F>(
+        &self,
+        mut closure: impl FnMut(Transaction) -> F,
+    ) -> Result<Receipt<T>>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let transaction = self.begin();
+            let result = closure(transaction.clone()).await;
+            let conflict = |error: &Error| {
+                error.kind() == ErrorKind::Conflict
+                    && attempt < self.shared.options.transact_attempts_max
+            };
+            let value = match result {
+                Ok(value) => value,
+                // It decided to give up on what it read: only right if that still is so.
+                Err(error) if error.kind() == ErrorKind::Aborted => match transaction.check().await
+                {
+                    Err(outdated) if conflict(&outdated) => continue,
+                    Err(outdated) => return Err(outdated),
+                    Ok(_) => return Err(error),
+                },
+                Err(error) => return Err(error),
+            };
+            match transaction.commit().await {
+                Ok(Receipt { version, transaction_id, time, .. }) => {
+                    return Ok(Receipt { value, version, transaction_id, time });
+                }
+                Err(error) if conflict(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Begins a transaction on what this handle knows. Makes no request: if that was outdated in something the
+    /// transaction reads, its commit says [`ErrorKind::Conflict`].
+    #[must_use]
+    pub fn begin(&self) -> Transaction {
+        Transaction::new(self.shared.clone(), self.new_id())
+    }
+
+    /// The store at a version, to read.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoSuchVersion`], [`ErrorKind::Corrupt`], [`ErrorKind::Storage`].
+    pub async fn snapshot(&self, at: At) -> Result<Snapshot> {
+        let known = |shared: &Arc<Shared>| {
+            let state = shared.state();
+            (state.view.clone(), state.version)
+        };
+        let (view, version) = match at {
+            At::Known => known(&self.shared),
+            At::Latest => {
+                self.shared.refresh().await?;
+                known(&self.shared)
+            }
+            At::Version(version) => {
+                let (mut view, mut last) = known(&self.shared);
+                if version > last {
+                    self.shared.refresh().await?;
+                    (view, last) = known(&self.shared);
+                }
+                if version > last {
+                    return Err(Error::new(
+                        ErrorKind::NoSuchVersion,
+                        format!("the last version is {last}, and not yet {version}"),
+                    ));
+                }
+                (view, version)
+            }
+        };
+        Ok(Snapshot { view, version })
+    }
+
+    /// Finds out what became of a transaction, for good: one that was not committed by now is shut out, so that
+    /// it never will be. Takes a commit of its own when it was not.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Transaction::commit`], but neither conflict nor failed precondition.
+    pub async fn outcome(&self, id: TransactionId) -> Result<Outcome> {
+        let (reply, answer) = oneshot::channel();
+        self.shared.enqueue(Waiting {
+            transaction: Logged {
+                id,
+                author: String::new(),
+                message: String::new(),
+                cancelled: true,
+                writes: Writes::default(),
+            },
+            reads: Reads::default(),
+            read_at: Version::ZERO,
+            required: Vec::new(),
+            repeated: true,
+            reply,
+        })?;
+        let answer = answer.await.unwrap_or_else(|oneshot::Canceled| {
+            Err(Error::new(
+                ErrorKind::CommitUnknown(id),
+                "the task that was to find out was stopped",
+            ))
+        });
+        match answer {
+            Ok(receipt) => Ok(Outcome::Committed(receipt.version)),
+            Err(error) if error.kind() == ErrorKind::Cancelled => Ok(Outcome::NotCommitted),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn new_id(&self) -> TransactionId {
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&self.shared.env.random().to_le_bytes());
+        id[8..].copy_from_slice(&self.shared.env.random().to_le_bytes());
+        TransactionId(id)
+    }
+}
+
+fn format_key() -> Result<Key> {
+    key("format")
+}
+
+pub(crate) fn key(name: impl AsRef<str>) -> Result<Key> {
+    Key::new(name).map_err(|problem| Error::corrupt(format!("a name that is no key: {problem}")))
+}
+
+pub(crate) fn prefix(name: &str) -> Result<Prefix> {
+    Prefix::new(name)
+        .map_err(|problem| Error::corrupt(format!("a name that is no prefix: {problem}")))
+}

@@ -1,0 +1,327 @@
+//! A transaction: reads at one version, writes that wait, a commit.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_channel::oneshot;
+
+use crate::bounds::{KeyRange, check_key};
+use crate::change::{Change, Merge, settle, value};
+use crate::commit::Waiting;
+use crate::format::entry::Logged;
+use crate::reads::Reads;
+use crate::shared::Shared;
+use crate::snapshot::{Item, Scan};
+use crate::view::{OWN, View, Walk, after};
+use crate::writes::{Range, Writes};
+use crate::{Error, ErrorKind, Result, TransactionId, Version, space};
+
+/// What a commit answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt<T = ()> {
+    /// What the closure of [`Store::transact`](crate::Store::transact) returned.
+    pub value: T,
+    /// The version of the transaction. One that wrote nothing has that of the state it read.
+    pub version: Version,
+    /// Its id.
+    pub transaction_id: TransactionId,
+    /// When it was committed, since the Unix epoch, by the clock of the process that did it. Never less than
+    /// that of the version before.
+    pub time: Duration,
+}
+
+/// A transaction under way. Clones are the same transaction; dropping them all does nothing to the store.
+///
+/// It reads the store as it was at one version, and its own writes on top. What it has read, keys that were
+/// missing and ranges that were empty included, must not have changed when it is committed: so all transactions
+/// that write are as if they ran one after the other, in an order that respects real time.
+#[derive(Debug, Clone)]
+pub struct Transaction {
+    shared: Arc<Shared>,
+    view: Arc<View>,
+    version: Version,
+    // Never held across an `.await`; several keys can be read at once.
+    pending: Arc<Mutex<Pending>>,
+}
+
+/// What a transaction has gathered.
+#[derive(Debug, Clone)]
+struct Pending {
+    id: TransactionId,
+    repeated: bool,
+    author: String,
+    message: String,
+    reads: Reads,
+    required: Vec<(Bytes, Option<Version>)>,
+    writes: Writes,
+    committing: bool,
+}
+
+impl Transaction {
+    pub(crate) fn new(shared: Arc<Shared>, id: TransactionId) -> Self {
+        let (view, version) = {
+            let state = shared.state();
+            (state.view.clone(), state.version)
+        };
+        let pending = Pending {
+            id,
+            repeated: false,
+            author: String::new(),
+            message: String::new(),
+            reads: Reads::default(),
+            required: Vec::new(),
+            writes: Writes::default(),
+            committing: false,
+        };
+        Self { shared, view, version, pending: Arc::new(Mutex::new(pending)) }
+    }
+
+    /// The version it reads at.
+    #[must_use]
+    pub fn read_version(&self) -> Version {
+        self.version
+    }
+
+    /// Its id, under which it can be asked about later.
+    #[must_use]
+    pub fn id(&self) -> TransactionId {
+        self.pending().id
+    }
+
+    /// Gives it an id that the caller has kept: one that was committed with it already is not committed
+    /// again, and its receipt is that of the first time.
+    pub fn set_id(&self, id: TransactionId) {
+        let mut pending = self.pending();
+        pending.id = id;
+        pending.repeated = true;
+    }
+
+    /// Says who makes it, for its place in the history.
+    pub fn set_author(&self, author: impl Into<String>) {
+        self.pending().author = author.into();
+    }
+
+    /// Says what it is for, for its place in the history.
+    pub fn set_message(&self, message: impl Into<String>) {
+        self.pending().message = message.into();
+    }
+
+    /// The value of `key`, or `None`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::LimitExceeded`] for a key longer than [`KEY_BYTES_MAX`](crate::KEY_BYTES_MAX),
+    /// [`ErrorKind::NotANumber`], [`ErrorKind::SnapshotExpired`], [`ErrorKind::Corrupt`],
+    /// [`ErrorKind::Storage`].
+    pub async fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Bytes>> {
+        let key = space::key(space::USER, check_key(key.as_ref())?);
+        let own = self.pending().writes.get(&key);
+        let own_is_final = own.as_ref().is_some_and(Change::is_final);
+        let mut stack = if own_is_final {
+            Vec::new()
+        } else {
+            self.pending().reads.key(key.clone());
+            self.view.stack(&key, self.version).await?
+        };
+        stack.extend(own.map(|change| (OWN, change)));
+        settle(&mut stack);
+        value(&stack)
+    }
+
+    /// The values of several keys, in the order of the keys.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get`](Self::get).
+    pub async fn get_many<K: AsRef<[u8]>>(
+        &self,
+        keys: impl IntoIterator<Item = K>,
+    ) -> Result<Vec<Option<Bytes>>> {
+        futures_util::future::try_join_all(keys.into_iter().map(|key| self.get(key))).await
+    }
+
+    /// Keys and values in order: all of a range, backward or forward, up to a limit.
+    ///
+    /// Only what was seen counts as read: up to the last item when the limit ended it, the whole range when it
+    /// was exhausted.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get`](Self::get).
+    pub async fn scan(&self, scan: &Scan) -> Result<Vec<Item>> {
+        let range = scan.range()?;
+        let own = self.pending().writes.clone();
+        let backward = scan.is_backward();
+        let mut walk = Walk::new(&self.view, self.version, &range, backward, Some(&own)).await?;
+        let mut items = Vec::new();
+        let mut seen = range.clone();
+        while items.len() < scan.limit_or_max() {
+            let Some((key, version, value)) = walk.next().await? else { break };
+            if items.len() + 1 == scan.limit_or_max() {
+                if scan.is_backward() {
+                    seen.start = key.clone();
+                } else {
+                    seen.end = after(&key);
+                }
+            }
+            let version = if version == OWN { None } else { Some(version) };
+            items.push(Item { key: space::strip(&key), value, version });
+        }
+        if scan.limit_or_max() > 0 {
+            self.pending().reads.range(seen);
+        }
+        Ok(items)
+    }
+
+    /// Gives `key` this value.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::LimitExceeded`] for a key longer than [`KEY_BYTES_MAX`](crate::KEY_BYTES_MAX).
+    pub fn put(&self, key: impl AsRef<[u8]>, value: impl Into<Bytes>) -> Result<()> {
+        self.change(key.as_ref(), Change::Put(value.into()))
+    }
+
+    /// Takes the value of `key` away, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`put`](Self::put).
+    pub fn delete(&self, key: impl AsRef<[u8]>) -> Result<()> {
+        self.change(key.as_ref(), Change::Delete)
+    }
+
+    /// Changes whatever value `key` has when the transaction is committed. Does not count as a read, so merges
+    /// never conflict with each other.
+    ///
+    /// # Errors
+    ///
+    /// As [`put`](Self::put); [`ErrorKind::NotANumber`] when this transaction itself has put something that is
+    /// not a number there.
+    pub fn merge(&self, key: impl AsRef<[u8]>, merge: Merge) -> Result<()> {
+        self.change(key.as_ref(), Change::Merge(vec![merge]))
+    }
+
+    /// Takes the values of all keys in a range away, also of those that appear there before the commit.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::LimitExceeded`] for a bound longer than [`KEY_BYTES_MAX`](crate::KEY_BYTES_MAX).
+    pub fn delete_range(&self, range: impl Into<KeyRange>) -> Result<()> {
+        let range: Range = range.into().inside()?;
+        self.open()?.writes.delete_range(range);
+        Ok(())
+    }
+
+    /// Commits only if `key` has this version then; `None` is a key without a value. Does not count as a read:
+    /// no other change makes the transaction run again.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::LimitExceeded`] for a key longer than [`KEY_BYTES_MAX`](crate::KEY_BYTES_MAX).
+    pub fn require(&self, key: impl AsRef<[u8]>, version: Option<Version>) -> Result<()> {
+        let key = space::key(space::USER, check_key(key.as_ref())?);
+        self.open()?.required.push((key, version));
+        Ok(())
+    }
+
+    /// Commits it: all of it or nothing.
+    ///
+    /// Dropping this future leaves the outcome unknown; ask [`Store::outcome`](crate::Store::outcome).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Conflict`], [`ErrorKind::PreconditionFailed`], [`ErrorKind::Cancelled`],
+    /// [`ErrorKind::LimitExceeded`], and of the provider's [`ErrorKind::Corrupt`] and [`ErrorKind::Storage`]:
+    /// nothing was done. [`ErrorKind::CommitUnknown`]: nobody knows.
+    pub async fn commit(self) -> Result<Receipt> {
+        let pending = {
+            let mut pending = self.open()?;
+            pending.committing = true;
+            pending.clone()
+        };
+        let bytes = pending.writes.bytes() + pending.author.len() + pending.message.len();
+        let bytes_max = self.shared.options.transaction_bytes_max;
+        if bytes > bytes_max {
+            return Err(Error::new(
+                ErrorKind::LimitExceeded,
+                format!(
+                    "the transaction writes {bytes} bytes, more than the {bytes_max} of transaction_bytes_max"
+                ),
+            ));
+        }
+        if pending.writes.is_empty() && pending.required.is_empty() && !pending.repeated {
+            return self.check().await;
+        }
+        let (id, (reply, answer)) = (pending.id, oneshot::channel());
+        self.shared.enqueue(Waiting {
+            transaction: Logged {
+                id,
+                author: pending.author,
+                message: pending.message,
+                cancelled: false,
+                writes: pending.writes,
+            },
+            reads: pending.reads,
+            read_at: self.version,
+            required: pending.required,
+            repeated: pending.repeated,
+            reply,
+        })?;
+        answer.await.unwrap_or_else(|oneshot::Canceled| {
+            Err(Error::new(
+                ErrorKind::CommitUnknown(id),
+                format!(
+                    "nobody knows whether transaction {id} was committed: its task was stopped"
+                ),
+            ))
+        })
+    }
+
+    /// Whether what it has read is still so at the end of the log. For a transaction without writes that is all
+    /// there is to commit: its place in the order is there, and needs no entry.
+    pub(crate) async fn check(&self) -> Result<Receipt> {
+        self.shared.refresh().await?;
+        let (view, version, time) = {
+            let state = self.shared.state();
+            (state.view.clone(), state.version, Duration::from_micros(state.time))
+        };
+        let (id, reads) = {
+            let pending = self.pending();
+            (pending.id, pending.reads.clone())
+        };
+        if version > self.version && reads.changed(&view, self.version).await? {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                "another transaction has changed what this one has read",
+            ));
+        }
+        Ok(Receipt { value: (), version, transaction_id: id, time })
+    }
+
+    fn change(&self, key: &[u8], change: Change) -> Result<()> {
+        self.open()?.writes.change(space::key(space::USER, check_key(key)?), change)
+    }
+
+    /// To write to.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Aborted`] when it is being committed: what came later would be lost.
+    fn open(&self) -> Result<MutexGuard<'_, Pending>> {
+        let pending = self.pending();
+        if pending.committing {
+            return Err(Error::new(
+                ErrorKind::Aborted,
+                format!("transaction {} is being committed and takes no more writes", pending.id),
+            ));
+        }
+        Ok(pending)
+    }
+
+    // Nothing that holds the lock can panic.
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

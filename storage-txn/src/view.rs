@@ -1,0 +1,240 @@
+//! The state of a store as a list of places that each know a part of it, and reads across them.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::change::{Change, Stack, settle, value};
+use crate::memtable::Memtable;
+use crate::writes::{Range, Writes};
+use crate::{Result, Version};
+
+/// A sorted run of changes that is never changed: a segment.
+#[async_trait]
+pub(crate) trait Run: std::fmt::Debug + Send + Sync {
+    /// No change in it has a version above this.
+    fn last(&self) -> Version;
+
+    /// What is known here of `key` at `version`, newest first, down to the first change that is final. An
+    /// emptied range counts as a [`Change::Delete`].
+    async fn stack(&self, key: &[u8], version: Version) -> Result<Stack>;
+
+    /// The next keys of `range` from its start, or from its end, with what is known of them here at
+    /// `version`, emptied ranges aside; and whether there may be more. Never empty when there is more.
+    async fn scan(
+        &self,
+        range: &Range,
+        backward: bool,
+        version: Version,
+    ) -> Result<(Vec<(Bytes, Stack)>, bool)>;
+
+    /// The ranges emptied at or before `version` that overlap `range`, with when.
+    async fn emptied(&self, range: &Range, version: Version) -> Result<Vec<(Range, Version)>>;
+
+    /// Whether any key of `range` was changed after `version`.
+    async fn changed_range(&self, range: &Range, version: Version) -> Result<bool>;
+}
+
+/// Everything that is known, in places that may overlap. Immutable but for the newest memtable, to which
+/// only higher versions are added.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct View {
+    /// Newest first; the first is the one that is added to.
+    pub(crate) memtables: Vec<Arc<Memtable>>,
+    /// The one with the highest last version first.
+    pub(crate) runs: Vec<Arc<dyn Run>>,
+}
+
+impl View {
+    /// Everything that tells the value of `key` at `version`, settled.
+    pub(crate) async fn stack(&self, key: &[u8], version: Version) -> Result<Stack> {
+        let mut stack = Stack::new();
+        for memtable in &self.memtables {
+            stack.extend(memtable.stack(key, version));
+        }
+        settle(&mut stack);
+        for run in &self.runs {
+            if is_settled_above(&stack, run.last()) {
+                break;
+            }
+            stack.extend(run.stack(key, version).await?);
+            settle(&mut stack);
+        }
+        Ok(stack)
+    }
+
+    /// The value of `key` at `version`, and the version of its last change.
+    pub(crate) async fn get(
+        &self,
+        key: &[u8],
+        version: Version,
+    ) -> Result<Option<(Version, Bytes)>> {
+        let stack = self.stack(key, version).await?;
+        Ok(value(&stack)?.map(|value| (stack[0].0, value)))
+    }
+
+    /// Whether `key` was changed after `version`.
+    pub(crate) async fn changed(&self, key: &[u8], version: Version) -> Result<bool> {
+        let in_memory = |memtable: &Arc<Memtable>| memtable.changed(key) > Some(version);
+        Ok(self.memtables.iter().any(in_memory) || self.changed_in_runs(key, version).await?)
+    }
+
+    /// The part of [`changed`](Self::changed) that memory does not know.
+    pub(crate) async fn changed_in_runs(&self, key: &[u8], version: Version) -> Result<bool> {
+        for run in self.runs.iter().filter(|run| run.last() > version) {
+            let stack = run.stack(key, Version(u64::MAX)).await?;
+            if stack.first().is_some_and(|(at, _)| *at > version) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether any key of `range` was changed after `version`, as far as memory does not know it.
+    pub(crate) async fn changed_range_in_runs(
+        &self,
+        range: &Range,
+        version: Version,
+    ) -> Result<bool> {
+        for run in self.runs.iter().filter(|run| run.last() > version) {
+            if run.changed_range(range, version).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+fn is_settled_above(stack: &Stack, version: Version) -> bool {
+    stack.last().is_some_and(|(at, change)| change.is_final() && *at >= version)
+}
+
+/// A walk over the keys of a range that have a value, in order.
+#[derive(Debug)]
+pub(crate) struct Walk {
+    version: Version,
+    backward: bool,
+    sources: Vec<Source>,
+    emptied: Vec<(Range, Version)>,
+}
+
+#[derive(Debug)]
+struct Source {
+    place: Place,
+    /// What is still to be read there.
+    rest: Option<Range>,
+    ready: VecDeque<(Bytes, Stack)>,
+}
+
+#[derive(Debug)]
+enum Place {
+    Memory(Arc<Memtable>),
+    Run(Arc<dyn Run>),
+    /// A transaction's own writes, all of them in `ready` from the start.
+    Own,
+}
+
+/// The version that a transaction's own writes have among those of others: above all.
+pub(crate) const OWN: Version = Version(u64::MAX);
+
+impl Walk {
+    /// Over `range` of `view` at `version`, with `own` writes on top.
+    pub(crate) async fn new(
+        view: &View,
+        version: Version,
+        range: &Range,
+        backward: bool,
+        own: Option<&Writes>,
+    ) -> Result<Self> {
+        let mut emptied = Vec::new();
+        let mut sources = Vec::new();
+        if let Some(own) = own {
+            let points = own
+                .points_within(range)
+                .map(|(key, change)| (key.clone(), vec![(OWN, change.clone())]));
+            let ready = if backward { points.rev().collect() } else { points.collect() };
+            sources.push(Source { place: Place::Own, rest: None, ready });
+            emptied.extend(own.ranges().iter().map(|range| (range.clone(), OWN)));
+        }
+        let rest = (!range.is_empty()).then(|| range.clone());
+        for memtable in &view.memtables {
+            emptied.extend(memtable.emptied(range, version));
+            let place = Place::Memory(memtable.clone());
+            sources.push(Source { place, rest: rest.clone(), ready: VecDeque::new() });
+        }
+        for run in &view.runs {
+            emptied.extend(run.emptied(range, version).await?);
+            let place = Place::Run(run.clone());
+            sources.push(Source { place, rest: rest.clone(), ready: VecDeque::new() });
+        }
+        Ok(Self { version, backward, sources, emptied })
+    }
+
+    /// The next key that has a value, with the version of its last change.
+    pub(crate) async fn next(&mut self) -> Result<Option<(Bytes, Version, Bytes)>> {
+        loop {
+            for source in &mut self.sources {
+                source.fill(self.backward, self.version).await?;
+            }
+            let heads = self.sources.iter().filter_map(|source| Some(&source.ready.front()?.0));
+            let next = if self.backward { heads.max() } else { heads.min() };
+            let Some(key) = next.cloned() else { return Ok(None) };
+            let mut stack = Stack::new();
+            for source in &mut self.sources {
+                if source.ready.front().is_some_and(|(head, _)| *head == key)
+                    && let Some((_, part)) = source.ready.pop_front()
+                {
+                    stack.extend(part);
+                }
+            }
+            let emptied = self
+                .emptied
+                .iter()
+                .filter(|(range, _)| range.contains(&key))
+                .map(|(_, at)| *at)
+                .max();
+            if let Some(at) = emptied {
+                stack.retain(|(point, _)| *point >= at);
+            }
+            settle(&mut stack);
+            let ends_above = stack.last().is_some_and(|(_, change)| change.is_final());
+            if let Some(at) = emptied
+                && !ends_above
+            {
+                stack.push((at, Change::Delete));
+            }
+            if let Some(value) = value(&stack)? {
+                return Ok(Some((key, stack[0].0, value)));
+            }
+        }
+    }
+}
+
+impl Source {
+    async fn fill(&mut self, backward: bool, version: Version) -> Result<()> {
+        while self.ready.is_empty() {
+            let Some(range) = self.rest.take() else { return Ok(()) };
+            let (keys, more) = match &self.place {
+                Place::Own => return Ok(()),
+                Place::Memory(memtable) => memtable.scan(&range, backward, version),
+                Place::Run(run) => run.scan(&range, backward, version).await?,
+            };
+            if let (true, Some((last, _))) = (more, keys.last()) {
+                self.rest = Some(if backward {
+                    Range { start: range.start, end: last.clone() }
+                } else {
+                    Range { start: after(last), end: range.end }
+                });
+            }
+            self.ready = keys.into();
+        }
+        Ok(())
+    }
+}
+
+/// The first key after this one.
+pub(crate) fn after(key: &[u8]) -> Bytes {
+    [key, &[0]].concat().into()
+}

@@ -1,0 +1,84 @@
+//! What reads see: their own writes, one version, every version.
+
+use storage_txn::{At, ErrorKind, Merge, Scan, Version};
+
+use crate::two_handles;
+
+#[tokio::test]
+async fn a_transaction_sees_its_own_writes_over_what_was_there() {
+    let (store, _) = two_handles().await;
+    store
+        .transact(async |tx| {
+            tx.put("a", "1")?;
+            tx.put("b", "2")?;
+            tx.put("c", "3")
+        })
+        .await
+        .unwrap();
+    let tx = store.begin();
+    tx.delete_range("b".."z").unwrap();
+    tx.merge("a", Merge::Append("+".into())).unwrap();
+    tx.merge("c", Merge::Append("new".into())).unwrap();
+    tx.put("d", "4").unwrap();
+    let items = tx.scan(&Scan::new(..)).await.unwrap();
+    let seen: Vec<_> = items.iter().map(|item| (&item.key[..], &item.value[..])).collect();
+    let expected: [(&[u8], &[u8]); 3] = [(b"a", b"1+"), (b"c", b"new"), (b"d", b"4")];
+    assert_eq!(seen, expected);
+    assert_eq!(tx.get("b").await.unwrap(), None);
+    assert_eq!(tx.get_many(["a", "d"]).await.unwrap(), [Some("1+".into()), Some("4".into())]);
+    let version = tx.commit().await.unwrap().version;
+    let after = store.snapshot(At::Version(version)).await.unwrap();
+    let items = after.scan(&Scan::new(..)).await.unwrap().collect().await.unwrap();
+    let seen: Vec<_> = items.iter().map(|item| (&item.key[..], &item.value[..])).collect();
+    assert_eq!(seen, expected);
+}
+
+#[tokio::test]
+async fn every_version_reads_the_same_later_as_it_did_then() {
+    let (store, other) = two_handles().await;
+    let mut expected = Vec::new();
+    for round in 0..20_u32 {
+        let receipt = store
+            .transact(async |tx| match round % 5 {
+                4 => tx.delete_range("k1".."k3"),
+                3 => tx.delete(format!("k{}", round % 4)),
+                _ => tx.put(format!("k{}", round % 4), format!("{round}")),
+            })
+            .await
+            .unwrap();
+        let then = store.snapshot(At::Known).await.unwrap();
+        assert_eq!(then.version(), receipt.version);
+        expected.push(then.scan(&Scan::new(..)).await.unwrap().collect().await.unwrap());
+    }
+    for (at, expected) in expected.iter().enumerate() {
+        let then = other.snapshot(At::Version(Version(at as u64 + 1))).await.unwrap();
+        let found = then.scan(&Scan::new(..)).await.unwrap().collect().await.unwrap();
+        assert_eq!(found, *expected, "version {}", at + 1);
+    }
+    let error = other.snapshot(At::Version(Version(21))).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NoSuchVersion);
+    assert_eq!(error.to_string(), "the last version is 20, and not yet 21");
+}
+
+#[tokio::test]
+async fn a_latest_snapshot_sees_what_another_handle_has_committed_before() {
+    let (one, two) = two_handles().await;
+    for round in 0..5_u32 {
+        one.transact(async |tx| tx.put("x", format!("{round}"))).await.unwrap();
+        let known = two.snapshot(At::Known).await.unwrap();
+        assert_eq!(known.version().0, u64::from(round));
+        let latest = two.snapshot(At::Latest).await.unwrap();
+        assert_eq!(latest.get("x").await.unwrap().unwrap(), format!("{round}"));
+    }
+}
+
+#[tokio::test]
+async fn a_number_added_to_what_is_none_says_so() {
+    let (store, _) = two_handles().await;
+    store.transact(async |tx| tx.put("x", "text")).await.unwrap();
+    store.transact(async |tx| tx.merge("x", Merge::Add(1))).await.unwrap();
+    let error = store.snapshot(At::Known).await.unwrap().get("x").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotANumber);
+    store.transact(async |tx| tx.put("x", "good again")).await.unwrap();
+    assert!(store.snapshot(At::Known).await.unwrap().get("x").await.unwrap().is_some());
+}
