@@ -68,21 +68,21 @@ const RULES: &[Rule] = &[
     Rule {
         member: "storage-log",
         may_use: &["storage-core"],
-        tests_may_use: &["backend-memory", "storage-wrappers"],
+        tests_may_use: &["backend-memory", "simulation", "storage-wrappers"],
         others: None,
         because: "a log stands on the waist only",
     },
     Rule {
         member: "storage-array",
         may_use: &["storage-core"],
-        tests_may_use: &["backend-memory", "conformance", "storage-wrappers"],
+        tests_may_use: &["backend-memory", "conformance", "simulation", "storage-wrappers"],
         others: None,
         because: "an array is a provider made of providers and stands on the waist only",
     },
     Rule {
         member: "storage-txn",
         may_use: &["storage-core", "storage-log"],
-        tests_may_use: &["backend-memory", "conformance", "storage-wrappers"],
+        tests_may_use: &["backend-memory", "conformance", "simulation", "storage-wrappers"],
         others: None,
         because: "transactions stand on one order and the waist, whoever provides them",
     },
@@ -99,6 +99,13 @@ const RULES: &[Rule] = &[
         tests_may_use: &["backend-memory"],
         others: None,
         because: "the suite asks for capabilities, never which backend it is",
+    },
+    Rule {
+        member: "simulation",
+        may_use: &["storage-core"],
+        tests_may_use: &[],
+        others: None,
+        because: "the simulator runs whatever stands on the waist, so it knows nothing above it",
     },
     Rule {
         member: "cloudbank",

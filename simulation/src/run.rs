@@ -1,0 +1,163 @@
+//! One run of a scenario, and what is known of it afterwards.
+
+use std::any::Any;
+use std::fmt;
+use std::ops::AddAssign;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use storage_core::Operation;
+
+use crate::world::World;
+use crate::{Choice, FaultCounts, Plan, Sim, Tape, TraceLine};
+
+/// What one run did, and whether it went well.
+#[derive(Debug)]
+pub struct Run {
+    /// What went wrong, if anything did.
+    pub failure: Option<Failure>,
+    /// Every decision.
+    pub tape: Tape,
+    /// How much of everything there was.
+    pub tally: Tally,
+    /// How many polls each node's tasks had, by node: its crash points.
+    pub polls: Vec<u64>,
+    /// Every request that was sent, in order: the points at which a fault can be injected.
+    pub operations: Vec<Operation>,
+    /// What happened, where that was asked for.
+    pub trace: Vec<TraceLine>,
+}
+
+impl Run {
+    /// The choices made: the tape to replay.
+    #[must_use]
+    pub fn choices(&self) -> &[Choice] {
+        self.tape.choices()
+    }
+}
+
+/// Why a run is no good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// In what way.
+    pub kind: FailureKind,
+    /// What exactly.
+    pub message: String,
+}
+
+/// In what way a run is no good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FailureKind {
+    /// The scenario says so, or its nodes came to no end.
+    Wrong,
+    /// Something panicked.
+    Panicked,
+    /// The same tape gave two different runs: something looks past [`Env`](storage_core::Env).
+    NotDeterministic,
+}
+
+impl Failure {
+    /// Whether this is likely the same mistake as another: the same words, whatever the numbers.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        let words = |message: &str| -> String {
+            message.chars().filter(|letter| !letter.is_ascii_digit()).collect()
+        };
+        self.kind == other.kind && words(&self.message) == words(&other.message)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            FailureKind::Wrong => f.write_str(&self.message),
+            FailureKind::Panicked => write!(f, "panicked: {}", self.message),
+            FailureKind::NotDeterministic => write!(f, "not deterministic: {}", self.message),
+        }
+    }
+}
+
+/// How much of everything there was, in one run or in many.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Runs that were made.
+    pub runs: u64,
+    /// Requests that were sent.
+    pub operations: u64,
+    /// Polls and events.
+    pub steps: u64,
+    /// Faults that were injected.
+    pub faults: FaultCounts,
+    /// Nodes that crashed.
+    pub crashes: u64,
+    /// Nodes that stood still for some time.
+    pub pauses: u64,
+    /// Virtual time that passed.
+    pub time: Duration,
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.runs += other.runs;
+        self.operations += other.operations;
+        self.steps += other.steps;
+        self.faults += other.faults;
+        self.crashes += other.crashes;
+        self.pauses += other.pauses;
+        self.time += other.time;
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { runs, operations, steps, faults, crashes, pauses, time } = self;
+        let (faults, hours) = (faults.total(), time.as_secs() / 3600);
+        write!(
+            f,
+            "{runs} runs, {steps} steps, {operations} requests, {faults} faults, {crashes} crashes, \
+             {pauses} pauses, {hours} virtual hours"
+        )
+    }
+}
+
+/// Runs a scenario once.
+pub(crate) fn run_once(
+    scenario: &(impl Fn(&mut Sim) -> Result<(), String> + ?Sized),
+    plan: &Arc<Plan>,
+    tape: Tape,
+    traced: bool,
+) -> Run {
+    let world = Arc::new(World::new(plan.clone(), tape, traced));
+    let mut sim = Sim { world: world.clone() };
+    // What a panic leaves half done is dropped with the world, and only its tallies are read.
+    let outcome = catch_unwind(AssertUnwindSafe(|| scenario(&mut sim)));
+    drop(sim);
+    let failure = match outcome {
+        Ok(Ok(())) => None,
+        Ok(Err(message)) => Some(Failure { kind: FailureKind::Wrong, message }),
+        Err(panic) => Some(Failure { kind: FailureKind::Panicked, message: words_of(&*panic) }),
+    };
+    let mut state = world.state();
+    let operations = std::mem::take(&mut state.operations);
+    let tally = Tally {
+        runs: 1,
+        operations: operations.len() as u64,
+        steps: state.steps,
+        time: Duration::from_micros(state.now),
+        ..state.tally
+    };
+    Run {
+        failure,
+        tape: std::mem::replace(&mut state.tape, Tape::replay(Vec::new())),
+        tally,
+        polls: state.nodes.iter().map(|node| node.polls).collect(),
+        operations,
+        trace: state.trace.take().unwrap_or_default(),
+    }
+}
+
+fn words_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without words").to_owned()
+}

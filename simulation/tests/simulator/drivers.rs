@@ -1,0 +1,154 @@
+//! That every driver finds every planted mistake, and nothing in what is right.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use simulation::{Crashes, FailureKind, Fault, Faults, Found, Plan, Report, Sim, Simulator};
+
+use crate::journal::{Mistake, journal};
+
+const MISTAKES: [Mistake; 3] =
+    [Mistake::CheckThenAct, Mistake::RepeatsEffect, Mistake::LostReplyIsFailure];
+
+/// What makes a difference to a put that is tried until it is answered.
+const LOSSES: [Fault; 4] =
+    [Fault::Throttled, Fault::RequestLost, Fault::ReplyLost, Fault::RequestLate];
+
+fn small_search() -> Plan {
+    Plan { faults: Faults::any(&LOSSES, 1), ..Plan::search() }
+}
+
+/// The first report with something found, of a driver that is asked with one seed after the other.
+fn first_found(driver: impl Fn(u64) -> Report) -> Option<Found> {
+    (0..50).find_map(|seed| driver(seed).found)
+}
+
+#[test]
+fn random_seeds_find_each_mistake() {
+    for mistake in MISTAKES {
+        let simulator = Simulator::new(journal(mistake, 2, 3));
+        let report = simulator.soak(0..2000, &Plan::rough());
+        assert!(report.found.is_some(), "{mistake:?}");
+    }
+}
+
+#[test]
+fn single_faults_find_each_mistake() {
+    for mistake in MISTAKES {
+        let simulator = Simulator::new(journal(mistake, 2, 2));
+        let found =
+            first_found(|seed| simulator.single_faults(seed, &Plan::calm(), &Fault::HONEST));
+        assert!(found.is_some(), "{mistake:?}");
+    }
+}
+
+#[test]
+fn a_search_finds_each_mistake() {
+    for mistake in MISTAKES {
+        let simulator = Simulator::new(journal(mistake, 2, 1));
+        let found = simulator.search(&small_search(), 100_000).found;
+        assert!(found.is_some(), "{mistake:?}");
+    }
+}
+
+#[test]
+fn random_seeds_find_nothing_in_what_is_right() {
+    let report = Simulator::new(journal(Mistake::None, 3, 4)).soak(0..1000, &Plan::rough());
+    report.assert_clean();
+    let tally = report.tally;
+    assert!(report.complete && tally.runs == 1000, "{tally}");
+    assert!(tally.faults.total() > 500 && tally.crashes > 100 && tally.pauses > 30, "{tally}");
+}
+
+#[test]
+fn single_faults_and_crash_points_find_nothing_in_what_is_right() {
+    let simulator = Simulator::new(journal(Mistake::None, 2, 2));
+    for seed in 0..5 {
+        let crashes = simulator.crash_points(seed, &Plan::calm());
+        crashes.assert_clean();
+        assert!(crashes.complete && crashes.tally.crashes + 1 == crashes.tally.runs);
+        let faults = simulator.single_faults(seed, &Plan::calm(), &Fault::HONEST);
+        faults.assert_clean();
+        assert!(faults.complete && faults.tally.runs > 20);
+        let both = simulator.faults_and_crashes(seed, &Plan::calm(), &LOSSES, 1000);
+        both.assert_clean();
+        assert!(both.tally.crashes == both.tally.runs, "{}", both.tally);
+    }
+}
+
+#[test]
+fn a_search_of_what_is_right_comes_to_its_end_and_finds_nothing() {
+    let report = Simulator::new(journal(Mistake::None, 2, 1)).search(&small_search(), 1_000_000);
+    report.assert_clean();
+    assert!(report.complete && report.tally.runs > 100, "{}", report.tally);
+}
+
+#[test]
+fn a_search_finds_what_one_crash_at_the_wrong_moment_does() {
+    let plan = Plan { crashes: Crashes::Lots { run_max: 1, gap_polls_max: 5 }, ..Plan::search() };
+    let report = Simulator::new(journal(Mistake::None, 2, 1)).search(&plan, 1_000_000);
+    report.assert_clean();
+    assert!(report.complete && report.tally.crashes > 100, "{}", report.tally);
+}
+
+#[test]
+fn what_is_found_is_short_and_can_be_had_again() {
+    for mistake in MISTAKES {
+        let simulator = Simulator::new(journal(mistake, 2, 2));
+        let found = simulator.soak(0..2000, &Plan::rough()).found.unwrap();
+        assert!(found.tape.iter().filter(|&&value| value > 0).count() <= 6, "{mistake:?}: {found}");
+        assert!(found.trace.len() <= 60, "{mistake:?}: {found}");
+        let run = simulator.replay(&found.plan, found.tape.clone());
+        assert_eq!((run.failure.as_ref(), &run.trace), (Some(&found.failure), &found.trace));
+    }
+}
+
+#[test]
+fn a_seed_gives_the_same_run_every_time_and_another_seed_another() {
+    let run = |seed| {
+        let simulator = Simulator::new(journal(Mistake::None, 3, 4));
+        let tape = simulation::Tape::random(seed);
+        let run = simulator.run(&Plan::rough(), tape);
+        (run.tape.hash(), run.tape.values(), run.tally)
+    };
+    for seed in 0..20 {
+        assert_eq!(run(seed), run(seed), "seed {seed}");
+        assert_ne!(run(seed).0, run(seed + 1).0, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_scenario_that_looks_past_the_world_is_found_out() {
+    let runs = AtomicU32::new(0);
+    let scenario = |sim: &mut Sim| {
+        let place = sim.place("bucket");
+        let length = runs.fetch_add(1, Ordering::Relaxed) as usize;
+        sim.node("ann", move |node| async move {
+            let key = storage_core::Key::new("a").unwrap();
+            let provider = node.provider(place);
+            let body = vec![0; length].into();
+            let put = storage_core::PutIf::Always;
+            storage_core::StorageProvider::put(&provider, &key, body, put).await.unwrap();
+        });
+        Ok(sim.run()?)
+    };
+    let found = Simulator::new(scenario).soak(0..1, &Plan::calm()).found.unwrap();
+    assert_eq!(found.failure.kind, FailureKind::NotDeterministic);
+}
+
+#[test]
+fn a_panic_is_a_failure_with_its_words() {
+    let scenario = |sim: &mut Sim| {
+        sim.node("ann", |_| async { panic!("it cannot be") });
+        Ok(sim.run()?)
+    };
+    let found =
+        Simulator::new(scenario).shrink_runs_max(0).soak(0..1, &Plan::calm()).found.unwrap();
+    assert_eq!(found.failure.to_string(), "panicked: it cannot be");
+}
+
+#[test]
+fn all_failures_are_counted_where_that_is_asked_for() {
+    let simulator = Simulator::new(journal(Mistake::RepeatsEffect, 2, 3));
+    let report = simulator.failures_max(u64::MAX).shrink_runs_max(0).soak(0..300, &Plan::rough());
+    assert!(report.failures > 20 && report.tally.runs == 300, "{}", report.failures);
+}
