@@ -29,6 +29,27 @@ struct Probes {
     waiting: Vec<oneshot::Sender<Result<()>>>,
 }
 
+/// Held by the task that asks. When that is stopped with its runtime, whoever waits is let go.
+struct Probing {
+    shared: Arc<Shared>,
+    finished: bool,
+}
+
+impl Probing {
+    async fn run(mut self) {
+        self.shared.answer_probes().await;
+        self.finished = true;
+    }
+}
+
+impl Drop for Probing {
+    fn drop(&mut self) {
+        if !self.finished {
+            *self.shared.probes() = Probes::default();
+        }
+    }
+}
+
 impl Shared {
     pub(crate) fn new(
         log: Arc<dyn CommitLog>,
@@ -81,8 +102,8 @@ impl Shared {
             !std::mem::replace(&mut probes.running, true)
         };
         if start {
-            let shared = self.clone();
-            self.env.spawn(Box::pin(async move { shared.answer_probes().await }));
+            let probing = Probing { shared: self.clone(), finished: false };
+            self.env.spawn(Box::pin(probing.run()));
         }
         match receiver.await {
             Ok(result) => result,
@@ -91,7 +112,7 @@ impl Shared {
         }
     }
 
-    async fn answer_probes(self: Arc<Self>) {
+    async fn answer_probes(&self) {
         loop {
             let waiting = {
                 let mut probes = self.probes();

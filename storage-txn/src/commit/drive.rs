@@ -1,6 +1,5 @@
 //! The commit loop itself: sort out, append, apply, answer.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use storage_log::{Appended, Entry, Record};
@@ -35,7 +34,7 @@ struct Sent {
 
 impl Shared {
     /// Commits what waits until nothing does.
-    pub(super) async fn work_off(self: Arc<Self>) {
+    pub(super) async fn work_off(&self) {
         let mut append_time = PAUSE_MIN;
         while let Some(batch) = self.next_batch() {
             self.take_turns(append_time).await;
@@ -64,7 +63,8 @@ impl Shared {
         loop {
             let failed = match self.attempt(&mut batch, &mut progress).await {
                 Ok(true) => return,
-                Ok(false) => continue,
+                Ok(false) if self.env.monotonic() < deadline => continue,
+                Ok(false) => too_busy(self.options.commit_time_max),
                 Err(error) => error,
             };
             let transient = match failed.kind() {
@@ -97,8 +97,10 @@ impl Shared {
         let appended = self.log.append(&current.entry).await;
         match appended {
             Ok(Appended::Ours) => {
+                // First known, then said: whoever is told reads it from this handle at once.
+                let advanced = self.state().advance(&Record::from(&current.entry));
                 acknowledge(std::mem::take(batch), &current.batch);
-                self.state().advance(&Record::from(&current.entry))?;
+                advanced?;
                 Ok(true)
             }
             Ok(Appended::Taken(record)) => {
@@ -201,6 +203,13 @@ fn give_up(batch: Vec<Waiting>, unknown: bool, failed: &Error) {
         };
         waiting.answer(Err(error));
     }
+}
+
+fn too_busy(time: Duration) -> Error {
+    Error::new(
+        ErrorKind::Storage(storage_core::ErrorKind::Throttled),
+        format!("others were faster at every slot of the log for {time:?} (commit_time_max)"),
+    )
 }
 
 /// From nothing to all of it.

@@ -41,6 +41,30 @@ impl Waiting {
     }
 }
 
+/// Held by the task that works the queue off. When that is stopped with its runtime, in the middle or before
+/// it was ever polled, whoever waits is let go, and the next to come starts another.
+struct Running {
+    shared: Arc<Shared>,
+    finished: bool,
+}
+
+impl Running {
+    async fn run(mut self) {
+        self.shared.work_off().await;
+        self.finished = true;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.finished {
+            let mut queue = self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            queue.waiting.clear();
+            queue.running = false;
+        }
+    }
+}
+
 impl Shared {
     /// Hands a transaction in, and starts the task that commits it unless there is one.
     pub(crate) fn enqueue(self: &Arc<Self>, waiting: Waiting) -> Result<()> {
@@ -59,8 +83,8 @@ impl Shared {
             !std::mem::replace(&mut queue.running, true)
         };
         if start {
-            let shared = self.clone();
-            self.env.spawn(Box::pin(async move { shared.work_off().await }));
+            let running = Running { shared: self.clone(), finished: false };
+            self.env.spawn(Box::pin(running.run()));
         }
         Ok(())
     }

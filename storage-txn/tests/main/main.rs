@@ -6,6 +6,7 @@ mod isolation;
 mod keys;
 mod outcome;
 mod reading;
+mod runtime;
 
 use std::sync::Arc;
 
