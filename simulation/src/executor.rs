@@ -133,16 +133,7 @@ impl State {
             return Err(self.livelock(format!("{} steps", self.plan.steps_max)));
         }
         if !self.ready.is_empty() {
-            // Tasks of different nodes meet only in what arrives, and where that may come in any order,
-            // it is enough to try all orders of one node's tasks.
-            let among = if self.plan.order.is_any() {
-                let first = self.tasks[self.ready[0]].node;
-                self.ready.iter().take_while(|&&slot| self.tasks[slot].node == first).count()
-            } else {
-                self.ready.len()
-            };
-            let chosen = self.tape.choose(among as u32);
-            let slot = self.ready.remove(chosen as usize);
+            let slot = self.pick();
             let task = &mut self.tasks[slot];
             task.queued = false;
             let work = task.work.take().expect("a task that is not being polled has work");
@@ -159,6 +150,23 @@ impl State {
             return Err(self.livelock(format!("{:?} of virtual time", self.plan.time_max)));
         }
         Ok(self.carry_out(event.what))
+    }
+
+    /// Takes one of the tasks that are ready.
+    fn pick(&mut self) -> usize {
+        if !self.plan.order.is_any() {
+            let chosen = self.tape.choose(self.ready.len() as u32);
+            return self.ready.remove(chosen as usize);
+        }
+        // Tasks of different nodes meet only in what arrives, and where that may come in any order, it
+        // is enough to try all orders of one node's tasks.
+        let first = self.tasks[self.ready[0]].node;
+        let among = |slot: &usize| self.tasks[*slot].node == first;
+        let count = self.ready.iter().filter(|slot| among(slot)).count();
+        let chosen = self.tape.choose(count as u32) as usize;
+        let mut places = (0..self.ready.len()).filter(|&place| among(&self.ready[place]));
+        let place = places.nth(chosen).expect("there are as many as were counted");
+        self.ready.remove(place)
     }
 
     fn next_event(&mut self) -> Option<Event> {

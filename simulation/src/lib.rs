@@ -60,6 +60,7 @@ mod env;
 mod executor;
 mod fault;
 mod objects;
+mod panics;
 mod plan;
 mod provider;
 mod request;

@@ -1,14 +1,13 @@
 //! One run of a scenario, and what is known of it afterwards.
 
-use std::any::Any;
 use std::fmt;
 use std::ops::AddAssign;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use storage_core::Operation;
 
+use crate::panics::caught;
 use crate::world::World;
 use crate::{Choice, FaultCounts, Plan, Sim, Tape, TraceLine};
 
@@ -130,13 +129,12 @@ pub(crate) fn run_once(
 ) -> Run {
     let world = Arc::new(World::new(plan.clone(), tape, traced));
     let mut sim = Sim { world: world.clone() };
-    // What a panic leaves half done is dropped with the world, and only its tallies are read.
-    let outcome = catch_unwind(AssertUnwindSafe(|| scenario(&mut sim)));
+    let outcome = caught(|| scenario(&mut sim));
     drop(sim);
     let failure = match outcome {
         Ok(Ok(())) => None,
         Ok(Err(message)) => Some(Failure { kind: FailureKind::Wrong, message }),
-        Err(panic) => Some(Failure { kind: FailureKind::Panicked, message: words_of(&*panic) }),
+        Err(message) => Some(Failure { kind: FailureKind::Panicked, message }),
     };
     let mut state = world.state();
     let operations = std::mem::take(&mut state.operations);
@@ -155,9 +153,4 @@ pub(crate) fn run_once(
         operations,
         trace: state.trace.take().unwrap_or_default(),
     }
-}
-
-fn words_of(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without words").to_owned()
 }

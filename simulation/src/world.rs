@@ -266,7 +266,7 @@ impl State {
                 .min(),
             Crashes::Lots { run_max, gap_polls_max } => {
                 let left = self.tally.crashes < u64::from(*run_max);
-                let gap = if left { self.tape.choose(gap_polls_max.saturating_add(1)) } else { 0 };
+                let gap = if left { draw_gap(&mut self.tape, *gap_polls_max) } else { 0 };
                 (gap > 0).then(|| polls + u64::from(gap))
             }
         };
@@ -279,7 +279,7 @@ impl State {
         const GAP_POLLS_MAX: u32 = 400;
         let state = &mut self.nodes[node];
         if state.pauses < self.plan.pauses_per_node_max && !self.healed {
-            let gap = self.tape.choose(GAP_POLLS_MAX + 1);
+            let gap = draw_gap(&mut self.tape, GAP_POLLS_MAX);
             state.pause_at = (gap > 0).then(|| state.polls + u64::from(gap));
         }
     }
@@ -308,6 +308,17 @@ impl State {
         let line = TraceLine { at: Duration::from_micros(self.now), who, what: what(self) };
         self.trace.as_mut().expect("looked above").push(line);
     }
+}
+
+/// After how many polls something happens, at most `polls_max`; zero is never. Where there is much to
+/// choose from, short gaps are likelier: a half of them are in the first quarter.
+fn draw_gap(tape: &mut Tape, polls_max: u32) -> u32 {
+    const STEPS: u32 = 64;
+    if polls_max <= STEPS {
+        return tape.choose(polls_max + 1);
+    }
+    let lot = u64::from(tape.choose(STEPS + 1));
+    (lot * lot * u64::from(polls_max)).div_ceil(u64::from(STEPS * STEPS)) as u32
 }
 
 /// Who a line of the trace is about.

@@ -1,4 +1,4 @@
-//! All single crashes and faults of one run, and all pairs of the two.
+//! All single crashes and faults of one run, and all pairs of them.
 
 use std::sync::Arc;
 
@@ -10,6 +10,28 @@ impl<S: Fn(&mut Sim) -> Result<(), String>> Simulator<S> {
     /// crashes right there.
     pub fn crash_points(&self, seed: u64, plan: &Plan) -> Report {
         self.vary(seed, plan, |run| crash_points(run).map(|point| (None, Some(point))).collect())
+    }
+
+    /// For each crash point of the run of a seed, and each later poll of the node that crashed, the run
+    /// with both crashes: what a node does to recover is interrupted as well. Up to `runs_max`.
+    pub fn crash_pairs(&self, seed: u64, plan: &Plan, runs_max: u64) -> Report {
+        let first = self.run(plan, Tape::random(seed));
+        let mut report = Report { complete: true, ..Report::default() };
+        for point in crash_points(&first) {
+            let once = self.run_shared(&with(plan, None, &[point]), Tape::random(seed));
+            let later = crash_points(&once)
+                .filter(|second| second.node == point.node && second.poll > point.poll);
+            for second in later {
+                if report.tally.runs >= runs_max {
+                    report.complete = false;
+                    return report;
+                }
+                if self.vary_once(&mut report, seed, plan, None, &[point, second]) {
+                    return report;
+                }
+            }
+        }
+        report
     }
 
     /// The run of a seed, and then, for each of its requests and each of these faults that can befall
@@ -29,18 +51,18 @@ impl<S: Fn(&mut Sim) -> Result<(), String>> Simulator<S> {
         kinds: &[Fault],
         runs_max: u64,
     ) -> Report {
-        let first = self.run_shared(&Arc::new(plan.clone()), Tape::random(seed));
+        let first = self.run(plan, Tape::random(seed));
         let mut report = Report { complete: true, ..Report::default() };
         for fault in single_faults(&first, kinds) {
             // A fault makes the run another one, which has crash points of its own.
-            let faulted = with(plan, Some(fault), None);
+            let faulted = with(plan, Some(fault), &[]);
             let run = self.run_shared(&faulted, Tape::random(seed));
             for point in crash_points(&run) {
                 if report.tally.runs >= runs_max {
                     report.complete = false;
                     return report;
                 }
-                if self.vary_once(&mut report, seed, plan, Some(fault), Some(point)) {
+                if self.vary_once(&mut report, seed, plan, Some(fault), &[point]) {
                     return report;
                 }
             }
@@ -62,7 +84,7 @@ impl<S: Fn(&mut Sim) -> Result<(), String>> Simulator<S> {
             return report;
         }
         for (fault, point) in variations {
-            if self.vary_once(&mut report, seed, plan, fault, point) {
+            if self.vary_once(&mut report, seed, plan, fault, point.as_slice()) {
                 break;
             }
         }
@@ -75,16 +97,16 @@ impl<S: Fn(&mut Sim) -> Result<(), String>> Simulator<S> {
         seed: u64,
         plan: &Plan,
         fault: Option<(u64, Fault)>,
-        point: Option<CrashPoint>,
+        points: &[CrashPoint],
     ) -> bool {
-        let plan = with(plan, fault, point);
+        let plan = with(plan, fault, points);
         let run = self.run_shared(&plan, Tape::random(seed));
         self.enough(report, run, &plan, || {
             let mut origin = format!("seed {seed}");
             if let Some((number, fault)) = fault {
                 origin += &format!(" with request #{number}: {fault}");
             }
-            if let Some(CrashPoint { node: NodeId(node), poll }) = point {
+            for CrashPoint { node: NodeId(node), poll } in points {
                 origin += &format!(" with node {node} crashing after its poll {poll}");
             }
             origin
@@ -105,14 +127,14 @@ fn single_faults(run: &Run, kinds: &[Fault]) -> impl Iterator<Item = (u64, Fault
     })
 }
 
-/// The plan, with this fault or crash for those that it has.
-fn with(plan: &Plan, fault: Option<(u64, Fault)>, point: Option<CrashPoint>) -> Arc<Plan> {
+/// The plan, with this fault or these crashes for those that it has.
+fn with(plan: &Plan, fault: Option<(u64, Fault)>, points: &[CrashPoint]) -> Arc<Plan> {
     let mut plan = plan.clone();
     if let Some(fault) = fault {
         plan.faults = Faults::at([fault]);
     }
-    if let Some(point) = point {
-        plan.crashes = Crashes::At(vec![point]);
+    if !points.is_empty() {
+        plan.crashes = Crashes::At(points.to_vec());
     }
     Arc::new(plan)
 }

@@ -66,6 +66,9 @@ fn single_faults_and_crash_points_find_nothing_in_what_is_right() {
         let crashes = simulator.crash_points(seed, &Plan::calm());
         crashes.assert_clean();
         assert!(crashes.complete && crashes.tally.crashes + 1 == crashes.tally.runs);
+        let pairs = simulator.crash_pairs(seed, &Plan::calm(), 2000);
+        pairs.assert_clean();
+        assert!(pairs.complete && pairs.tally.crashes == pairs.tally.runs * 2, "{}", pairs.tally);
         let faults = simulator.single_faults(seed, &Plan::calm(), &Fault::HONEST);
         faults.assert_clean();
         assert!(faults.complete && faults.tally.runs > 20);
@@ -143,7 +146,8 @@ fn a_panic_is_a_failure_with_its_words() {
     };
     let found =
         Simulator::new(scenario).shrink_runs_max(0).soak(0..1, &Plan::calm()).found.unwrap();
-    assert_eq!(found.failure.to_string(), "panicked: it cannot be");
+    let said = found.failure.to_string();
+    assert!(said.starts_with("panicked: it cannot be (") && said.contains("drivers.rs:"), "{said}");
 }
 
 #[test]
