@@ -1,6 +1,7 @@
 //! Decides whether the transactions of a history could have happened one at a time, in the order of time.
 //!
-//! Nothing here knows a store: a [`History`] says what transactions did, when, and what they were told. There are two
+//! Nothing here knows a store: a [`History`], written down by a [`Recorder`] or typed as text, says what transactions did,
+//! when, and what they were told. There are two
 //! checks, which share no more than that and can so be held against each other:
 //!
 //! - [`check`] needs nothing else. It finds who must come before whom (a write over a write, a read of a write, a write
@@ -25,12 +26,14 @@ mod facts;
 mod graph;
 mod history;
 mod notation;
+mod recorder;
 mod shrink;
 mod verdict;
 mod witness;
 
 use facts::Facts;
 pub use history::{Content, History, Malformed, Operation, Scan, Status, Transaction};
+pub use recorder::{Begun, Recorder};
 pub use shrink::smallest;
 pub use verdict::{Anomaly, Class, Strength, Violation, Violations};
 pub use witness::Logged;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::facts::{Facts, Found, KeyFacts, Read, Touch};
+use super::history::{Operation, Scan, Status};
 use super::notation::Values;
 use super::verdict::{Anomaly, Violation};
 
@@ -21,6 +22,7 @@ pub(super) fn check(facts: &Facts<'_>) -> Vec<Violation> {
     }
     for by in (0..facts.touches.len()).filter(|by| facts.happened[*by]) {
         violations.extend(internal(facts, by));
+        violations.extend(scans(facts, by));
     }
     violations
 }
@@ -129,7 +131,7 @@ fn lost(facts: &Facts<'_>, key: &KeyFacts<'_>, violations: &mut Vec<Violation>) 
         if let (Some(value), Some(returned)) = (write.value, returned)
             && returned < invoked
             && by != write.by
-            && transactions[write.by].status == super::Status::Ok
+            && transactions[write.by].status == Status::Ok
             && !seen.contains(&value)
         {
             violations.push(Violation {
@@ -145,6 +147,39 @@ fn lost(facts: &Facts<'_>, key: &KeyFacts<'_>, violations: &mut Vec<Violation>) 
             });
         }
     }
+}
+
+/// Scans that told what they were not asked for: keys out of order, out of the range, beyond the limit.
+fn scans(facts: &Facts<'_>, by: usize) -> Option<Violation> {
+    let scans =
+        facts.history.transactions()[by].operations.iter().filter_map(
+            |operation| match operation {
+                Operation::Scan(scan) => Some(scan),
+                _ => None,
+            },
+        );
+    let wrong = |scan: &Scan| {
+        let inside =
+            |key: &str| key >= scan.from.as_str() && scan.to.as_deref().is_none_or(|to| key < to);
+        let ordered = scan.found.is_sorted_by(|(one, _), (two, _)| match scan.backward {
+            true => one > two,
+            false => one < two,
+        });
+        match scan.limit {
+            _ if !ordered => Some("its keys are not in order"),
+            _ if !scan.found.iter().all(|(key, _)| inside(key)) => {
+                Some("a key is not in its range")
+            }
+            Some(limit) if scan.found.len() > limit => Some("it is longer than its limit"),
+            _ => None,
+        }
+    };
+    let (scan, wrong) = scans.filter_map(|scan| Some((scan, wrong(scan)?))).next()?;
+    Some(Violation {
+        anomaly: Anomaly::Internal,
+        steps: vec![format!("T{}: {scan}: {wrong}", by + 1)],
+        transactions: BTreeSet::from([by]),
+    })
 }
 
 /// What a transaction may expect of a key after what it did itself.

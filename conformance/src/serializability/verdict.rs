@@ -16,8 +16,8 @@ pub enum Anomaly {
     AbortedRead,
     /// G1b: a transaction read what another wrote and replaced or added to before it committed.
     IntermediateRead,
-    /// A transaction did not see its own writes, read a key twice with different results, or saw
-    /// what it wrote only later.
+    /// A transaction did not see its own writes, read a key twice with different results, saw what it wrote only
+    /// later, or was told by a scan what it had not asked for.
     Internal,
     /// Two reads of a list are not beginnings of one order of its appends.
     IncompatibleOrder,

@@ -120,6 +120,24 @@ const HISTORIES: &[(&str, &str, &str)] = &[
     ),
     ("own writes not seen", "p0 1..2 ok: append x 1; read x []", "internal"),
     ("own write seen before it was made", "p0 1..2 ok: read x [1]; append x 1", "internal"),
+    (
+        "a scan out of order",
+        "p0 1..2 ok: append a 1; append b 1
+         p1 3..4 ok: scan a..c back {a=[1] b=[1]}",
+        "internal",
+    ),
+    (
+        "a scan beyond its range",
+        "p0 1..2 ok: append a 1; append c 1
+         p1 3..4 ok: scan a..c {a=[1] c=[1]}",
+        "internal",
+    ),
+    (
+        "a scan beyond its limit",
+        "p0 1..2 ok: append a 1; append b 1
+         p1 3..4 ok: scan a..c limit 1 {a=[1] b=[1]}",
+        "internal",
+    ),
     // Fekete, O'Neil and O'Neil, 2004: the two writers alone are serializable; who looks on makes it wrong.
     (
         "read-only anomaly",
@@ -281,6 +299,26 @@ fn a_history_is_as_wrong_in_any_order_of_its_lines() {
         let history: History = reversed.join("\n").parse().unwrap();
         assert_eq!(named(check(&history)), *expected, "{name}, reversed");
     }
+}
+
+/// The cycle goes through every transaction's barrier: a search that starts over at each would not come to an end.
+#[test]
+fn a_stale_read_across_all_of_a_long_history_is_found() {
+    let workload = database::Workload {
+        transactions: 20_000,
+        ..database::Workload::new(
+            database::Isolation::StrictSerializable,
+            database::Operations::Lists,
+        )
+    };
+    let mut transactions = workload.run(1).unwrap().transactions().to_vec();
+    let end = transactions.iter().filter_map(|each| each.returned).max().unwrap();
+    let stale: History = format!("p9999 {}..{} ok: read x1 []", end + 1, end + 2).parse().unwrap();
+    transactions.extend(stale.transactions().iter().cloned());
+    let violations = check(&History::new(transactions).unwrap()).unwrap_err();
+    let [violation] = violations.all() else { panic!("{violations}") };
+    assert_eq!(violation.anomaly, Anomaly::Cycle(Class::GSingle, Strength::Realtime));
+    assert_eq!(violation.steps.len(), 2, "{violations}");
 }
 
 #[test]
