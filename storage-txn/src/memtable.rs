@@ -1,5 +1,6 @@
 //! The changes of the latest transactions, in memory: every version of every key since the last flush.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
@@ -40,6 +41,19 @@ impl Memtable {
     /// What is known here of `key` at `version`, down to the first change that is final.
     pub(crate) fn stack(&self, key: &[u8], version: Version) -> Stack {
         self.read().stack(key, version)
+    }
+
+    /// The newest changes of `key` with a version above `after` and up to `upto`, newest first, at most `limit`.
+    /// An emptied range counts as a [`Change::Delete`], unless the key has a change of its own at the same
+    /// version.
+    pub(crate) fn changes(
+        &self,
+        key: &[u8],
+        after: Version,
+        upto: Version,
+        limit: usize,
+    ) -> Vec<(Version, Change)> {
+        self.read().all_of(key, after, upto, limit)
     }
 
     /// The version of the last change to `key`.
@@ -128,9 +142,41 @@ impl Changes {
         stack
     }
 
+    fn all_of(
+        &self,
+        key: &[u8],
+        after: Version,
+        upto: Version,
+        limit: usize,
+    ) -> Vec<(Version, Change)> {
+        let points = self.points.get(key).map_or(&[][..], Vec::as_slice);
+        let mut all: Vec<_> =
+            between(points, |(at, _)| *at, after, upto).iter().rev().take(limit).cloned().collect();
+        let emptied = between(&self.ranges, |(_, at)| *at, after, upto).iter().rev();
+        let hits = emptied.filter(|(range, _)| range.contains(key));
+        all.extend(hits.take(limit).map(|(_, at)| (*at, Change::Delete)));
+        // The sort is stable: of the same version, the change of the key itself stays first.
+        all.sort_by_key(|(at, _)| Reverse(*at));
+        all.dedup_by_key(|(at, _)| *at);
+        all.truncate(limit);
+        all
+    }
+
     /// When `key` was last in a range that was emptied.
     fn emptied(&self, key: &[u8], version: Version) -> Option<Version> {
         let hits = self.ranges.iter().filter(|(range, at)| *at <= version && range.contains(key));
         hits.map(|(_, at)| *at).max()
     }
+}
+
+/// The part of a list in the order of versions that lies above `after` and up to `upto`.
+fn between<T>(
+    sorted: &[T],
+    version: impl Fn(&T) -> Version,
+    after: Version,
+    upto: Version,
+) -> &[T] {
+    let end = sorted.partition_point(|entry| version(entry) <= upto);
+    let start = sorted[..end].partition_point(|entry| version(entry) <= after);
+    &sorted[start..end]
 }

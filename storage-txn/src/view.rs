@@ -1,5 +1,6 @@
 //! The state of a store as a list of places that each know a part of it, and reads across them.
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -20,6 +21,17 @@ pub(crate) trait Run: std::fmt::Debug + Send + Sync {
     /// What is known here of `key` at `version`, newest first, down to the first change that is final. An
     /// emptied range counts as a [`Change::Delete`].
     async fn stack(&self, key: &[u8], version: Version) -> Result<Stack>;
+
+    /// The newest changes of `key` that are known here with a version above `after` and up to `upto`, newest
+    /// first, each version once, at most `limit`. An emptied range counts as a [`Change::Delete`], unless the
+    /// key has a change of its own at the same version.
+    async fn changes(
+        &self,
+        key: &[u8],
+        after: Version,
+        upto: Version,
+        limit: usize,
+    ) -> Result<Vec<(Version, Change)>>;
 
     /// The next keys of `range` from its start, or from its end, with what is known of them here at
     /// `version`, emptied ranges aside; and whether there may be more. Never empty when there is more.
@@ -73,6 +85,31 @@ impl View {
     ) -> Result<Option<(Version, Bytes)>> {
         let stack = self.stack(key, version).await?;
         Ok(value(&stack)?.map(|value| (stack[0].0, value)))
+    }
+
+    /// The newest changes of `key` with a version above `after` and up to `upto`, newest first, final or not,
+    /// at most `limit`. Where its range was emptied and nothing else was done to it, that is a
+    /// [`Change::Delete`].
+    #[expect(dead_code, reason = "histories are to be built on it")]
+    pub(crate) async fn changes(
+        &self,
+        key: &[u8],
+        after: Version,
+        upto: Version,
+        limit: usize,
+    ) -> Result<Vec<(Version, Change)>> {
+        let mut all = Vec::new();
+        for memtable in &self.memtables {
+            all.extend(memtable.changes(key, after, upto, limit));
+        }
+        for run in self.runs.iter().filter(|run| run.last() > after) {
+            all.extend(run.changes(key, after, upto, limit).await?);
+        }
+        // Of the same version, what was done to the key itself comes first: it was done last.
+        all.sort_by_key(|(version, change)| (Reverse(*version), *change == Change::Delete));
+        all.dedup_by_key(|(version, _)| *version);
+        all.truncate(limit);
+        Ok(all)
     }
 
     /// Whether `key` was changed after `version`.
@@ -213,21 +250,23 @@ impl Walk {
 }
 
 impl Source {
+    /// May be dropped midway: what was to be read still is.
     async fn fill(&mut self, backward: bool, version: Version) -> Result<()> {
         while self.ready.is_empty() {
-            let Some(range) = self.rest.take() else { return Ok(()) };
+            let Some(range) = self.rest.clone() else { return Ok(()) };
             let (keys, more) = match &self.place {
                 Place::Own => return Ok(()),
                 Place::Memory(memtable) => memtable.scan(&range, backward, version),
                 Place::Run(run) => run.scan(&range, backward, version).await?,
             };
-            if let (true, Some((last, _))) = (more, keys.last()) {
-                self.rest = Some(if backward {
+            self.rest = match keys.last() {
+                Some((last, _)) if more => Some(if backward {
                     Range { start: range.start, end: last.clone() }
                 } else {
                     Range { start: after(last), end: range.end }
-                });
-            }
+                }),
+                _ => None,
+            };
             self.ready = keys.into();
         }
         Ok(())
