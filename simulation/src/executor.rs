@@ -65,11 +65,15 @@ impl World {
             Some(work) => state.tasks[slot].work = Some(work),
             None => state.end_task(slot, node),
         }
+        let safe = state.is_safe(node);
         let owner = &mut state.nodes[node as usize];
         owner.polls += 1;
+        if !safe {
+            owner.exposed_polls = owner.polls;
+        }
         let crashes = owner.crash_at == Some(owner.polls);
         let pauses = owner.pause_at == Some(owner.polls);
-        if state.healed {
+        if safe {
             return;
         }
         if crashes {
@@ -174,7 +178,7 @@ impl State {
         if self.loose.is_empty() {
             return self.timed.pop().map(|Reverse(event)| event);
         }
-        let crate::Order::Any { sleepers_first_max } = self.plan.order else {
+        let crate::Order::Any { sleepers_first_max, .. } = self.plan.order else {
             unreachable!("nothing is loose where arrivals have times")
         };
         let sleeper = !self.timed.is_empty() && self.sleepers_first < sleepers_first_max;

@@ -67,7 +67,11 @@ impl Plan {
     /// a small scenario, where few decisions each among a few possibilities are wanted.
     #[must_use]
     pub fn search() -> Self {
-        Self { order: Order::Any { sleepers_first_max: 1 }, steps_max: 20_000, ..Self::calm() }
+        Self {
+            order: Order::Any { sleepers_first_max: 1, answers_at_once: false },
+            steps_max: 20_000,
+            ..Self::calm()
+        }
     }
 }
 
@@ -113,6 +117,10 @@ pub enum Order {
     Any {
         /// How often the first sleeper may wake although something is under way.
         sleepers_first_max: u32,
+        /// Whether the answer of a request that is carried out arrives right then. There are far fewer
+        /// runs that way, and every order in which requests are carried out is still among them; but not
+        /// those in which one node learns late what happened before another's call began.
+        answers_at_once: bool,
     },
 }
 

@@ -8,9 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use storage_core::{Effect, Error, ErrorKind, Operation, Result};
 
-use crate::Fault;
 use crate::objects::{Answer, Call, View};
 use crate::world::{State, What, Who, World};
+use crate::{Fault, Order};
 
 /// When a sender gives up, in microseconds.
 const TIMEOUT_MICROS: u64 = 5_000_000;
@@ -81,12 +81,14 @@ impl Drop for Pending {
 impl State {
     fn send(&mut self, node: u32, place: u32, call: Call) -> usize {
         let operation = call.operation();
-        let number = self.operations.len() as u64;
-        self.operations.push(operation);
+        let number = self.sent;
+        self.sent += 1;
         self.note_call(node, &call);
-        let safe = self.healed || self.nodes[node as usize].safe;
-        let mut fault =
-            if safe { None } else { self.faults.draw(&mut self.tape, number, operation) };
+        let mut fault = None;
+        if !self.is_safe(node) {
+            self.exposed.push((number, operation));
+            fault = self.faults.draw(&mut self.tape, number, operation);
+        }
         if fault == Some(Fault::ListStale) && self.places[place as usize].changes == 0 {
             fault = None;
         }
@@ -180,6 +182,8 @@ impl State {
             self.requests[index].reply = Some(reply);
             if self.is_cut(node, place) {
                 self.lose_reply(index);
+            } else if matches!(self.plan.order, Order::Any { answers_at_once: true, .. }) {
+                self.reply(index);
             } else {
                 let (_, back) = self.latency();
                 self.arrive(back, What::Reply { request: index });

@@ -20,10 +20,10 @@ pub struct Run {
     pub tape: Tape,
     /// How much of everything there was.
     pub tally: Tally,
-    /// How many polls each node's tasks had, by node: its crash points.
+    /// How many polls each node's tasks had while they could crash, by node: its crash points.
     pub polls: Vec<u64>,
-    /// Every request that was sent, in order: the points at which a fault can be injected.
-    pub operations: Vec<Operation>,
+    /// Every request that a fault could have befallen, with its number, in order.
+    pub requests: Vec<(u64, Operation)>,
     /// What happened, where that was asked for.
     pub trace: Vec<TraceLine>,
 }
@@ -137,10 +137,9 @@ pub(crate) fn run_once(
         Err(message) => Some(Failure { kind: FailureKind::Panicked, message }),
     };
     let mut state = world.state();
-    let operations = std::mem::take(&mut state.operations);
     let tally = Tally {
         runs: 1,
-        operations: operations.len() as u64,
+        operations: state.sent,
         steps: state.steps,
         time: Duration::from_micros(state.now),
         ..state.tally
@@ -149,8 +148,8 @@ pub(crate) fn run_once(
         failure,
         tape: std::mem::replace(&mut state.tape, Tape::replay(Vec::new())),
         tally,
-        polls: state.nodes.iter().map(|node| node.polls).collect(),
-        operations,
+        polls: state.nodes.iter().map(|node| node.exposed_polls).collect(),
+        requests: std::mem::take(&mut state.exposed),
         trace: state.trace.take().unwrap_or_default(),
     }
 }

@@ -178,7 +178,7 @@ impl Sim {
     /// How many requests were sent so far.
     #[must_use]
     pub fn requests(&self) -> u64 {
-        self.world.state().operations.len() as u64
+        self.world.state().sent
     }
 
     /// Every object of a place, in the order of keys.
@@ -217,6 +217,7 @@ impl Sim {
             paused: false,
             parked: Vec::new(),
             polls: 0,
+            exposed_polls: 0,
             crash_at: None,
             pause_at: None,
             pauses: 0,

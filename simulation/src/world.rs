@@ -60,8 +60,10 @@ pub(crate) struct State {
     pub(crate) places: Vec<Objects>,
     /// Which node cannot reach which place until when.
     pub(crate) outages: Vec<(u32, u32, u64)>,
-    /// Every request of the run.
-    pub(crate) operations: Vec<Operation>,
+    /// How many requests were sent.
+    pub(crate) sent: u64,
+    /// Those that a fault could have befallen, with their numbers.
+    pub(crate) exposed: Vec<(u64, Operation)>,
     pub(crate) tally: Tally,
     pub(crate) trace: Option<Vec<TraceLine>>,
 }
@@ -81,6 +83,8 @@ pub(crate) struct NodeState {
     /// Tasks that were woken while it was paused.
     pub(crate) parked: Vec<usize>,
     pub(crate) polls: u64,
+    /// How many of them could have been the last before a crash.
+    pub(crate) exposed_polls: u64,
     pub(crate) crash_at: Option<u64>,
     pub(crate) pause_at: Option<u64>,
     pub(crate) pauses: u32,
@@ -174,7 +178,8 @@ impl World {
             requests: Slab::new(),
             places: Vec::new(),
             outages: Vec::new(),
-            operations: Vec::new(),
+            sent: 0,
+            exposed: Vec::new(),
             tally: Tally::default(),
             trace: traced.then(Vec::new),
         };
@@ -227,6 +232,11 @@ impl State {
         }
         let node = &mut self.nodes[task.node as usize];
         if node.paused { node.parked.push(slot) } else { self.ready.push(slot) }
+    }
+
+    /// Whether nothing may go wrong for a node.
+    pub(crate) fn is_safe(&self, node: u32) -> bool {
+        self.healed || self.nodes[node as usize].safe
     }
 
     /// Has something happen after so many microseconds.

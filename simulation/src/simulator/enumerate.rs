@@ -121,9 +121,9 @@ fn crash_points(run: &Run) -> impl Iterator<Item = CrashPoint> {
 }
 
 fn single_faults(run: &Run, kinds: &[Fault]) -> impl Iterator<Item = (u64, Fault)> {
-    run.operations.iter().enumerate().flat_map(move |(number, &operation)| {
+    run.requests.iter().flat_map(move |&(number, operation)| {
         let fitting = kinds.iter().filter(move |fault| fault.can_befall(operation));
-        fitting.map(move |&fault| (number as u64, fault))
+        fitting.map(move |&fault| (number, fault))
     })
 }
 

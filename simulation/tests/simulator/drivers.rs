@@ -2,7 +2,8 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use simulation::{Crashes, FailureKind, Fault, Faults, Found, Plan, Report, Sim, Simulator};
+use simulation::{Crashes, FailureKind, Fault, Faults, Found, Order, Plan, Report, Sim, Simulator};
+use storage_core::StorageProvider;
 
 use crate::journal::{Mistake, journal};
 
@@ -86,6 +87,45 @@ fn a_search_of_what_is_right_comes_to_its_end_and_finds_nothing() {
 }
 
 #[test]
+fn answers_that_come_at_once_leave_fewer_runs_that_find_the_same() {
+    let order = Order::Any { sleepers_first_max: 1, answers_at_once: true };
+    let plan = Plan { order, ..small_search() };
+    for mistake in MISTAKES {
+        let report = Simulator::new(journal(mistake, 2, 1)).search(&plan, 100_000);
+        assert!(report.found.is_some(), "{mistake:?}");
+    }
+    let simulator = Simulator::new(journal(Mistake::None, 2, 1));
+    let (fewer, all) =
+        (simulator.search(&plan, 100_000), simulator.search(&small_search(), 100_000));
+    fewer.assert_clean();
+    assert!(fewer.complete && fewer.tally.runs * 4 < all.tally.runs, "{}", fewer.tally);
+}
+
+#[test]
+fn points_where_nothing_can_go_wrong_are_not_enumerated() {
+    let simulator = Simulator::new(|sim: &mut Sim| {
+        journal(Mistake::None, 1, 1)(sim)?;
+        let place = sim.place("another");
+        let put = move |node: simulation::Node| async move {
+            let key = storage_core::Key::new("a").unwrap();
+            let when = storage_core::PutIf::Always;
+            node.provider(place).put(&key, "b".into(), when).await.map(drop).unwrap();
+        };
+        sim.node("after", put);
+        sim.ask("auditor", put)?;
+        Ok(())
+    });
+    let report = simulator.crash_points(0, &Plan::calm());
+    report.assert_clean();
+    let crashes = report.tally;
+    assert_eq!((crashes.crashes, crashes.runs), (2, 3), "one node has two polls before healing");
+    let report = simulator.single_faults(0, &Plan::calm(), &LOSSES);
+    report.assert_clean();
+    let faults = report.tally;
+    assert_eq!((faults.faults.total(), faults.runs), (4, 5), "one node has one put before healing");
+}
+
+#[test]
 fn a_search_finds_what_one_crash_at_the_wrong_moment_does() {
     let plan = Plan { crashes: Crashes::Lots { run_max: 1, gap_polls_max: 5 }, ..Plan::search() };
     let report = Simulator::new(journal(Mistake::None, 2, 1)).search(&plan, 1_000_000);
@@ -130,7 +170,7 @@ fn a_scenario_that_looks_past_the_world_is_found_out() {
             let provider = node.provider(place);
             let body = vec![0; length].into();
             let put = storage_core::PutIf::Always;
-            storage_core::StorageProvider::put(&provider, &key, body, put).await.unwrap();
+            provider.put(&key, body, put).await.unwrap();
         });
         Ok(sim.run()?)
     };
