@@ -129,7 +129,10 @@ impl Edges {
         }
         let none = Vec::new();
         let readers_of = |value: Option<u64>| readers.get(&value).unwrap_or(&none);
-        let deleted = writes.iter().any(|write| write.value.is_none());
+        // A delete leaves nothing that could be seen, so one of unknown outcome counts as well.
+        let may_have_happened = |write: &&Write| transactions[write.by].status != Status::Failed;
+        let deleted =
+            key.writes.iter().filter(may_have_happened).any(|write| write.value.is_none());
         let mut versions: Vec<(Option<u64>, Write)> =
             writes.iter().map(|write| (transactions[write.by].version, *write)).collect();
         if versions.iter().all(|(version, _)| version.is_some()) {

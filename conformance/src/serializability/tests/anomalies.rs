@@ -6,6 +6,13 @@ use super::*;
 const HISTORIES: &[(&str, &str, &str)] = &[
     ("nothing happened", "", "valid"),
     (
+        "a register that a transaction of unknown outcome may have deleted",
+        "p0 1..2 ok v1: put r 1
+         p0 3..  unknown: delete r
+         p1 4..5 ok v2: get r nil",
+        "valid",
+    ),
+    (
         "one after another",
         "p0 1..2 ok: append x 1; append y 1
          p1 3..4 ok: read x [1]; append x 2; put r 7
