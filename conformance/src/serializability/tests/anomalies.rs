@@ -224,6 +224,20 @@ const HISTORIES: &[(&str, &str, &str)] = &[
          p2 1..8 ok: append x 2; append y 1",
         "G-single",
     ),
+    (
+        "an append that nobody saw, over the last one that somebody saw",
+        "p0 1..8 ok: append x 1; append y 1
+         p1 1..8 ok: read x [1]
+         p2 1..8 ok: append x 2; read y []",
+        "G-single",
+    ),
+    (
+        "unknown, and landed after what its process did next",
+        "p0 1..2 unknown: append x 1
+         p0 3..4 ok: read x []
+         p1 5..6 ok: read x [1]",
+        "valid",
+    ),
     ("garbage", "p0 1..2 ok: read x [9]", "garbage"),
     ("garbage in a register", "p0 1..2 ok: get r 9", "garbage"),
     (
