@@ -6,6 +6,7 @@ mod matrix;
 mod mutants;
 mod readme;
 mod services;
+mod simulate;
 mod test;
 mod workspace;
 
@@ -34,6 +35,8 @@ enum Command {
     Matrix(matrix::Arguments),
     /// Find code that no test notices when it is changed (cargo-mutants).
     Mutants(mutants::Arguments),
+    /// Run whole stores in a simulated world with faults and crashes, a run for each seed.
+    Simulate(simulate::Arguments),
     /// Check licences, sources, duplicates and advisories of the dependencies (cargo-deny).
     Deny,
 }
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Matrix(arguments) => matrix::run(&arguments),
         Command::Mutants(arguments) => mutants::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Deny => deny::run(),
     };
     match result {
