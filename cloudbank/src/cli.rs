@@ -323,7 +323,8 @@ durability (crashes), all.
 Examples:
   cloudbank conformance --provider aws
   cloudbank conformance --provider aws --level all --report markdown=report.md,junit=report.xml
-  cloudbank conformance --provider aws --filter put.absent --seed 42")]
+  cloudbank conformance --provider aws --filter put.absent --seed 42
+  cloudbank conformance --provider aws --level txn --filter race --rounds 100    2,500 races of each kind")]
 pub(crate) struct ConformanceArgs {
     #[command(flatten)]
     pub(crate) which: Which,
@@ -336,6 +337,9 @@ pub(crate) struct ConformanceArgs {
     /// Replay the run with this seed
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
+    /// How many times the usual rounds the cases of races and random histories go
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) rounds: u32,
     /// Also write reports: json=FILE, junit=FILE, markdown=FILE; several with commas
     #[arg(long, value_name = "FORMAT=FILE", value_delimiter = ',')]
     pub(crate) report: Vec<String>,

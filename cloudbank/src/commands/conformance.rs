@@ -20,7 +20,12 @@ use show::Live;
 
 pub(crate) async fn run(context: &Context, arguments: ConformanceArgs) -> Result<()> {
     let levels = levels(&arguments.level)?;
-    let mut settings = Settings { levels, filter: arguments.filter, ..Settings::default() };
+    let mut settings = Settings {
+        levels,
+        filter: arguments.filter,
+        rounds: arguments.rounds,
+        ..Settings::default()
+    };
     if let Some(seed) = arguments.seed {
         settings.seed = seed;
     }

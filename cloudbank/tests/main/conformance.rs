@@ -25,6 +25,19 @@ fn a_run_shows_a_table_and_writes_every_report() {
 }
 
 #[test]
+fn races_go_on_for_as_many_rounds_as_are_asked_for() {
+    let bench = Bench::with_config(TWO_FOLDERS);
+    let requests = |rounds: u32| {
+        let line = "conformance -p one --level txn --filter put.absent.race --json --quiet";
+        let report = bench.ok(&format!("{line} --rounds {rounds}"));
+        let report: Value = serde_json::from_str(&report).unwrap();
+        report["cases"][0]["requests"].as_u64().unwrap()
+    };
+    let (once, three_times) = (requests(1), requests(3));
+    assert!(three_times > 2 * once, "{once} requests, then {three_times}");
+}
+
+#[test]
 fn what_it_suggests_is_about_the_same_configuration() {
     let bench = Bench::with_config(TWO_FOLDERS);
     std::fs::copy(bench.path("cloudbank.toml"), bench.path("an other.toml")).unwrap();
