@@ -6,16 +6,32 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use backend_fs::{Config, FsProvider};
-use conformance::{CrashHook, Harness, Hooks, Missing, Reach, Target, child, opener};
+use conformance::{CrashHook, Harness, Hooks, Level, Missing, Reach, Target, child, opener};
 use storage_core::{
     Durability, Error, ErrorKind, Key, PutIf, Result, StorageProvider, async_trait,
 };
 use tempfile::TempDir;
 
 conformance::main!([
-    target("fs", Durability::PowerLoss),
-    target("fs-process-crash", Durability::ProcessCrash),
+    if is_quick() {
+        // Sixteen thousand keys, each synced.
+        target("fs", Durability::PowerLoss).levels(&[
+            Level::Core,
+            Level::Txn,
+            Level::Chaos,
+            Level::Durability,
+        ])
+    } else {
+        target("fs", Durability::PowerLoss)
+    },
+    target("fs-process-crash", Durability::ProcessCrash)
+        .ignored_if(is_quick(), "left out by --quick"),
 ]);
+
+/// Whether this is `cargo xtask test --quick`.
+fn is_quick() -> bool {
+    std::env::var_os("CLOUDBANK_TEST_QUICK").is_some()
+}
 
 fn target(name: &str, durability: Durability) -> Target {
     match Folder::new(name, durability) {

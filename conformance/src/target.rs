@@ -40,13 +40,22 @@ impl Target {
         }
     }
 
-    /// A provider that cannot be tested here. Its cases are listed as ignored, and the reason is said.
+    /// A provider that cannot be tested here. Its cases are listed as ignored, each with the reason.
     pub fn unavailable(name: impl Into<String>, reason: impl Into<String>) -> Self {
         Self {
             name: name.into(),
             harness: Err(reason.into()),
             settings: Settings { seed: 0, ..Settings::default() },
         }
+    }
+
+    /// Leaves the target out where `left_out` holds: its cases are listed as ignored, each with the reason.
+    #[must_use]
+    pub fn ignored_if(mut self, left_out: bool, reason: impl Into<String>) -> Self {
+        if left_out {
+            self.harness = Err(reason.into());
+        }
+        self
     }
 
     /// Runs cases of these levels by default; those of others are listed as ignored, and run with
@@ -147,7 +156,8 @@ pub fn run_targets(targets: Vec<Target>) -> ExitCode {
             skipped = runtime.block_on(skipped_by(harness.clone(), settings.clone()));
         }
         for case in cases() {
-            let ignored = skipped.contains(case.id);
+            let unavailable = asked_by_nextest && target.harness.is_err();
+            let ignored = unavailable || skipped.contains(case.id);
             let trial = trial(
                 &target.name,
                 case,
@@ -249,9 +259,13 @@ fn trial(
 ) -> Trial {
     let name =
         if target.is_empty() { case.id.to_owned() } else { format!("{target}::{}", case.id) };
-    let ignored = harness.is_err() || !settings.asks_for(case);
+    // One that is unavailable is run, to the point where it gives the reason.
+    let ignored = harness.is_ok() && !settings.asks_for(case);
     Trial::ignorable_test(name, move || {
-        let harness = harness.map_err(Failed::from)?;
+        let harness = match harness {
+            Ok(harness) => harness,
+            Err(reason) => return Ok(Completion::ignored_with(reason)),
+        };
         let seed = settings.seed;
         let case_run = async {
             let opening = || async {

@@ -15,9 +15,13 @@ use backend_memory::{Config, MemoryProvider};
 use conformance::{CaseReport, Level, Need, Outcome, Report, Settings, cases, child, harness};
 use expect_test::expect_file;
 use liars::{ALL, Row, World};
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Arguments, Completion, Trial};
 use storage_wrappers::{FaultPlan, Faulty, TokioEnv};
 use tokio::runtime::Runtime;
+
+/// Where this is set, by `cargo xtask test --quick`, one in so many liars is tried.
+const QUICK_VARIABLE: &str = "CLOUDBANK_TEST_QUICK";
+const QUICK_SLICE: usize = 5;
 
 /// How long a case may take on a liar before it counts as hanging. None of them does: a case that ends
 /// this way has not named a mistake.
@@ -31,7 +35,14 @@ fn main() -> ExitCode {
         return if served.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     let arguments = Arguments::from_args();
-    let mut trials: Vec<_> = all_rows().map(|row| test(row.name, move || check(row))).collect();
+    let quick = env::var_os(QUICK_VARIABLE).is_some();
+    let mut trials: Vec<_> = all_rows()
+        .enumerate()
+        .map(|(number, row)| match quick && number % QUICK_SLICE > 0 {
+            true => left_out(row.name),
+            false => test(row.name, move || check(row)),
+        })
+        .collect();
     trials.push(test("under_claims_are_reported_and_do_not_fail", under_claims));
     trials.push(test("a_service_that_is_busy_now_and_then_passes", busy_now_and_then));
     trials.push(test("every_liar_has_a_name_of_its_own", names_differ));
@@ -45,8 +56,12 @@ fn main() -> ExitCode {
 fn test(name: &str, run: impl FnOnce() + Send + 'static) -> Trial {
     Trial::test(name, move || {
         run();
-        Ok::<_, Failed>(())
+        Ok(())
     })
+}
+
+fn left_out(name: &str) -> Trial {
+    Trial::ignorable_test(name, || Ok(Completion::ignored_with("left out by --quick")))
 }
 
 fn all_rows() -> impl Iterator<Item = &'static Row> {

@@ -12,7 +12,11 @@ mod sqlite_backend;
 
 use sqlite_backend::SqliteProvider;
 
-conformance::main!([Target::new("sqlite", Sqlite::new())]);
+conformance::main!([if std::env::var_os("CLOUDBANK_TEST_QUICK").is_none() {
+    Target::new("sqlite", Sqlite::new())
+} else {
+    Target::unavailable("sqlite", "left out by --quick")
+}]);
 
 /// A database in a folder that goes with the test.
 struct Sqlite {

@@ -13,13 +13,13 @@ use storage_wrappers::{
 };
 
 conformance::main!([
-    worn("concurrency-limit", |inner| Arc::new(ConcurrencyLimit::new(inner, 4))),
-    worn("counted", |inner| Arc::new(Counted::new(inner))),
-    worn("faulty-without-faults", |inner| {
+    unless_quick("concurrency-limit", |inner| Arc::new(ConcurrencyLimit::new(inner, 4))),
+    unless_quick("counted", |inner| Arc::new(Counted::new(inner))),
+    unless_quick("faulty-without-faults", |inner| {
         Arc::new(Faulty::new(inner, FaultPlan::none(1), env()).expect("no fault is a sound plan"))
     }),
-    worn("guarded", |inner| Arc::new(Guarded::new(inner))),
-    worn("metered", |inner| Arc::new(Metered::new(inner, "memory", env()))),
+    unless_quick("guarded", |inner| Arc::new(Guarded::new(inner))),
+    unless_quick("metered", |inner| Arc::new(Metered::new(inner, "memory", env()))),
     worn("override-without-conditions", |inner| {
         let capabilities = Capabilities {
             absent: Atomicity::Unsupported,
@@ -32,7 +32,7 @@ conformance::main!([
         let prefix = Prefix::new("some/where/").expect("it is a prefix");
         Arc::new(Prefixed::new(inner, prefix).expect("there is room for keys"))
     }),
-    worn("retry", |inner| Arc::new(Retry::new(inner, RetryPolicy::default(), env()))),
+    unless_quick("retry", |inner| Arc::new(Retry::new(inner, RetryPolicy::default(), env()))),
     worn("retry-over-throttling", |inner| {
         let plan = FaultPlan { throttled: 0.1, unavailable: 0.1, ..FaultPlan::none(1) };
         let faulty = Faulty::new(inner, plan, env()).expect("one in five is a sound plan");
@@ -48,11 +48,21 @@ conformance::main!([
         Arc::new(Retry::new(faulty, policy, env()))
     }),
     worn("standard", |inner| standard(inner, Options::default(), env())),
-    worn("time-limit", |inner| Arc::new(TimeLimit::new(inner, TimeLimits::default(), env()))),
+    unless_quick("time-limit", |inner| Arc::new(TimeLimit::new(
+        inner,
+        TimeLimits::default(),
+        env()
+    ))),
 ]);
 
 fn env() -> Arc<dyn Env> {
     Arc::new(TokioEnv::new())
+}
+
+/// As [`worn`], but left out by `cargo xtask test --quick`.
+fn unless_quick(name: &str, wear: fn(MemoryProvider) -> Arc<dyn StorageProvider>) -> Target {
+    let quick = std::env::var_os("CLOUDBANK_TEST_QUICK").is_some();
+    worn(name, wear).ignored_if(quick, "left out by --quick")
 }
 
 /// A target of handles that each wear a wrapper of their own over the same objects.

@@ -15,7 +15,7 @@ const QUICK: &str = "CLOUDBANK_TEST_QUICK";
 /// Arguments of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Leave out servers and whatever takes long; both are listed as ignored, with the reason.
+    /// Leave out servers and what takes long; both are listed as ignored, with the reason.
     #[arg(long)]
     quick: bool,
     /// Test only this crate, on all servers. May be given again.
@@ -125,7 +125,10 @@ impl Counts {
             if let Some(name) = rest.strip_suffix(" ... FAILED") {
                 self.failed.push(name.to_owned());
             } else if let Some((_, reason)) = rest.split_once(" ... ignored") {
+                // One runner writes `ignored, reason`, the other `ignored (reason)`.
                 let reason = reason.trim_start_matches([',', ' ']);
+                let inner = reason.strip_prefix('(').and_then(|reason| reason.strip_suffix(')'));
+                let reason = inner.unwrap_or(reason);
                 let reason = if reason.is_empty() { "no reason given" } else { reason };
                 *self.ignored_because.entry(reason.to_owned()).or_default() += 1;
             }
@@ -158,19 +161,20 @@ mod tests {
     fn the_summary_adds_up_all_test_runners_and_names_failures_and_reasons() {
         let mut counts = Counts::default();
         let output = "\
-running 4 tests
+running 5 tests
 test put.absent.race ... ok
 test list.order ... FAILED
 test slow ... ignored, left out by --quick
+test slower ... ignored (left out by --quick)
 test other ... ignored
-test result: FAILED. 1 passed; 1 failed; 2 ignored; 0 measured; 0 filtered out; finished in 0.00s
+test result: FAILED. 1 passed; 1 failed; 3 ignored; 0 measured; 0 filtered out; finished in 0.00s
 test result: ok. 40 passed; 0 failed; 0 ignored; 0 measured; 3 filtered out; finished in 1.20s
 ";
         output.lines().for_each(|line| counts.read(line));
         assert_eq!(
             counts.summary(),
-            "\nignored 1: left out by --quick\nignored 1: no reason given\nFAILED list.order\n\
-             41 passed, 1 failed, 2 skipped\n"
+            "\nignored 2: left out by --quick\nignored 1: no reason given\nFAILED list.order\n\
+             41 passed, 1 failed, 3 skipped\n"
         );
     }
 }

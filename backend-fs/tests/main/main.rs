@@ -1,11 +1,11 @@
 //! What the file system backend promises beyond the conformance suite, in one binary.
 #![allow(clippy::unwrap_used)] // A test that unwraps an error has failed as it should.
 
-mod crash;
+mod dropped;
 mod golden;
 mod listing;
 mod power;
-mod race;
+mod roles;
 mod support;
 mod trouble;
 mod whole;

@@ -1,4 +1,4 @@
-//! What the tests share: places to put to, and processes to kill.
+//! What the tests of both binaries share: places to put to, and processes to kill.
 
 use std::path::Path;
 use std::process::Command;
@@ -50,25 +50,14 @@ pub(crate) fn child(role: &str, path: &Path, arguments: &[&str]) -> Command {
 /// As [`child`], started by a command that runs what follows it.
 pub(crate) fn child_by(mut command: Command, role: &str, path: &Path, rest: &[&str]) -> Command {
     command
-        .args(["support::plays_a_role_for_another_test", "--exact", "--ignored", "--nocapture"])
+        .args(["roles::plays_a_role_for_another_test", "--exact", "--ignored", "--nocapture"])
         .env(ROLE, [&[role, path.to_str().unwrap()], rest].concat().join("\n"))
         .env("RUST_BACKTRACE", "0");
     command
 }
 
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "is run by other tests, in a process of its own"]
-async fn plays_a_role_for_another_test() {
-    let role = std::env::var(ROLE).unwrap_or_default();
-    let words: Vec<&str> = role.lines().collect();
-    match words[..] {
-        ["crash", path, operation, durability, step] => {
-            crate::crash::child_dies(path, operation, durability, step.parse().unwrap()).await;
-        }
-        ["race", path] => crate::race::child_races(path).await,
-        ["count", path] => crate::race::child_counts(path).await,
-        ["refused", path, kind] => crate::trouble::child_is_refused(path, kind).await,
-        ["descriptors", path] => crate::trouble::child_counts_descriptors(path).await,
-        _ => panic!("not to be run by hand: {words:?}"),
-    }
+/// The role that this process plays, if it plays one, and the words with it.
+pub(crate) fn role() -> Option<Vec<String>> {
+    let role = std::env::var(ROLE).ok()?;
+    Some(role.lines().map(str::to_owned).collect())
 }
