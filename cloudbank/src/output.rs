@@ -70,9 +70,14 @@ impl Output {
     /// Tells the user something that is not the result.
     pub(crate) fn note(&self, words: impl Display) {
         if !self.quiet {
-            // Nobody is left to tell when standard error is gone.
-            let _ = writeln!(std::io::stderr(), "{words}");
+            Self::remark(words);
         }
+    }
+
+    /// As [`note`](Self::note), from where there is no output at hand that could be quiet.
+    pub(crate) fn remark(words: impl Display) {
+        // Nobody is left to tell when standard error is gone.
+        let _ = writeln!(std::io::stderr(), "{words}");
     }
 
     /// Tells of a failure among others, as JSON if that was asked for.

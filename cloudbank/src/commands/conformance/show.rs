@@ -1,27 +1,34 @@
 //! A run as it goes on, and what came of it.
 
+use std::time::{Duration, Instant};
+
 use conformance::{Case, CaseReport, Outcome, Progress, Report, Settings};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use storage_core::ProviderInfo;
+use tokio::task::AbortHandle;
 
 use crate::error::{Error, Result};
 use crate::output::{Output, count};
 use crate::run::Context;
 
 const BAR: &str = "{bar:30} {pos}/{len}  {msg}";
+/// How often a case that goes on is named where there is no bar to show it.
+const STILL_RUNNING_EVERY: Duration = Duration::from_secs(30);
 
 /// Shows cases as they end: a line for each, and on a terminal a bar with the one under way.
 pub(super) struct Live<'a> {
     output: &'a Output,
     name: &'a str,
     bar: ProgressBar,
+    /// Speaks up while a case goes on.
+    reminder: Option<Reminder>,
 }
 
 impl<'a> Live<'a> {
     pub(super) fn new(context: &'a Context, name: &'a str) -> Self {
         let output = &context.output;
-        Self { output, name, bar: output.progress(None, BAR) }
+        Self { output, name, bar: output.progress(None, BAR), reminder: None }
     }
 
     pub(super) fn end(self) {
@@ -52,15 +59,45 @@ impl Progress for Live<'_> {
 
     fn started(&mut self, case: &Case) {
         self.bar.set_message(case.id);
+        if !self.output.quiet && !self.output.shows_progress() {
+            let id = case.id;
+            self.reminder = Some(Reminder::every(STILL_RUNNING_EVERY, move |so_far| {
+                Output::remark(format_args!("{id} is still running, after {} s", so_far.as_secs()));
+            }));
+        }
     }
 
     fn finished(&mut self, report: &CaseReport) {
         self.bar.inc(1);
+        self.reminder = None;
         // What simply passes is in the table at the end; what does not is worth knowing at once.
         if !matches!(report.outcome, Outcome::Pass | Outcome::Skipped) {
             let first = report.detail.lines().next().unwrap_or_default();
             self.say(&format!("{:<11} {}: {first}", report.outcome, report.id));
         }
+    }
+}
+
+/// Calls something again and again until it is dropped.
+struct Reminder(AbortHandle);
+
+impl Reminder {
+    /// Tells `say` after each `period` how long it has been. Must be called within a Tokio runtime.
+    fn every(period: Duration, say: impl Fn(Duration) + Send + 'static) -> Self {
+        let begun = Instant::now();
+        let task = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(period).await;
+                say(begun.elapsed());
+            }
+        });
+        Self(task.abort_handle())
+    }
+}
+
+impl Drop for Reminder {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -139,4 +176,23 @@ pub(super) fn list(context: &Context, settings: &Settings) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reminder_speaks_until_it_is_dropped() {
+        let (say, mut said) = tokio::sync::mpsc::unbounded_channel();
+        let reminder = Reminder::every(Duration::from_millis(1), move |so_far| {
+            // The test may have heard enough.
+            let _ = say.send(so_far);
+        });
+        let (first, second) = (said.recv().await, said.recv().await);
+        assert!(first.is_some() && first < second, "{first:?} {second:?}");
+        drop(reminder);
+        // What was under way is said; then nobody is left to say more.
+        while said.recv().await.is_some() {}
+    }
 }
