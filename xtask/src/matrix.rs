@@ -146,7 +146,7 @@ fn entries<'a>(folder: &Path, url: &impl Fn(Service) -> Result<&'a str>) -> Resu
         },
         Entry {
             name: "moto",
-            what: "the S3 backend on moto 5.2.5",
+            what: "the S3 backend on moto 5.2.5, which is made to take one request at a time",
             settings: s3(Service::Moto, "")?,
             has_place: true,
         },
