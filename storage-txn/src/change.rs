@@ -104,6 +104,16 @@ pub(crate) fn settle(stack: &mut Stack) {
     }
 }
 
+/// Takes into account that the key was in a range that was emptied at a version.
+pub(crate) fn empty_at(stack: &mut Stack, emptied: Option<Version>) {
+    let Some(at) = emptied else { return };
+    // A change of the same transaction comes after the emptying.
+    stack.retain(|(point, _)| *point >= at);
+    if stack.last().is_none_or(|(point, change)| *point > at && !change.is_final()) {
+        stack.push((at, Change::Delete));
+    }
+}
+
 /// The value that a settled stack adds up to.
 pub(crate) fn value(stack: &Stack) -> Result<Option<Bytes>> {
     let (base, merges) = match stack.last() {

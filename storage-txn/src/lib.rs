@@ -40,17 +40,22 @@
 
 mod bounds;
 mod change;
+mod checkpoint;
 mod commit;
 mod error;
+mod flush;
 mod format;
 mod memtable;
+mod open;
 mod options;
 mod reads;
+mod segment;
 mod shared;
 mod snapshot;
 mod space;
 mod state;
 mod store;
+mod system;
 mod transaction;
 mod version;
 mod view;

@@ -7,11 +7,14 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use bytes::Bytes;
 
 use crate::Version;
-use crate::change::{Change, Stack};
+use crate::change::{Change, Stack, empty_at};
 use crate::writes::{Range, Writes};
 
 /// How many keys a scan takes at a time, which bounds how long it holds the lock.
 const SCAN_KEYS_MAX: usize = 256;
+
+/// A change to a key, with its version.
+pub(crate) type Point = (Bytes, Version, Change);
 
 /// Changes by key, each key's in the order of their versions. Only ever added to, and only above every
 /// version that is in it, so whoever reads at a version that is there reads the same for ever.
@@ -24,18 +27,34 @@ pub(crate) struct Memtable {
 struct Changes {
     points: BTreeMap<Bytes, Vec<(Version, Change)>>,
     ranges: Vec<(Range, Version)>,
+    /// The highest version that was added.
+    last: Version,
+    /// Of keys and values.
+    bytes: usize,
 }
 
 impl Memtable {
     /// Adds the writes of one transaction.
     pub(crate) fn apply(&self, version: Version, writes: &Writes) {
         let mut changes = self.changes.write().unwrap_or_else(PoisonError::into_inner);
+        changes.last = version;
+        changes.bytes += writes.bytes();
         for range in writes.ranges() {
             changes.ranges.push((range.clone(), version));
         }
         for (key, change) in writes.points() {
             changes.points.entry(key.clone()).or_default().push((version, change.clone()));
         }
+    }
+
+    /// No version in it is above this.
+    pub(crate) fn last(&self) -> Version {
+        self.read().last
+    }
+
+    /// How many bytes of keys and values it holds.
+    pub(crate) fn bytes(&self) -> usize {
+        self.read().bytes
     }
 
     /// What is known here of `key` at `version`, down to the first change that is final.
@@ -109,6 +128,18 @@ impl Memtable {
         of_interest.cloned().collect()
     }
 
+    /// All changes above `version`: of keys, in the order of a segment, and ranges that were emptied.
+    pub(crate) fn after(&self, version: Version) -> (Vec<Point>, Vec<(Range, Version)>) {
+        let changes = self.read();
+        let mut points = Vec::new();
+        for (key, all) in &changes.points {
+            let later = all.iter().rev().take_while(|(at, _)| *at > version);
+            points.extend(later.map(|(at, change)| (key.clone(), *at, change.clone())));
+        }
+        let ranges = changes.ranges.iter().filter(|(_, at)| *at > version).cloned().collect();
+        (points, ranges)
+    }
+
     // Nothing that holds the lock can panic, so a poisoned lock guards sound changes.
     fn read(&self) -> RwLockReadGuard<'_, Changes> {
         self.changes.read().unwrap_or_else(PoisonError::into_inner)
@@ -118,13 +149,7 @@ impl Memtable {
 impl Changes {
     fn stack(&self, key: &[u8], version: Version) -> Stack {
         let mut stack = self.points_of(key, version);
-        if let Some(at) = self.emptied(key, version) {
-            // A change of the same transaction comes after the emptying.
-            stack.retain(|(point, _)| *point >= at);
-            if stack.last().is_none_or(|(point, change)| *point > at && !change.is_final()) {
-                stack.push((at, Change::Delete));
-            }
-        }
+        empty_at(&mut stack, self.emptied(key, version));
         stack
     }
 

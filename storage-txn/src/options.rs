@@ -22,6 +22,13 @@ pub struct Options {
     pub transact_attempts_max: usize,
     /// How long a commit tries before its outcome is reported as unknown, or as failed if that is certain.
     pub commit_time_max: Duration,
+    /// How much of keys and values is in memory when it is put into segments. A process may have some times as much
+    /// in memory while that is under way, and while another process does it for all.
+    pub flush_bytes: usize,
+    /// How large segments are at most, but for one key with all its changes, which is never divided.
+    pub segment_bytes: usize,
+    /// The most bytes of segments kept in memory to be read again.
+    pub cache_bytes_max: usize,
     /// How many entries of the log are read at once to catch up.
     pub read_ahead: usize,
 }
@@ -34,6 +41,9 @@ impl Default for Options {
             waiting_transactions_max: 65_536,
             transact_attempts_max: 64,
             commit_time_max: Duration::from_secs(30),
+            flush_bytes: 8 << 20,
+            segment_bytes: 64 << 20,
+            cache_bytes_max: 64 << 20,
             read_ahead: 16,
         }
     }

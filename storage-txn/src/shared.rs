@@ -4,10 +4,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_channel::oneshot;
 use storage_core::Env;
-use storage_log::{CommitLog, catch_up};
+use storage_log::{CommitLog, Record, catch_up};
 
 use crate::commit::Queue;
-use crate::state::State;
+use crate::flush::{Flushes, Role};
+use crate::segment::Shelf;
+use crate::state::{Advanced, State};
 use crate::{Options, Result};
 
 #[derive(Debug)]
@@ -17,7 +19,9 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     /// Tells this handle's entries from those of others.
     pub(crate) writer: u64,
+    pub(crate) shelf: Shelf,
     pub(crate) queue: Mutex<Queue>,
+    pub(crate) flushes: Mutex<Flushes>,
     state: Mutex<State>,
     probes: Mutex<Probes>,
 }
@@ -55,6 +59,7 @@ impl Shared {
         log: Arc<dyn CommitLog>,
         env: Arc<dyn Env>,
         options: Options,
+        shelf: Shelf,
         state: State,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -62,7 +67,9 @@ impl Shared {
             writer: env.random(),
             env,
             options,
+            shelf,
             queue: Mutex::default(),
+            flushes: Mutex::default(),
             state: Mutex::new(state),
             probes: Mutex::default(),
         })
@@ -74,22 +81,40 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads the log to its end, as it was at some time during this call.
+    /// Reads the log to its end, as it was at some time during this call. Where the log was collected before this
+    /// handle has read it, goes on from the newest checkpoint.
     pub(crate) async fn catch_up(&self) -> Result<()> {
+        while self.read_on().await? == Advanced::Collected {
+            self.reload().await?;
+        }
+        Ok(())
+    }
+
+    /// Reads the log to its end, or to where it was collected.
+    pub(crate) async fn read_on(&self) -> Result<Advanced> {
         let head = self.state().head;
-        let mut failed = None;
+        let mut advanced = Ok(Advanced::Yes);
         let result = catch_up(&*self.log, head, self.options.read_ahead, |record| {
             // What does not belong to the log is its error; what the store makes of an entry is ours.
-            if failed.is_none() {
-                failed = self.state().advance(&record).err();
+            if matches!(advanced, Ok(Advanced::Yes)) {
+                advanced = self.state().advance(&record);
             }
             Ok(())
         });
         let caught_up = result.await;
-        match failed {
-            Some(error) => Err(error),
-            None => Ok(caught_up.map(drop)?),
+        if advanced? == Advanced::Collected {
+            return Ok(Advanced::Collected);
         }
+        Ok(caught_up.map(|_| Advanced::Yes)?)
+    }
+
+    /// Takes in one record, the next of the log.
+    pub(crate) async fn take_in(&self, record: &Record) -> Result<()> {
+        let advanced = self.state().advance(record)?;
+        if advanced == Advanced::Collected {
+            self.reload().await?;
+        }
+        Ok(())
     }
 
     /// As [`catch_up`](Self::catch_up), but all who wait at the same time share the requests. What is known
@@ -112,7 +137,7 @@ impl Shared {
         }
     }
 
-    async fn answer_probes(&self) {
+    async fn answer_probes(self: &Arc<Self>) {
         loop {
             let waiting = {
                 let mut probes = self.probes();
@@ -123,6 +148,7 @@ impl Shared {
                 std::mem::take(&mut probes.waiting)
             };
             let result = self.catch_up().await;
+            self.flush_if_full(Role::Reader);
             for sender in waiting {
                 // One who no longer waits does not mind.
                 let _ = sender.send(result.as_ref().copied().map_err(crate::Error::shared));

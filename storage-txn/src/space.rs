@@ -7,6 +7,8 @@ use crate::{TransactionId, Version};
 
 /// Users' keys.
 pub(crate) const USER: u8 = b'k';
+/// What the store says of itself, by name. See [`System`](crate::system::System).
+pub(crate) const SYSTEM: u8 = b's';
 /// Commit records, by version. Derived from the log, never written to it.
 pub(crate) const COMMIT: u8 = b'c';
 /// Versions, by transaction id. Derived likewise.
@@ -18,6 +20,11 @@ pub(crate) fn key(space: u8, key: &[u8]) -> Bytes {
     inside.put_u8(space);
     inside.put_slice(key);
     inside.freeze()
+}
+
+/// A system key.
+pub(crate) fn system(name: &[u8]) -> Bytes {
+    key(SYSTEM, name)
 }
 
 /// The key of a commit record: versions in their own order.

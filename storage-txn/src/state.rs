@@ -8,12 +8,16 @@ use prost::Message;
 use storage_log::{Head, LogId, Record};
 
 use crate::change::Change;
+use crate::flush::Frozen;
+use crate::format::checkpoint::Checkpoint;
 use crate::format::commit::CommitRecord;
 use crate::format::entry::{Batch, Logged};
 use crate::memtable::Memtable;
-use crate::view::View;
+use crate::segment::{Segment, Shelf};
+use crate::system::{FLUSHED, Flushed, System};
+use crate::view::{Run, View};
 use crate::writes::Writes;
-use crate::{Error, ErrorKind, Result, TransactionId, Version, space};
+use crate::{Error, Result, TransactionId, Version, space};
 
 /// How many of the last entries tell who else is writing.
 const WRITERS_REMEMBERED: usize = 32;
@@ -28,36 +32,110 @@ pub(crate) struct State {
     pub(crate) time: u64,
     pub(crate) view: Arc<View>,
     writers: VecDeque<u64>,
+    shelf: Shelf,
+    /// The version of the last transaction that was not only about system keys.
+    users: Version,
+    /// What transactions up to this version do to system keys is known already, from a checkpoint.
+    system_known: Version,
+    /// Everything since the first transaction is in memory, and segments are not looked at: they may be lost.
+    whole: bool,
+}
+
+/// Whether a record was taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Advanced {
+    /// It was, or it was known already.
+    Yes,
+    /// It was not: its bytes are collected, and so is everything before it.
+    Collected,
 }
 
 impl State {
-    pub(crate) fn new(log: LogId) -> Self {
-        let view = View { memtables: vec![Arc::new(Memtable::default())], runs: Vec::new() };
+    /// Before the first entry. Until [`trust_all`](Self::trust_all) nothing is taken from segments.
+    pub(crate) fn new(log: LogId, shelf: Shelf) -> Self {
+        let view = View { memtables: vec![Arc::new(Memtable::default())], ..View::default() };
         Self {
             head: Head::genesis(log),
             version: Version::ZERO,
             time: 0,
             view: Arc::new(view),
             writers: VecDeque::new(),
+            shelf,
+            users: Version::ZERO,
+            system_known: Version::ZERO,
+            whole: true,
         }
+    }
+
+    /// What a checkpoint says, in place of all that was known.
+    pub(crate) fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        let system = Arc::new(checkpoint.system.clone());
+        let runs = self.runs(&system)?;
+        let head = checkpoint.head()?;
+        let memtables = vec![Arc::new(Memtable::default())];
+        self.view = Arc::new(View { memtables, runs, system });
+        self.head = head;
+        self.version = Version(checkpoint.flushed.version);
+        self.time = checkpoint.flushed.time;
+        self.writers.clear();
+        self.users = Version::ZERO;
+        self.system_known = checkpoint.version;
+        self.whole = false;
+        Ok(())
+    }
+
+    /// Freezes what is in memory to be flushed, unless everything up to `goal` was flushed already.
+    pub(crate) fn freeze(&mut self, goal: Version) -> Result<Option<Frozen>> {
+        let system = &self.view.system;
+        let flushed = system.flushed()?.map_or(Version::ZERO, |flushed| Version(flushed.version));
+        if !self.whole && (flushed >= goal || flushed >= self.users) {
+            return Ok(None);
+        }
+        let (from, replaced) = if self.whole {
+            let lost = system.segments()?.into_iter().map(|(id, at, _)| (id, at)).collect();
+            (Version::ZERO, lost)
+        } else {
+            (flushed, Vec::new())
+        };
+        let flushed_at = system.get(FLUSHED).map(|(at, _)| at);
+        let memtables = self.view.memtables.clone();
+        self.change_view(|view| view.memtables.insert(0, Arc::default()));
+        let to = Flushed {
+            version: self.version.0,
+            slot: self.head.slot.0,
+            entry: Bytes::copy_from_slice(&self.head.id.0),
+            time: self.time,
+        };
+        Ok(Some(Frozen { from, to, memtables, flushed_at, replaced }))
+    }
+
+    /// Takes note that a flush of this handle was committed, which has made up for all segments that were lost.
+    pub(crate) fn trust_segments(&mut self, flushed: &Frozen) -> Result<()> {
+        if flushed.from == Version::ZERO { self.trust_all() } else { Ok(()) }
+    }
+
+    /// Takes note that all segments are there.
+    pub(crate) fn trust_all(&mut self) -> Result<()> {
+        self.whole = false;
+        let system = self.view.system.clone();
+        self.look_at_segments(system)
+    }
+
+    /// How much there is in memory that no flush has begun to take care of.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let memtables =
+            if self.whole { &self.view.memtables[..] } else { &self.view.memtables[..1] };
+        memtables.iter().map(|memtable| memtable.bytes()).sum()
     }
 
     /// Takes in the next record of the log. One that is known already is passed over, so that several may
     /// read the log at the same time.
-    pub(crate) fn advance(&mut self, record: &Record) -> Result<()> {
+    pub(crate) fn advance(&mut self, record: &Record) -> Result<Advanced> {
         if record.slot() <= self.head.slot {
-            return Ok(());
+            return Ok(Advanced::Yes);
         }
         let head = self.head.follow(record)?;
-        let body = record.body().ok_or_else(|| {
-            Error::new(
-                ErrorKind::SnapshotExpired,
-                format!(
-                    "this handle has slept while log slot {} was collected: open the store again",
-                    record.slot()
-                ),
-            )
-        })?;
+        let Some(body) = record.body() else { return Ok(Advanced::Collected) };
         let batch = Batch::decode(body)?;
         if batch.first.0 != self.version.0 + 1 || batch.time < self.time {
             return Err(Error::corrupt(format!(
@@ -77,19 +155,70 @@ impl State {
         if self.writers.len() > WRITERS_REMEMBERED {
             self.writers.pop_front();
         }
-        Ok(())
+        Ok(Advanced::Yes)
     }
 
-    fn apply(&self, version: Version, slot: u64, time: u64, transaction: &Logged) -> Result<()> {
+    fn apply(
+        &mut self,
+        version: Version,
+        slot: u64,
+        time: u64,
+        transaction: &Logged,
+    ) -> Result<()> {
         let memtable = &self.view.memtables[0];
         memtable.apply(version, &transaction.writes);
         let mut derived = Writes::default();
-        let record = CommitRecord::of(transaction, slot, time).encode_to_vec();
-        derived.change(space::commit(version), Change::Put(record.into()))?;
+        let record = CommitRecord::of(transaction, slot, time);
+        derived.change(space::commit(version), Change::Put(record.encode_to_vec().into()))?;
         let number = Bytes::copy_from_slice(&version.0.to_be_bytes());
         derived.change(space::id(transaction.id), Change::Put(number))?;
         memtable.apply(version, &derived);
+        let concerns_system = System::is_concerned(&transaction.writes);
+        if !concerns_system || !record.keys.is_empty() || !record.ranges.is_empty() {
+            self.users = version;
+        }
+        if concerns_system && version > self.system_known {
+            let mut system = (*self.view.system).clone();
+            system.apply(version, &transaction.writes)?;
+            self.look_at_segments(Arc::new(system))?;
+        }
         Ok(())
+    }
+
+    /// Makes a view with these system keys: with the segments they name, and without what is in memory and in
+    /// segments too. What is added later goes elsewhere than what was there, so that the next flush lets go of it.
+    fn look_at_segments(&mut self, system: Arc<System>) -> Result<()> {
+        let flushed = system.flushed()?.map_or(Version::ZERO, |flushed| Version(flushed.version));
+        let runs = if self.whole { Vec::new() } else { self.runs(&system)? };
+        let whole = self.whole;
+        self.change_view(|view| {
+            if view.system.get(FLUSHED) != system.get(FLUSHED) {
+                view.memtables.insert(0, Arc::default());
+            }
+            let newest = view.memtables[0].clone();
+            view.memtables.retain(|memtable| {
+                whole || Arc::ptr_eq(memtable, &newest) || memtable.last() > flushed
+            });
+            view.runs = runs;
+            view.system = system;
+        });
+        Ok(())
+    }
+
+    fn change_view(&mut self, change: impl FnOnce(&mut View)) {
+        let mut view = (*self.view).clone();
+        change(&mut view);
+        self.view = Arc::new(view);
+    }
+
+    /// The segments that system keys name, the one with the highest version first.
+    fn runs(&self, system: &System) -> Result<Vec<Arc<dyn Run>>> {
+        let segments = system.segments()?.into_iter();
+        let mut runs: Vec<Arc<dyn Run>> = segments
+            .map(|(id, _, about)| Arc::new(Segment::new(&self.shelf, id, about)) as _)
+            .collect();
+        runs.sort_by_key(|run| std::cmp::Reverse(run.last()));
+        Ok(runs)
     }
 
     /// How many different writers the last entries are from.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_channel::oneshot;
 use storage_core::{Created, Env, Key, Prefix, StorageProvider, StorageProviderExt};
-use storage_log::{LogId, ProviderLog};
+use storage_log::LogId;
 
 use crate::commit::Waiting;
 use crate::format::entry::Logged;
@@ -12,7 +12,6 @@ use crate::format::root;
 use crate::reads::Reads;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
-use crate::state::State;
 use crate::transaction::{Receipt, Transaction};
 use crate::writes::Writes;
 use crate::{Error, ErrorKind, Options, Result, TransactionId, Version};
@@ -83,16 +82,7 @@ impl Store {
         env: Arc<dyn Env>,
         options: Options,
     ) -> Result<Self> {
-        let Some(format) = provider.try_get(&format_key()?).await? else {
-            return Err(Error::new(
-                ErrorKind::NoStore,
-                format!("there is no store on {}; make one with init", provider.info().name),
-            ));
-        };
-        let id = root::decode(&format.body)?;
-        let log = ProviderLog::new(provider, prefix("log/")?, id)?;
-        let shared = Shared::new(Arc::new(log), env, options, State::new(id));
-        shared.catch_up().await?;
+        let shared = crate::open::open(provider, env, options).await?;
         Ok(Self { shared })
     }
 
@@ -183,6 +173,25 @@ impl Store {
         Ok(Snapshot { view, version })
     }
 
+    /// Puts everything that is in memory into segments, and writes a checkpoint, so that the next to open the store
+    /// need not read the log from further back. Done in the background too, every
+    /// [`flush_bytes`](Options::flush_bytes). Costs nothing when nothing was committed since the last time.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Storage`], [`ErrorKind::Corrupt`], [`ErrorKind::Conflict`] when other processes were always
+    /// faster, [`ErrorKind::CommitUnknown`]. Nothing is lost by any of them.
+    pub async fn flush(&self) -> Result<()> {
+        self.shared.flush().await
+    }
+
+    /// Why what this handle last did in the background failed; `None` if it did not. The store can still be read
+    /// and written then, but takes ever more memory and ever longer to open.
+    #[must_use]
+    pub fn maintenance_error(&self) -> Option<Error> {
+        self.shared.maintenance_error()
+    }
+
     /// Finds out what became of a transaction, for good: one that was not committed by now is shut out, so that
     /// it never will be. Takes a commit of its own when it was not.
     ///
@@ -226,7 +235,7 @@ impl Store {
     }
 }
 
-fn format_key() -> Result<Key> {
+pub(crate) fn format_key() -> Result<Key> {
     key("format")
 }
 

@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use crate::change::{Change, Stack, settle, value};
 use crate::memtable::Memtable;
+use crate::system::System;
 use crate::writes::{Range, Writes};
 use crate::{Result, Version};
 
@@ -57,6 +58,8 @@ pub(crate) struct View {
     pub(crate) memtables: Vec<Arc<Memtable>>,
     /// The one with the highest last version first.
     pub(crate) runs: Vec<Arc<dyn Run>>,
+    /// The system keys, as of the last transaction that changed one.
+    pub(crate) system: Arc<System>,
 }
 
 impl View {

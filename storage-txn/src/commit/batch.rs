@@ -108,8 +108,7 @@ async fn judge(
         )));
     }
     for (key, wanted) in &waiting.required {
-        let stack = view.stack(key, version).await?;
-        let found = value(&stack)?.map(|_| stack[0].0);
+        let found = found(view, key, version).await?;
         let overtaken = accepted.writes.changed(key).is_some();
         if overtaken || found != *wanted {
             return Ok(Verdict::Refuse(not_as_required(
@@ -121,6 +120,15 @@ async fn judge(
         }
     }
     Ok(Verdict::Commit)
+}
+
+/// The version that a key has. System keys are in memory, as they are at the end of the view.
+async fn found(view: &View, key: &[u8], version: Version) -> Result<Option<Version>> {
+    if let Some(name) = key.strip_prefix(&[space::SYSTEM]) {
+        return Ok(view.system.get(name).map(|(version, _)| version));
+    }
+    let stack = view.stack(key, version).await?;
+    Ok(value(&stack)?.map(|_| stack[0].0))
 }
 
 /// What became of the transaction that has the same id.

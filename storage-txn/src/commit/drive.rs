@@ -1,11 +1,13 @@
 //! The commit loop itself: sort out, append, apply, answer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use storage_log::{Appended, Entry, Record};
 
 use crate::commit::Waiting;
 use crate::commit::batch::{Sorted, cancelled, sort_out};
+use crate::flush::Role;
 use crate::format::entry::Batch;
 use crate::shared::Shared;
 use crate::transaction::Receipt;
@@ -34,12 +36,13 @@ struct Sent {
 
 impl Shared {
     /// Commits what waits until nothing does.
-    pub(super) async fn work_off(&self) {
+    pub(super) async fn work_off(self: &Arc<Self>) {
         let mut append_time = PAUSE_MIN;
         while let Some(batch) = self.next_batch() {
             self.take_turns(append_time).await;
             let start = self.env.monotonic();
             self.commit(batch).await;
+            self.flush_if_full(Role::Writer);
             append_time = self.env.monotonic().saturating_sub(start).min(PAUSE_MAX);
         }
     }
@@ -105,7 +108,7 @@ impl Shared {
             }
             Ok(Appended::Taken(record)) => {
                 progress.in_doubt = false;
-                self.state().advance(&record)?;
+                self.take_in(&record).await?;
                 // There may be more by now; whoever stays behind loses again and again.
                 self.catch_up().await?;
                 progress.fresh = true;

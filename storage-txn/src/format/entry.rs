@@ -105,7 +105,7 @@ pub(crate) fn change_to_wire(change: &Change) -> wire::Change {
     }
 }
 
-fn change_from_wire(change: wire::Change) -> Result<Change> {
+pub(crate) fn change_from_wire(change: wire::Change) -> Result<Change> {
     Ok(match change {
         wire::Change::Put(value) => Change::Put(value),
         wire::Change::Merge(merges) => {

@@ -2,7 +2,7 @@
 
 use storage_txn::{At, ErrorKind, KeyRange, Merge, Receipt, Result, Scan, Store, Transaction};
 
-use crate::two_handles;
+use super::two_handles;
 
 async fn put(store: &Store, key: &str, value: &str) {
     store.transact(async |tx| tx.put(key, value.to_owned())).await.unwrap();

@@ -2,7 +2,7 @@
 
 use storage_txn::{At, ErrorKind, KEY_BYTES_MAX, KeyRange, Scan};
 
-use crate::two_handles;
+use super::two_handles;
 
 #[tokio::test]
 async fn any_bytes_up_to_the_limit_are_a_key_and_one_more_is_refused() {

@@ -1,12 +1,9 @@
 //! The store on a provider in memory: what its users are promised.
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at what cannot be")]
+#![allow(clippy::duplicate_mod, reason = "what is promised does not depend on where things are")]
 
-mod isolation;
-mod keys;
-mod outcome;
-mod reading;
-mod runtime;
+mod flush;
 
 use std::sync::Arc;
 
@@ -15,20 +12,43 @@ use storage_core::StorageProvider;
 use storage_txn::{Options, Store};
 use storage_wrappers::TokioEnv;
 
-/// A store in memory, and a second handle on it as another process would have.
-async fn two_handles() -> (Store, Store) {
-    let provider: Arc<dyn StorageProvider> = Arc::new(MemoryProvider::new());
-    let store = on(&provider, true).await;
-    (store, on(&provider, false).await)
+/// The same tests with everything in memory, and with everything put into segments all the time.
+macro_rules! with_options {
+    ($name:ident, $options:expr) => {
+        #[path = "."]
+        mod $name {
+            mod isolation;
+            mod keys;
+            mod outcome;
+            mod reading;
+            mod runtime;
+
+            async fn two_handles() -> (storage_txn::Store, storage_txn::Store) {
+                crate::two_handles($options).await
+            }
+        }
+    };
 }
 
-async fn on(provider: &Arc<dyn StorageProvider>, init: bool) -> Store {
-    let env = Arc::new(TokioEnv::new());
-    let options = Options::default();
-    let store = if init {
-        Store::init(provider.clone(), env, options).await
-    } else {
-        Store::open(provider.clone(), env, options).await
-    };
-    store.unwrap()
+with_options!(in_memory, storage_txn::Options::default());
+with_options!(in_segments, crate::tiny());
+
+/// Flushes after every commit, keeps segments small and hardly any of them in memory.
+fn tiny() -> Options {
+    let mut options = Options::default();
+    options.flush_bytes = 1;
+    options.segment_bytes = 1000;
+    options.cache_bytes_max = 4000;
+    options
+}
+
+/// A store in memory, and a second handle on it as another process would have.
+async fn two_handles(options: Options) -> (Store, Store) {
+    let provider: Arc<dyn StorageProvider> = Arc::new(MemoryProvider::new());
+    let store = Store::init(provider.clone(), Arc::new(TokioEnv::new()), options.clone()).await;
+    (store.unwrap(), open(&provider, options).await)
+}
+
+async fn open(provider: &Arc<dyn StorageProvider>, options: Options) -> Store {
+    Store::open(provider.clone(), Arc::new(TokioEnv::new()), options).await.unwrap()
 }

@@ -2,7 +2,7 @@
 
 use storage_txn::{At, ErrorKind};
 
-use crate::two_handles;
+use super::two_handles;
 
 #[test]
 fn whoever_waits_for_a_task_that_was_stopped_is_told_and_the_next_starts_another() {

@@ -1,0 +1,90 @@
+//! Writing checkpoints, and finding the newest that can be read.
+
+use storage_core::{List, Listed, PutIf, StorageProvider, StorageProviderExt};
+use storage_log::LogId;
+
+use crate::format::checkpoint::{Checkpoint, PREFIX};
+use crate::shared::Shared;
+use crate::store::prefix;
+use crate::{Error, ErrorKind, Result};
+
+/// How many names are asked for at a time once the newest checkpoint is no good.
+const OLDER_LISTED: usize = 100;
+
+/// The name of the newest checkpoint, if there is one. One request.
+pub(crate) async fn newest_name(provider: &dyn StorageProvider) -> Result<Option<Listed>> {
+    let prefix = prefix(PREFIX)?;
+    let page = provider.list(List::new(&prefix).limit(1)).await?;
+    Ok(page.objects.into_iter().next())
+}
+
+/// The newest checkpoint that can be read, at or before the `newest` name; and what was wrong with the newest
+/// that could not.
+pub(crate) async fn newest_readable(
+    provider: &dyn StorageProvider,
+    log: LogId,
+    newest: Option<Listed>,
+) -> Result<(Option<Checkpoint>, Option<Error>)> {
+    let prefix = prefix(PREFIX)?;
+    let mut wrong = None;
+    let mut names: Vec<Listed> = newest.into_iter().collect();
+    while let Some(last) = names.last().map(|listed| listed.key.clone()) {
+        for listed in names {
+            let result = match provider.try_get(&listed.key).await? {
+                Some(object) => Checkpoint::decode(log, &listed.key, &object.body),
+                None => Err(Error::corrupt(format!("{} is missing", listed.key))),
+            };
+            match result {
+                Ok(checkpoint) => return Ok((Some(checkpoint), wrong)),
+                Err(error) => wrong = wrong.or(Some(error)),
+            }
+        }
+        let page = provider.list(List::new(&prefix).start_after(&last).limit(OLDER_LISTED)).await?;
+        names = page.objects;
+    }
+    Ok((None, wrong))
+}
+
+impl Shared {
+    /// Writes down where the next to open the store can begin.
+    pub(crate) async fn write_checkpoint(&self) -> Result<()> {
+        let checkpoint = {
+            let state = self.state();
+            let system = (*state.view.system).clone();
+            let Some(flushed) = system.flushed()? else { return Ok(()) };
+            Checkpoint { flushed, system, version: state.version }
+        };
+        let body = checkpoint.encode(self.log.id());
+        // Whoever else writes one of this name writes the same bytes.
+        self.shelf.provider.put(&checkpoint.key()?, body, PutIf::Always).await?;
+        Ok(())
+    }
+
+    /// Goes on from the newest checkpoint, as what comes after the head of this handle was collected.
+    pub(crate) async fn reload(&self) -> Result<()> {
+        let provider = &*self.shelf.provider;
+        let newest = newest_name(provider).await?;
+        let (checkpoint, wrong) = newest_readable(provider, self.log.id(), newest).await?;
+        let mut state = self.state();
+        let known = state.head.slot;
+        match checkpoint {
+            Some(checkpoint) if checkpoint.flushed.slot > known.0 => state.restore(&checkpoint),
+            _ => Err(collected(known.next().0, wrong)),
+        }
+    }
+}
+
+/// What is said when the log is no longer whole and no checkpoint takes its place.
+pub(crate) fn collected(slot: u64, wrong: Option<Error>) -> Error {
+    let error = Error::new(
+        ErrorKind::Corrupt,
+        format!(
+            "log slot {slot} was collected, and no checkpoint after it can be read{}",
+            wrong.as_ref().map(|wrong| format!(": {wrong}")).unwrap_or_default()
+        ),
+    );
+    match wrong {
+        Some(wrong) => error.with_source(wrong),
+        None => error,
+    }
+}

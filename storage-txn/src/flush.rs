@@ -1,0 +1,327 @@
+//! Flushing: what is in memory goes into segments, in the background, one flush of a handle at a time.
+
+use std::cmp::Reverse;
+use std::sync::{Arc, PoisonError};
+
+use bytes::Bytes;
+use futures_channel::oneshot;
+use prost::Message;
+use storage_core::{PutIf, StorageProvider, StorageProviderExt};
+
+use crate::change::Change;
+use crate::commit::Waiting;
+use crate::format::entry::Logged;
+use crate::format::segment::{SegmentId, SegmentRef};
+use crate::memtable::{Memtable, Point};
+use crate::reads::Reads;
+use crate::segment::Writer;
+use crate::shared::Shared;
+use crate::store::key;
+use crate::system::{FLUSHED, Flushed};
+use crate::writes::{Range, Writes};
+use crate::{Error, ErrorKind, Result, TransactionId, Version, space};
+
+/// How often a flush begins again because another process was faster.
+const ATTEMPTS_MAX: usize = 8;
+/// A handle that only reads leaves flushing to those who write, until it has so many times as much in memory
+/// as they should.
+const READER_PATIENCE: usize = 4;
+/// After so many changes others get their turn.
+const CHANGES_AT_ONCE: usize = 1024;
+
+/// The flushes of a handle.
+#[derive(Debug, Default)]
+pub(crate) struct Flushes {
+    running: bool,
+    /// Whether there is one to do for nobody who waits.
+    wanted: bool,
+    waiting: Vec<oneshot::Sender<Result<()>>>,
+    /// How many segments this handle has named.
+    segments: u32,
+    failed: Option<Error>,
+}
+
+/// What is to be flushed, frozen.
+#[derive(Debug)]
+pub(crate) struct Frozen {
+    /// Everything up to this version is in segments already.
+    pub(crate) from: Version,
+    pub(crate) to: Flushed,
+    pub(crate) memtables: Vec<Arc<Memtable>>,
+    /// The version of the system key that says so.
+    pub(crate) flushed_at: Option<Version>,
+    /// Segments that are lost, and the versions that named them: this flush makes up for them.
+    pub(crate) replaced: Vec<(SegmentId, Version)>,
+}
+
+/// Who has written to the memtable that may be full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    Writer,
+    Reader,
+}
+
+/// Held by the task that flushes. When that is stopped with its runtime, whoever waits is let go.
+struct Running {
+    shared: Arc<Shared>,
+    finished: bool,
+}
+
+impl Running {
+    async fn run(mut self) {
+        self.shared.work_off_flushes().await;
+        self.finished = true;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.finished {
+            let mut flushes = self.shared.flushes();
+            flushes.waiting.clear();
+            flushes.wanted = false;
+            flushes.running = false;
+        }
+    }
+}
+
+impl Shared {
+    /// Puts everything that is known now into segments.
+    pub(crate) async fn flush(self: &Arc<Self>) -> Result<()> {
+        let (sender, receiver) = oneshot::channel();
+        self.flushes().waiting.push(sender);
+        self.start_flushes();
+        receiver.await.unwrap_or_else(|oneshot::Canceled| {
+            Err(Error::new(
+                ErrorKind::Storage(storage_core::ErrorKind::Unavailable),
+                "the task that flushes was stopped",
+            ))
+        })
+    }
+
+    /// Starts a flush if there is enough to flush. Who shares the log with other writers waits a while longer
+    /// than it must, each a while of its own, so that not all do the same work at the same time.
+    pub(crate) fn flush_if_full(self: &Arc<Self>, role: Role) {
+        let (bytes, writers) = {
+            let state = self.state();
+            (state.memory_bytes(), state.writers())
+        };
+        let most = self.options.flush_bytes;
+        let patience = match role {
+            Role::Reader => most.saturating_mul(READER_PATIENCE - 1),
+            Role::Writer if writers > 1 => {
+                (most as u128 * u128::from(self.writer % 1024) / 1024) as usize
+            }
+            Role::Writer => 0,
+        };
+        if bytes > most.saturating_add(patience) {
+            self.flushes().wanted = true;
+            self.start_flushes();
+        }
+    }
+
+    /// Why the last flush failed, if it did.
+    pub(crate) fn maintenance_error(&self) -> Option<Error> {
+        self.flushes().failed.as_ref().map(Error::shared)
+    }
+
+    fn start_flushes(self: &Arc<Self>) {
+        if !std::mem::replace(&mut self.flushes().running, true) {
+            let running = Running { shared: self.clone(), finished: false };
+            self.env.spawn(Box::pin(running.run()));
+        }
+    }
+
+    async fn work_off_flushes(self: &Arc<Self>) {
+        loop {
+            let waiting = {
+                let mut flushes = self.flushes();
+                if flushes.waiting.is_empty() && !flushes.wanted {
+                    flushes.running = false;
+                    return;
+                }
+                flushes.wanted = false;
+                std::mem::take(&mut flushes.waiting)
+            };
+            let result = self.flush_all().await;
+            self.flushes().failed = result.as_ref().err().map(Error::shared);
+            for sender in waiting {
+                // One who no longer waits does not mind.
+                let _ = sender.send(result.as_ref().copied().map_err(Error::shared));
+            }
+        }
+    }
+
+    /// Flushes what is known when this begins, whoever does it in the end.
+    async fn flush_all(self: &Arc<Self>) -> Result<()> {
+        let goal = self.state().version;
+        for _ in 0..ATTEMPTS_MAX {
+            let frozen = self.state().freeze(goal)?;
+            let Some(frozen) = frozen else { return Ok(()) };
+            let mut made = Vec::new();
+            let result = match self.make_segments(&frozen, &mut made).await {
+                Ok(()) => self.commit_segments(&frozen, &made).await,
+                Err(error) => Err(error),
+            };
+            let error = match result {
+                Ok(()) => {
+                    self.state().trust_segments(&frozen)?;
+                    return self.write_checkpoint().await;
+                }
+                Err(error) => error,
+            };
+            if matches!(error.kind(), ErrorKind::CommitUnknown(_)) {
+                // The entry that names the segments may yet appear.
+                return Err(error);
+            }
+            let names: Result<Vec<_>> = made.iter().map(|(id, _)| key(id.to_string())).collect();
+            let deleted = self.shelf.provider.delete_many(names?).await;
+            if error.kind() != ErrorKind::PreconditionFailed {
+                return Err(error);
+            }
+            if let Err(failed) = deleted {
+                let message = format!("segments that nobody names could not be deleted: {failed}");
+                let kind = ErrorKind::Storage(storage_core::ErrorKind::Unavailable);
+                return Err(Error::new(kind, message).with_source(failed));
+            }
+        }
+        Err(Error::new(
+            ErrorKind::Conflict,
+            format!("another process was faster at each of {ATTEMPTS_MAX} flushes"),
+        ))
+    }
+
+    /// Writes segments of all that is frozen, and says in `made` which it has begun to write.
+    async fn make_segments(
+        &self,
+        frozen: &Frozen,
+        made: &mut Vec<(SegmentId, SegmentRef)>,
+    ) -> Result<()> {
+        let (points, ranges) = contents(frozen);
+        let mut writer = Writer::new(self.new_segment());
+        for (range, version) in &ranges {
+            writer.empty(range, *version);
+        }
+        for (at, (key, version, change)) in points.iter().enumerate() {
+            let new_key = at > 0 && points[at - 1].0 != *key;
+            if new_key && writer.bytes() >= self.options.segment_bytes {
+                let full = std::mem::replace(&mut writer, Writer::new(self.new_segment()));
+                self.store_segment(full, made).await?;
+            }
+            writer.add(key, *version, change);
+            if at % CHANGES_AT_ONCE == CHANGES_AT_ONCE - 1 {
+                yield_now().await;
+            }
+        }
+        self.store_segment(writer, made).await
+    }
+
+    async fn store_segment(
+        &self,
+        writer: Writer,
+        made: &mut Vec<(SegmentId, SegmentRef)>,
+    ) -> Result<()> {
+        let id = writer.id();
+        let (about, body) = writer.finish();
+        made.push((id, about));
+        // The name is this handle's own, so there is nothing to overwrite.
+        self.shelf.provider.put(&key(id.to_string())?, body, PutIf::Always).await?;
+        Ok(())
+    }
+
+    /// Commits that these segments hold everything up to where it was frozen.
+    async fn commit_segments(
+        self: &Arc<Self>,
+        frozen: &Frozen,
+        made: &[(SegmentId, SegmentRef)],
+    ) -> Result<()> {
+        let mut writes = Writes::default();
+        let mut required = vec![(space::system(FLUSHED), frozen.flushed_at)];
+        for (id, named_at) in &frozen.replaced {
+            let name = space::system(id.to_string().as_bytes());
+            writes.change(name.clone(), Change::Delete)?;
+            required.push((name, Some(*named_at)));
+        }
+        for (id, about) in made {
+            let name = space::system(id.to_string().as_bytes());
+            writes.change(name, Change::Put(about.encode_to_vec().into()))?;
+        }
+        let to = Change::Put(frozen.to.encode_to_vec().into());
+        writes.change(space::system(FLUSHED), to)?;
+        self.commit_system(writes, required, "flush").await
+    }
+
+    /// Commits a transaction of the store's own, on condition that system keys have the versions given.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Transaction::commit`](crate::Transaction::commit).
+    pub(crate) async fn commit_system(
+        self: &Arc<Self>,
+        writes: Writes,
+        required: Vec<(Bytes, Option<Version>)>,
+        message: &str,
+    ) -> Result<()> {
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&self.env.random().to_le_bytes());
+        id[8..].copy_from_slice(&self.env.random().to_le_bytes());
+        let id = TransactionId(id);
+        let (reply, answer) = oneshot::channel();
+        self.enqueue(Waiting {
+            transaction: Logged {
+                id,
+                author: String::new(),
+                message: message.to_owned(),
+                cancelled: false,
+                writes,
+            },
+            reads: Reads::default(),
+            read_at: self.state().version,
+            required,
+            repeated: false,
+            reply,
+        })?;
+        let answer = answer.await.unwrap_or_else(|oneshot::Canceled| {
+            let message = format!("nobody knows whether transaction {id} was committed");
+            Err(Error::new(ErrorKind::CommitUnknown(id), message))
+        });
+        answer.map(drop)
+    }
+
+    fn new_segment(&self) -> SegmentId {
+        let mut flushes = self.flushes();
+        let number = flushes.segments;
+        flushes.segments += 1;
+        SegmentId { session: self.writer, number }
+    }
+
+    fn flushes(&self) -> std::sync::MutexGuard<'_, Flushes> {
+        // Nothing that holds the lock can panic.
+        self.flushes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// All that is frozen and not in segments, in the order of a segment. Values are shared with the memtables.
+fn contents(frozen: &Frozen) -> (Vec<Point>, Vec<(Range, Version)>) {
+    let (mut points, mut ranges) = (Vec::new(), Vec::new());
+    for memtable in &frozen.memtables {
+        let (more_points, more_ranges) = memtable.after(frozen.from);
+        points.extend(more_points);
+        ranges.extend(more_ranges);
+    }
+    points.sort_by(|a, b| (&a.0, Reverse(a.1)).cmp(&(&b.0, Reverse(b.1))));
+    (points, ranges)
+}
+
+/// Lets other tasks go first once.
+async fn yield_now() {
+    let mut yielded = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut yielded, true) {
+            return std::task::Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        std::task::Poll::Pending
+    })
+    .await;
+}

@@ -1,0 +1,77 @@
+//! Opening a store: the newest checkpoint and what came after it, or the whole log.
+
+use std::sync::Arc;
+
+use futures_util::future::join;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use storage_core::{Env, Get, StorageProvider, StorageProviderExt};
+use storage_log::ProviderLog;
+
+use crate::checkpoint::{collected, newest_name, newest_readable};
+use crate::format::root;
+use crate::segment::{Cache, Shelf};
+use crate::shared::Shared;
+use crate::state::{Advanced, State};
+use crate::store::{format_key, key, prefix};
+use crate::{Error, ErrorKind, Options, Result};
+
+/// How many segments are asked for at once.
+const SEGMENTS_AT_ONCE: usize = 16;
+
+/// A handle on the store that is there, at the end of its log. Three requests and the entries of the log that no
+/// checkpoint covers.
+pub(crate) async fn open(
+    provider: Arc<dyn StorageProvider>,
+    env: Arc<dyn Env>,
+    options: Options,
+) -> Result<Arc<Shared>> {
+    let (format, newest) = join(provider.try_get(&format_key()?), newest_name(&*provider)).await;
+    let Some(format) = format? else {
+        return Err(Error::new(
+            ErrorKind::NoStore,
+            format!("there is no store on {}; make one with init", provider.info().name),
+        ));
+    };
+    let id = root::decode(&format.body)?;
+    let log = ProviderLog::new(provider.clone(), prefix("log/")?, id)?;
+    let (checkpoint, wrong) = newest_readable(&*provider, id, newest?).await?;
+    let cache = Arc::new(Cache::new(options.cache_bytes_max));
+    let shelf = Shelf { provider, cache };
+    let mut state = State::new(id, shelf.clone());
+    if let Some(checkpoint) = &checkpoint {
+        state.restore(checkpoint)?;
+    }
+    let shared = Shared::new(Arc::new(log), env, options, shelf, state);
+    if checkpoint.is_some() {
+        shared.catch_up().await?;
+    } else {
+        replay(&shared, wrong).await?;
+    }
+    Ok(shared)
+}
+
+/// Reads the whole log, as there is no checkpoint. Segments are derived from it as checkpoints are, so where one of
+/// them is lost too, none is used, until a flush has made them all again.
+async fn replay(shared: &Shared, wrong: Option<Error>) -> Result<()> {
+    if shared.read_on().await? == Advanced::Collected {
+        // A checkpoint may have been written and the log collected since we looked.
+        let slot = shared.state().head.slot.next().0;
+        shared.reload().await.map_err(|error| match error.kind() {
+            ErrorKind::Corrupt => collected(slot, wrong.or(Some(error))),
+            _ => error,
+        })?;
+        return shared.catch_up().await;
+    }
+    let system = shared.state().view.system.clone();
+    let there = stream::iter(system.segments()?).map(|(id, _, about)| async move {
+        let object = shared.shelf.provider.get(&key(id.to_string())?, Get::meta_only()).await;
+        match object {
+            Ok(object) => Ok(object.size == about.bytes),
+            Err(error) if error.kind() == storage_core::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(Error::from(error)),
+        }
+    });
+    let all =
+        there.buffer_unordered(SEGMENTS_AT_ONCE).try_all(|there| async move { there }).await?;
+    if all { shared.state().trust_all() } else { Ok(()) }
+}

@@ -1,0 +1,149 @@
+//! Segments: sorted runs of changes in objects that are written once and never changed.
+
+mod block;
+mod cache;
+mod filter;
+mod read;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use storage_core::StorageProvider;
+
+pub(crate) use cache::Cache;
+pub(crate) use writer::Writer;
+
+use crate::change::{Change, Stack, empty_at};
+use crate::format::segment::{SegmentId, SegmentRef, Span, Tail};
+use crate::view::Run;
+use crate::writes::Range;
+use crate::{Result, Version};
+
+/// What segments are read with.
+#[derive(Debug, Clone)]
+pub(crate) struct Shelf {
+    pub(crate) provider: Arc<dyn StorageProvider>,
+    pub(crate) cache: Arc<Cache>,
+}
+
+/// A segment to read. Making one makes no request.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    id: SegmentId,
+    about: SegmentRef,
+    shelf: Shelf,
+}
+
+impl Segment {
+    pub(crate) fn new(shelf: &Shelf, id: SegmentId, about: SegmentRef) -> Self {
+        Self { id, about, shelf: shelf.clone() }
+    }
+
+    fn may_hold(&self, key: &[u8]) -> bool {
+        self.about.spans.iter().any(|span| *span.first <= *key && *key <= *span.last)
+    }
+
+    fn overlaps(&self, range: &Range) -> bool {
+        let meets = |span: &Span| range.start <= span.last && span.first < range.end;
+        !range.is_empty() && self.about.spans.iter().any(meets)
+    }
+}
+
+#[async_trait]
+impl Run for Segment {
+    fn last(&self) -> Version {
+        Version(self.about.last_version)
+    }
+
+    async fn stack(&self, key: &[u8], version: Version) -> Result<Stack> {
+        if !self.may_hold(key) || self.about.first_version > version.0 {
+            return Ok(Stack::new());
+        }
+        let tail = self.tail().await?;
+        let mut stack = self.points(&tail, key, version).await?;
+        let emptied = tail.emptied.iter().filter(|range| {
+            range.version <= version.0 && *range.start <= *key && *key < *range.end
+        });
+        empty_at(&mut stack, emptied.map(|range| Version(range.version)).max());
+        Ok(stack)
+    }
+
+    async fn changes(
+        &self,
+        key: &[u8],
+        after: Version,
+        upto: Version,
+        limit: usize,
+    ) -> Result<Vec<(Version, Change)>> {
+        let (first, last) = (self.about.first_version, self.about.last_version);
+        if !self.may_hold(key) || first > upto.0 || last <= after.0 || limit == 0 {
+            return Ok(Vec::new());
+        }
+        let tail = self.tail().await?;
+        let mut all = Vec::new();
+        let mut take = |at, change| {
+            if at > after {
+                all.push((at, change));
+            }
+            at > after && all.len() < limit
+        };
+        self.gather(&tail, key, upto, &mut take).await?;
+        let hits =
+            emptied(&tail).filter(|(range, at)| range.contains(key) && after < *at && *at <= upto);
+        all.extend(hits.map(|(_, at)| (at, Change::Delete)));
+        // The sort is stable: of the same version, the change of the key itself stays first.
+        all.sort_by_key(|(at, _)| Reverse(*at));
+        all.dedup_by_key(|(at, _)| *at);
+        all.truncate(limit);
+        Ok(all)
+    }
+
+    async fn scan(
+        &self,
+        range: &Range,
+        backward: bool,
+        version: Version,
+    ) -> Result<(Vec<(Bytes, Stack)>, bool)> {
+        if !self.overlaps(range) || self.about.first_version > version.0 {
+            return Ok((Vec::new(), false));
+        }
+        let tail = self.tail().await?;
+        if backward {
+            self.scan_backward(&tail, range, version).await
+        } else {
+            self.scan_forward(&tail, range, version).await
+        }
+    }
+
+    async fn emptied(&self, range: &Range, version: Version) -> Result<Vec<(Range, Version)>> {
+        if self.about.ranges == 0 || !self.overlaps(range) || self.about.first_version > version.0 {
+            return Ok(Vec::new());
+        }
+        let tail = self.tail().await?;
+        Ok(emptied(&tail)
+            .filter(|(emptied, at)| *at <= version && emptied.overlaps(range))
+            .collect())
+    }
+
+    async fn changed_range(&self, range: &Range, version: Version) -> Result<bool> {
+        if !self.overlaps(range) || self.about.last_version <= version.0 {
+            return Ok(false);
+        }
+        let tail = self.tail().await?;
+        let later = |(emptied, at): (Range, Version)| at > version && emptied.overlaps(range);
+        Ok(emptied(&tail).any(later) || self.points_changed(&tail, range, version).await?)
+    }
+}
+
+fn emptied(tail: &Tail) -> impl Iterator<Item = (Range, Version)> {
+    tail.emptied.iter().map(|emptied| {
+        let range = Range { start: emptied.start.clone(), end: emptied.end.clone() };
+        (range, Version(emptied.version))
+    })
+}

@@ -1,0 +1,225 @@
+//! A block: changes in the order of their keys, each key's newest first.
+
+use std::cmp::Reverse;
+use std::ops::Range;
+
+use bytes::{Buf, BufMut, Bytes};
+use prost::Message;
+use prost::encoding::{decode_varint, encode_varint};
+
+use crate::change::{Change, Stack};
+use crate::format::entry::{change_from_wire, change_to_wire, wire};
+use crate::{Error, Result, Version};
+
+/// The kinds of changes, numbered as in an entry of the log.
+const PUT: u8 = 2;
+const DELETE: u8 = 3;
+const MERGE: u8 = 5;
+
+/// A value that takes less than this part of its block is copied out of it, so that who keeps the value does
+/// not keep the block.
+const COPIED_PART: usize = 4;
+
+/// A block that is being made.
+#[derive(Debug, Default)]
+pub(super) struct Builder {
+    content: Vec<u8>,
+    key: Vec<u8>,
+}
+
+impl Builder {
+    /// Adds a change that comes after those that were added before.
+    pub(super) fn add(&mut self, key: &[u8], version: Version, change: &Change) {
+        let shared = self.key.iter().zip(key).take_while(|(a, b)| a == b).count();
+        encode_varint(shared as u64, &mut self.content);
+        encode_varint((key.len() - shared) as u64, &mut self.content);
+        self.content.put_slice(&key[shared..]);
+        encode_varint(version.0, &mut self.content);
+        let (kind, value) = encode(change);
+        self.content.put_u8(kind);
+        encode_varint(value.len() as u64, &mut self.content);
+        self.content.put_slice(&value);
+        self.key.clear();
+        self.key.extend_from_slice(key);
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.content.len()
+    }
+
+    pub(super) fn finish(self) -> Vec<u8> {
+        self.content
+    }
+}
+
+/// A block that was read and checked.
+#[derive(Debug)]
+pub(super) struct Block {
+    content: Bytes,
+    /// All different keys, one after the other.
+    keys: Bytes,
+    changes: Vec<At>,
+}
+
+#[derive(Debug)]
+struct At {
+    key: Range<u32>,
+    version: Version,
+    kind: u8,
+    value: Range<u32>,
+}
+
+impl Block {
+    /// # Errors
+    ///
+    /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt), saying what is wrong but not where.
+    pub(super) fn read(content: Bytes) -> Result<Self> {
+        let (mut keys, mut changes) = (Vec::<u8>::new(), Vec::<At>::new());
+        let mut rest = &content[..];
+        while !rest.is_empty() {
+            let shared = number(&mut rest)?;
+            let suffix = number(&mut rest)?;
+            if suffix > rest.len() {
+                return Err(short());
+            }
+            let before = changes.last().map_or(0..0, |last| last.key.clone());
+            let key = if suffix == 0 && !changes.is_empty() && shared == before.len() {
+                before.clone()
+            } else {
+                if shared > before.len() {
+                    return Err(Error::corrupt("a key shares more than there is"));
+                }
+                let start = keys.len();
+                keys.extend_from_within(before.start as usize..before.start as usize + shared);
+                keys.extend_from_slice(&rest[..suffix]);
+                offset(start)?..offset(keys.len())?
+            };
+            rest.advance(suffix);
+            let version = Version(decode_varint(&mut rest).map_err(|_| short())?);
+            let kind = rest.try_get_u8().map_err(|_| short())?;
+            let length = number(&mut rest)?;
+            let start = content.len() - rest.len();
+            if length > rest.len() {
+                return Err(short());
+            }
+            rest.advance(length);
+            let at = At { key, version, kind, value: offset(start)?..offset(start + length)? };
+            if let Some(last) = changes.last()
+                && (slice(&keys, &last.key), Reverse(last.version))
+                    >= (slice(&keys, &at.key), Reverse(at.version))
+            {
+                return Err(Error::corrupt("the changes of a block are out of order"));
+            }
+            changes.push(at);
+        }
+        if changes.is_empty() {
+            return Err(Error::corrupt("a block is empty"));
+        }
+        Ok(Self { content, keys: keys.into(), changes })
+    }
+
+    /// About how much memory it takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.content.len() + self.keys.len() + self.changes.len() * size_of::<At>()
+    }
+
+    /// The index of the first change that does not come before `key` at `version`.
+    pub(super) fn seek(&self, key: &[u8], version: Version) -> usize {
+        let target = (key, Reverse(version));
+        self.changes.partition_point(|at| (self.key(at), Reverse(at.version)) < target)
+    }
+
+    /// The keys, each with the indices of its changes.
+    pub(super) fn keys(&self) -> impl Iterator<Item = (Bytes, Range<usize>)> {
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let key = &self.changes.get(at)?.key;
+            let start = at;
+            at += self.changes[at..].partition_point(|change| change.key == *key);
+            Some((self.keys.slice(key.start as usize..key.end as usize), start..at))
+        })
+    }
+
+    /// What the changes of these indices, which are of one key, tell of it at `version`.
+    pub(super) fn stack(&self, changes: Range<usize>, version: Version) -> Result<Stack> {
+        let mut stack = Stack::new();
+        for at in changes.skip_while(|at| self.changes[*at].version > version) {
+            stack.push((self.changes[at].version, self.change(at)?));
+            if stack.last().is_some_and(|(_, change)| change.is_final()) {
+                break;
+            }
+        }
+        Ok(stack)
+    }
+
+    /// Hands out the changes of `key` from index `from` on, while `take` wants more. Whether it may want those of
+    /// the next block.
+    pub(super) fn gather(
+        &self,
+        from: usize,
+        key: &[u8],
+        take: &mut (dyn FnMut(Version, Change) -> bool + Send),
+    ) -> Result<bool> {
+        for (at, change) in self.changes.iter().enumerate().skip(from) {
+            if self.key(change) != key || !take(change.version, self.change(at)?) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// All changes, in order.
+    pub(super) fn changes(&self) -> impl Iterator<Item = (&[u8], Version)> {
+        self.changes.iter().map(|at| (self.key(at), at.version))
+    }
+
+    /// What the change at an index does.
+    fn change(&self, at: usize) -> Result<Change> {
+        let at = &self.changes[at];
+        let value = self.content.slice(at.value.start as usize..at.value.end as usize);
+        decode(at.kind, value, self.content.len())
+    }
+
+    fn key(&self, at: &At) -> &[u8] {
+        slice(&self.keys, &at.key)
+    }
+}
+
+fn slice<'a>(keys: &'a [u8], at: &Range<u32>) -> &'a [u8] {
+    &keys[at.start as usize..at.end as usize]
+}
+
+fn number(rest: &mut &[u8]) -> Result<usize> {
+    let number = decode_varint(rest).map_err(|_| short())?;
+    usize::try_from(number).map_err(|_| short())
+}
+
+fn offset(at: usize) -> Result<u32> {
+    u32::try_from(at).map_err(|_| Error::corrupt("a block has more than 4 GiB"))
+}
+
+fn short() -> Error {
+    Error::corrupt("a block ends in the middle of a change")
+}
+
+fn encode(change: &Change) -> (u8, Bytes) {
+    match change_to_wire(change) {
+        wire::Change::Put(value) => (PUT, value),
+        wire::Change::Delete(_) | wire::Change::DeleteUpTo(_) => (DELETE, Bytes::new()),
+        wire::Change::Merge(merges) => (MERGE, merges.encode_to_vec().into()),
+    }
+}
+
+fn decode(kind: u8, value: Bytes, block: usize) -> Result<Change> {
+    match kind {
+        PUT if value.len() < block / COPIED_PART => Ok(Change::Put(Bytes::copy_from_slice(&value))),
+        PUT => Ok(Change::Put(value)),
+        DELETE => Ok(Change::Delete),
+        MERGE => {
+            let merges = wire::Merges::decode(value)
+                .map_err(|error| Error::corrupt(format!("a merge cannot be read: {error}")))?;
+            change_from_wire(wire::Change::Merge(merges))
+        }
+        kind => Err(Error::corrupt(format!("a change is of an unknown kind, {kind}"))),
+    }
+}

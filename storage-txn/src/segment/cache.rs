@@ -1,0 +1,88 @@
+//! What was read of segments, in memory up to a bound, for all segments of a handle.
+
+use std::hash::BuildHasherDefault;
+use std::sync::Arc;
+
+use quick_cache::sync::{Cache as QuickCache, DefaultLifecycle};
+use quick_cache::{OptionsBuilder, Weighter};
+use twox_hash::XxHash64;
+
+use crate::Result;
+use crate::format::segment::{Part, SegmentId, Tail};
+use crate::segment::block::Block;
+
+/// A part of the cache is at least this large: what is larger than a part cannot be kept.
+const SHARD_BYTES_MIN: usize = 16 << 20;
+const SHARDS_MAX: usize = 16;
+/// For the bookkeeping, which need not be exact.
+const ITEM_BYTES: usize = 32 << 10;
+
+/// Parts of segments by where they are. Objects never change, so neither do these; each was checked when it
+/// was read. Which are kept depends on what was asked for and on nothing else, not even a random seed.
+pub(crate) struct Cache {
+    cache: QuickCache<(SegmentId, u64), Cached, Weight, BuildHasherDefault<XxHash64>>,
+}
+
+/// What was read of a segment and where it began.
+#[derive(Clone)]
+pub(super) enum Cached {
+    Tail(Arc<Tail>, usize),
+    Part(Arc<Part>, usize),
+    Block(Arc<Block>),
+}
+
+#[derive(Clone)]
+struct Weight;
+
+impl Weighter<(SegmentId, u64), Cached> for Weight {
+    fn weight(&self, _: &(SegmentId, u64), value: &Cached) -> u64 {
+        let bytes = match value {
+            Cached::Tail(_, bytes) | Cached::Part(_, bytes) => *bytes,
+            Cached::Block(block) => block.bytes(),
+        };
+        bytes as u64
+    }
+}
+
+impl std::fmt::Debug for Cache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cache")
+            .field("bytes", &self.bytes())
+            .field("bytes_max", &self.cache.capacity())
+            .finish()
+    }
+}
+
+impl Cache {
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        let options = OptionsBuilder::new()
+            .shards((bytes_max / SHARD_BYTES_MIN).clamp(1, SHARDS_MAX))
+            .estimated_items_capacity((bytes_max / ITEM_BYTES).max(1))
+            .weight_capacity(bytes_max as u64)
+            .build()
+            .expect("what is needed is given");
+        let cache = QuickCache::with_options(
+            options,
+            Weight,
+            Default::default(),
+            DefaultLifecycle::default(),
+        );
+        Self { cache }
+    }
+
+    /// About how many bytes it holds.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.cache.weight()
+    }
+
+    /// What begins at `offset` of segment `id`: from memory, or as `read` returns it. Several who ask for the
+    /// same thing at once read it once.
+    pub(super) async fn get(
+        &self,
+        id: SegmentId,
+        offset: u64,
+        read: impl Future<Output = Result<Cached>>,
+    ) -> Result<Cached> {
+        self.cache.get_or_insert_async(&(id, offset), read).await
+    }
+}

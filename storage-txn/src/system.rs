@@ -1,0 +1,122 @@
+//! The system keys: what the store says about itself. Few and small, so all of them are in memory.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use prost::Message;
+use storage_log::{EntryId, Head, Slot};
+
+use crate::change::Change;
+use crate::format::segment::{SegmentId, SegmentRef};
+use crate::writes::{Range, Writes};
+use crate::{Error, Result, Version, space};
+
+/// Under this key is up to where everything is in segments: a [`Flushed`].
+pub(crate) const FLUSHED: &[u8] = b"flushed";
+/// Keys with this beginning are names of segments, their values what is said of them: a [`SegmentRef`].
+pub(crate) const SEGMENTS: &str = "segment/";
+
+/// The system keys with their values, each with the version of its last change. Without the space byte.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct System {
+    entries: BTreeMap<Bytes, (Version, Bytes)>,
+}
+
+/// Up to where everything is in segments.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Flushed {
+    /// The last version that is.
+    #[prost(uint64, tag = "1")]
+    pub(crate) version: u64,
+    /// The slot that it ends.
+    #[prost(uint64, tag = "2")]
+    pub(crate) slot: u64,
+    /// The id of the entry there.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub(crate) entry: Bytes,
+    /// The time of that entry, in microseconds since the Unix epoch.
+    #[prost(uint64, tag = "4")]
+    pub(crate) time: u64,
+}
+
+impl Flushed {
+    pub(crate) fn head(&self) -> Result<Head> {
+        let id = self.entry[..].try_into().map_err(|_| {
+            Error::corrupt("the system key \"flushed\" does not hold the id of an entry")
+        })?;
+        Ok(Head { slot: Slot(self.slot), id: EntryId(id) })
+    }
+}
+
+impl System {
+    pub(crate) fn of(entries: impl IntoIterator<Item = (Bytes, Version, Bytes)>) -> Self {
+        let entries = entries.into_iter().map(|(key, version, value)| (key, (version, value)));
+        Self { entries: entries.collect() }
+    }
+
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&Bytes, Version, &Bytes)> {
+        self.entries.iter().map(|(key, (version, value))| (key, *version, value))
+    }
+
+    /// The value of a key and the version of its last change.
+    pub(crate) fn get(&self, key: &[u8]) -> Option<(Version, &Bytes)> {
+        self.entries.get(key).map(|(version, value)| (*version, value))
+    }
+
+    /// Up to where everything is in segments; `None` before the first flush.
+    pub(crate) fn flushed(&self) -> Result<Option<Flushed>> {
+        self.get(FLUSHED).map(|(_, value)| decode(FLUSHED, value)).transpose()
+    }
+
+    /// The segments, with the version that named each.
+    pub(crate) fn segments(&self) -> Result<Vec<(SegmentId, Version, SegmentRef)>> {
+        let start = Bytes::from_static(SEGMENTS.as_bytes());
+        let named =
+            self.entries.range(start..).take_while(|(key, _)| key.starts_with(SEGMENTS.as_bytes()));
+        named
+            .map(|(key, (version, value))| {
+                let id = SegmentId::parse(key).ok_or_else(|| {
+                    let key = key.escape_ascii();
+                    Error::corrupt(format!("the system key \"{key}\" does not name a segment"))
+                })?;
+                Ok((id, *version, decode(key, value)?))
+            })
+            .collect()
+    }
+
+    /// Whether a transaction has to do with system keys.
+    pub(crate) fn is_concerned(writes: &Writes) -> bool {
+        let all = space::all(space::SYSTEM);
+        writes.points_within(&all).next().is_some()
+            || writes.ranges().iter().any(|range| range.overlaps(&all))
+    }
+
+    /// Takes in what a transaction does to system keys.
+    pub(crate) fn apply(&mut self, version: Version, writes: &Writes) -> Result<()> {
+        for range in writes.ranges() {
+            self.entries.retain(|key, _| !within(range, key));
+        }
+        for (key, change) in writes.points_within(&space::all(space::SYSTEM)) {
+            let key = space::strip(key);
+            let before = match self.entries.remove(&key) {
+                Some((_, value)) => Change::Put(value),
+                None => Change::Delete,
+            };
+            if let Change::Put(value) = before.then(change.clone())? {
+                self.entries.insert(key, (version, value));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn within(range: &Range, key: &[u8]) -> bool {
+    range.contains(&space::key(space::SYSTEM, key))
+}
+
+fn decode<M: Message + Default>(key: &[u8], value: &Bytes) -> Result<M> {
+    M::decode(value.clone()).map_err(|error| {
+        let key = key.escape_ascii();
+        Error::corrupt(format!("the value of the system key \"{key}\" cannot be read: {error}"))
+    })
+}

@@ -1,0 +1,262 @@
+//! What is put into segments and checkpoints: found again, at the cost promised, and not missed when lost.
+
+use std::sync::Arc;
+
+use backend_memory::MemoryProvider;
+use futures_util::TryStreamExt;
+use storage_core::{Get, Key, Prefix, PutIf, StorageProvider, StorageProviderExt};
+use storage_txn::{At, ErrorKind, Item, KeyRange, Merge, Options, Scan, Store, Version};
+use storage_wrappers::{Counted, TokioEnv};
+
+use crate::{open, tiny};
+
+type Provider = Arc<Counted<MemoryProvider>>;
+
+async fn counted() -> (Provider, Store) {
+    let counted = Arc::new(Counted::new(MemoryProvider::new()));
+    let env = Arc::new(TokioEnv::new());
+    let store = Store::init(counted.clone(), env, Options::default()).await.unwrap();
+    (counted, store)
+}
+
+fn dynamic(provider: &Provider) -> Arc<dyn StorageProvider> {
+    provider.clone()
+}
+
+async fn names(provider: &Provider, prefix: &str) -> Vec<Key> {
+    let prefix = Prefix::new(prefix).unwrap();
+    provider.list_all(&prefix).map_ok(|listed| listed.key).try_collect().await.unwrap()
+}
+
+async fn delete_all(provider: &Provider, prefix: &str) {
+    provider.delete_many(names(provider, prefix).await).await.unwrap();
+}
+
+async fn put(store: &Store, key: &str, value: &str) -> Version {
+    store.transact(async |tx| tx.put(key, value.to_owned())).await.unwrap().version
+}
+
+async fn all(store: &Store, at: At) -> Vec<Item> {
+    let snapshot = store.snapshot(at).await.unwrap();
+    snapshot.scan(&Scan::new(..)).await.unwrap().collect().await.unwrap()
+}
+
+/// Some of everything, with a flush in the middle if wanted. The state after each transaction.
+async fn fill(store: &Store, flush_every: usize) -> Vec<(Version, Vec<Item>)> {
+    let mut states = Vec::new();
+    for round in 0..24_usize {
+        let receipt = store.transact(async |tx| {
+            match round % 6 {
+                5 => tx.delete_range(format!("k{}", round % 5)..format!("k{}", round % 5 + 2))?,
+                4 => tx.delete(format!("k{}", round % 4))?,
+                3 => tx.merge("n", Merge::Add(round as i64))?,
+                _ => tx.put(format!("k{}", round % 5), vec![round as u8; 50 * round])?,
+            }
+            tx.put("round", round.to_string())
+        });
+        let version = receipt.await.unwrap().version;
+        states.push((version, all(store, At::Known).await));
+        if round % flush_every == flush_every - 1 {
+            store.flush().await.unwrap();
+        }
+    }
+    states
+}
+
+async fn check(store: &Store, states: &[(Version, Vec<Item>)]) {
+    for (version, expected) in states {
+        assert_eq!(all(store, At::Version(*version)).await, *expected, "version {version}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_flushed_reads_at_every_version_as_it_did_before() {
+    for flush_every in [1, 5, 24] {
+        let (provider, store) = counted().await;
+        let states = fill(&store, flush_every).await;
+        assert_eq!(names(&provider, "checkpoint/").await.len(), 24 / flush_every);
+        check(&store, &states).await;
+        check(&open(&dynamic(&provider), Options::default()).await, &states).await;
+        check(&open(&dynamic(&provider), tiny()).await, &states).await;
+    }
+}
+
+#[tokio::test]
+async fn a_flush_of_nothing_new_writes_nothing() {
+    let (provider, store) = counted().await;
+    for expected in [0, 1] {
+        store.flush().await.unwrap();
+        let before = provider.counts();
+        store.flush().await.unwrap();
+        assert_eq!(provider.counts().since(&before).requests(), 0);
+        assert_eq!(names(&provider, "segment/").await.len(), expected);
+        put(&store, "a", "1").await;
+        store.flush().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn opening_takes_three_requests_and_the_entries_after_the_checkpoint() {
+    let (provider, store) = counted().await;
+    fill(&store, 100).await;
+    store.flush().await.unwrap();
+    for more in 0..4_u64 {
+        // The entry of the flush itself, those after it, and the first slot that is missing. Reading ahead may
+        // ask for some that are missing too.
+        let tail = 2 + more;
+        let before = provider.counts();
+        let opened = open(&dynamic(&provider), Options::default()).await;
+        let cost = provider.counts().since(&before);
+        assert_eq!((cost.list.requests, cost.put.requests), (1, 0));
+        let missing = 2 * (1 + more);
+        let got = cost.get.requests;
+        assert!((2 + tail..=2 + tail + missing).contains(&got), "{got} gets with a tail of {tail}");
+        assert_eq!(all(&opened, At::Known).await, all(&store, At::Known).await);
+        put(&store, "more", "x").await;
+    }
+}
+
+#[tokio::test]
+async fn reading_a_key_costs_what_is_promised() {
+    let (provider, store) = counted().await;
+    for batch in 0..4_u32 {
+        let write = store.transact(async |tx| {
+            (0..500).try_for_each(|at| tx.put(format!("{batch}/{at:03}"), vec![at as u8; 500]))
+        });
+        write.await.unwrap();
+        store.flush().await.unwrap();
+    }
+    let opened = open(&dynamic(&provider), Options::default()).await;
+    let snapshot = opened.snapshot(At::Known).await.unwrap();
+    let cost = async |key: &str| {
+        let before = provider.counts();
+        let found = snapshot.get(key).await.unwrap().is_some();
+        (found, provider.counts().since(&before).requests())
+    };
+    assert_eq!(cost("3/100").await, (true, 3), "nothing cached: tail, index, block");
+    assert_eq!(cost("3/400").await, (true, 1), "the index cached");
+    assert_eq!(cost("3/400").await, (true, 0), "all warm");
+    assert_eq!(cost("9").await, (false, 0), "outside of all segments");
+    let mut absent = 0;
+    for at in 0..500 {
+        absent += cost(&format!("3/{at:03}x")).await.1;
+    }
+    assert!(absent <= 15, "{absent} requests for 500 absent keys");
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_cannot_be_used_is_passed_over() {
+    let (provider, store) = counted().await;
+    let states = fill(&store, 6).await;
+    let newest = names(&provider, "checkpoint/").await;
+    assert_eq!(newest.len(), 4);
+    let body = provider.get(&newest[0], Get::whole()).await.unwrap().body;
+    let mut newer_format = body.to_vec();
+    newer_format[4] += 1;
+    let mut flipped = body.to_vec();
+    flipped[60] ^= 1;
+    for bad in [newer_format, flipped, body[..body.len() - 1].to_vec(), Vec::new()] {
+        provider.put(&newest[0], bad.into(), PutIf::Always).await.unwrap();
+        check(&open(&dynamic(&provider), Options::default()).await, &states).await;
+    }
+    // Whole, but in the place of another.
+    provider.put(&newest[1], body, PutIf::Always).await.unwrap();
+    check(&open(&dynamic(&provider), Options::default()).await, &states).await;
+}
+
+#[tokio::test]
+async fn every_flipped_bit_of_a_checkpoint_is_found() {
+    let (provider, store) = counted().await;
+    let states = fill(&store, 24).await;
+    delete_all(&provider, "log/").await;
+    let name = names(&provider, "checkpoint/").await.remove(0);
+    let body = provider.get(&name, Get::whole()).await.unwrap().body;
+    for bit in 0..8 * body.len() {
+        let mut bad = body.to_vec();
+        bad[bit / 8] ^= 1 << (bit % 8);
+        provider.put(&name, bad.into(), PutIf::Always).await.unwrap();
+        let opened = open(&dynamic(&provider), Options::default()).await;
+        // Without the log there is nothing else to go by.
+        assert_eq!(all(&opened, At::Known).await, [], "bit {bit}");
+    }
+    provider.put(&name, body, PutIf::Always).await.unwrap();
+    let opened = open(&dynamic(&provider), Options::default()).await;
+    assert_eq!(all(&opened, At::Known).await, states.last().unwrap().1);
+}
+
+#[tokio::test]
+async fn a_store_without_its_checkpoints_and_segments_is_read_from_the_log_and_made_whole() {
+    for lost in [&["checkpoint/"][..], &["checkpoint/", "segment/"]] {
+        let (provider, store) = counted().await;
+        let states = fill(&store, 7).await;
+        for prefix in lost {
+            delete_all(&provider, prefix).await;
+        }
+        let opened = open(&dynamic(&provider), Options::default()).await;
+        check(&opened, &states).await;
+        let version = put(&opened, "after", "1").await;
+        assert_eq!(names(&provider, "checkpoint/").await, []);
+        opened.flush().await.unwrap();
+        assert_eq!(names(&provider, "checkpoint/").await.len(), 1);
+        for store in [&opened, &store, &open(&dynamic(&provider), Options::default()).await] {
+            assert!(store.snapshot(At::Latest).await.unwrap().version() > version);
+            check(store, &states).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_segment_that_is_lost_under_a_checkpoint_is_named() {
+    let (provider, store) = counted().await;
+    fill(&store, 24).await;
+    let segment = names(&provider, "segment/").await.remove(0);
+    provider.delete(&segment).await.unwrap();
+    let opened = open(&dynamic(&provider), Options::default()).await;
+    let error = opened.snapshot(At::Known).await.unwrap().get("k1").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert!(error.to_string().starts_with(&segment.to_string()), "{error}");
+}
+
+#[tokio::test]
+async fn of_two_handles_that_flush_at_once_one_wins_and_the_other_leaves_nothing_behind() {
+    let (provider, one) = counted().await;
+    let two = open(&dynamic(&provider), Options::default()).await;
+    for round in 0..20 {
+        put(&one, &format!("{round}"), "value").await;
+        two.snapshot(At::Latest).await.unwrap();
+        let (a, b) = tokio::join!(one.flush(), two.flush());
+        a.unwrap();
+        b.unwrap();
+        assert!(one.maintenance_error().is_none() && two.maintenance_error().is_none());
+    }
+    let named = names(&provider, "segment/").await.len();
+    assert_eq!(named, 20, "as many segments as flushes that won");
+    for store in [one, two, open(&dynamic(&provider), Options::default()).await] {
+        assert_eq!(all(&store, At::Latest).await.len(), 20);
+    }
+}
+
+#[tokio::test]
+async fn a_transaction_is_in_conflict_with_what_was_flushed_since() {
+    let (provider, one) = counted().await;
+    let two = open(&dynamic(&provider), Options::default()).await;
+    put(&one, "x", "0").await;
+    for range in [false, true] {
+        two.snapshot(At::Latest).await.unwrap();
+        let tx = two.begin();
+        if range {
+            tx.scan(&Scan::new(KeyRange::prefix("x"))).await.unwrap();
+        } else {
+            tx.get("x").await.unwrap();
+        }
+        tx.put("y", "1").unwrap();
+        let blind = two.begin();
+        blind.put("z", "1").unwrap();
+        put(&one, "x", "1").await;
+        one.flush().await.unwrap();
+        put(&one, "w", "1").await;
+        one.flush().await.unwrap();
+        assert_eq!(tx.commit().await.unwrap_err().kind(), ErrorKind::Conflict);
+        blind.commit().await.unwrap();
+    }
+}
