@@ -45,6 +45,25 @@ fn copy_between_providers_copies_what_is_missing() {
 }
 
 #[test]
+fn bank_keeps_its_sum_although_a_teller_is_killed() {
+    check(env!("CARGO_BIN_EXE_bank"), &[], &["transfers the accounts still hold 1000"]);
+}
+
+#[test]
+fn unique_index_gives_each_address_to_one_user() {
+    check(
+        env!("CARGO_BIN_EXE_unique-index"),
+        &[],
+        &["5 signed up, 15 were refused", "each of the 5 addresses leads to its user"],
+    );
+}
+
+#[test]
+fn work_queue_does_each_job_once() {
+    check(env!("CARGO_BIN_EXE_work-queue"), &[], &["four workers took 40 jobs, each of them once"]);
+}
+
+#[test]
 fn sqlite_backend_is_a_type_of_the_whole_command_line() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("cloudbank.toml");
