@@ -84,6 +84,10 @@ pub(crate) fn options() -> Options {
     let mut options = Options::default();
     options.commit_time_max = Duration::from_secs(20);
     options.transact_attempts_max = 6;
+    // Small, so that everything that happens to a large store happens here.
+    options.flush_bytes = 300;
+    options.segment_bytes = 500;
+    options.cache_bytes_max = 1000;
     options
 }
 
