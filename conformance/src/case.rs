@@ -199,14 +199,24 @@ impl fmt::Display for Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let mut detail = format!("unexpected error: {error}");
-        let mut source = std::error::Error::source(&error);
-        while let Some(cause) = source {
-            detail.push_str(&format!(": {cause}"));
-            source = cause.source();
-        }
-        Self::new(detail)
+        unexpected(&error)
     }
+}
+
+impl From<storage_txn::Error> for Failure {
+    fn from(error: storage_txn::Error) -> Self {
+        unexpected(&error)
+    }
+}
+
+fn unexpected(error: &dyn std::error::Error) -> Failure {
+    let mut detail = format!("unexpected error: {error}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        detail.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    Failure::new(detail)
 }
 
 impl From<KeyProblem> for Failure {

@@ -13,6 +13,7 @@ mod lost;
 mod model;
 mod race;
 mod range;
+mod store;
 
 use std::sync::LazyLock;
 
@@ -36,6 +37,7 @@ pub fn cases() -> &'static [Case] {
             cancel::CASES,
             lost::CASES,
             crash::CASES,
+            store::CASES,
         ]
         .concat()
     });

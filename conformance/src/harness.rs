@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use storage_core::{BoxFuture, Result, Secret, StorageProvider, async_trait};
 
+use crate::store::StoreHook;
+
 /// How the suite gets at the provider under test.
 ///
 /// A closure is enough for most: see [`harness`]. Implement it by hand to offer [`Hooks`].
@@ -130,6 +132,8 @@ pub struct Hooks {
     /// Secrets the provider was configured with, the handles of `denied` included: none of them may
     /// appear in `Debug`, names or errors.
     pub secrets: Vec<Secret>,
+    /// Opens the stores of the cases about transactions, in place of [`storage_txn::Store`].
+    pub stores: Option<Arc<dyn StoreHook>>,
 }
 
 /// A place that does not exist.
@@ -162,6 +166,7 @@ impl fmt::Debug for Hooks {
             .field("full", &self.full.is_some())
             .field("read_only", &self.read_only.is_some())
             .field("secrets", &self.secrets.len())
+            .field("stores", &self.stores.is_some())
             .finish()
     }
 }

@@ -9,7 +9,8 @@
 //! 5. [`history`], [`linearizability`], [`wire`], [`child`]: the oracle of races, the proxy that loses answers and
 //!    the second process, usable on their own.
 //! 6. [`serializability`]: the oracles of transactions.
-//! 7. [`run()`], [`Settings`], [`Report`], [`Outcome`]: running it from other programs.
+//! 7. [`store`]: what the cases about transactions ask of a store.
+//! 8. [`run()`], [`Settings`], [`Report`], [`Outcome`]: running it from other programs.
 
 mod case;
 mod cases;
@@ -24,6 +25,7 @@ mod resend;
 mod run;
 pub mod serializability;
 mod settings;
+pub mod store;
 mod target;
 pub mod wire;
 mod words;

@@ -21,10 +21,12 @@ mod folder;
 mod honesty;
 mod limits;
 mod lists;
+mod logs;
 mod names;
 mod outcomes;
 mod races;
 mod ranges;
+mod stores;
 mod versions;
 
 pub(crate) use folder::second_process;
@@ -68,6 +70,8 @@ pub(crate) const ALL: &[(&str, &[Row])] = &[
     ("Several processes, and killed ones", folder::LIARS),
     ("Full and read-only places", limits::LIARS),
     ("Honesty", honesty::LIARS),
+    ("Stores", stores::LIARS),
+    ("Logs beneath a store", logs::LIARS),
 ];
 
 /// Providers that hold more than they declare, each with the case that notices.

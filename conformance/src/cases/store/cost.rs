@@ -1,0 +1,121 @@
+//! What it costs, in requests.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use storage_core::{Operation, StorageProvider};
+use storage_txn::{At, Options};
+use storage_wrappers::{Counted, Counts, FaultPlan, Faulty, TokioEnv};
+
+use super::{Handle, place, put, stores};
+use crate::{CaseResult, Context, Failure, ensure};
+
+/// How many ask at once.
+const AT_ONCE: usize = 64;
+/// The most requests they cost: whoever comes first goes alone, and all others together.
+const SHARED_MAX: u64 = 4;
+/// How long a request takes at least, so that all of them are asked for while the first is under way.
+const LATENCY: Duration = Duration::from_millis(40);
+
+type Counter = Arc<Counted<Arc<dyn StorageProvider>>>;
+
+/// A store on a slow provider, and what counts its requests.
+async fn counted(context: &Context) -> Result<(Handle, Counter), Failure> {
+    let plan = FaultPlan { latency: LATENCY..LATENCY * 2, ..FaultPlan::none(0) };
+    let slow = Faulty::new(context.handle().clone(), plan, Arc::new(TokioEnv::new()))?;
+    let counter = Arc::new(Counted::new(place(context, Arc::new(slow), "s")?));
+    let store = stores(context).init(Arc::new(counter.clone()), Options::default()).await?;
+    Ok((store, counter))
+}
+
+/// Checks the requests since `before`, by operation in the order of [`Operation::ALL`].
+fn check(
+    what: &str,
+    counter: &Counter,
+    before: &Counts,
+    bounds: [(Operation, RangeInclusive<u64>); 4],
+) -> CaseResult {
+    let sent = counter.counts().since(before);
+    for (operation, expected) in bounds {
+        let count = sent.of(operation).requests;
+        ensure!(
+            expected.contains(&count),
+            "{what}: expected {expected:?} of {operation:?}, saw {count}"
+        );
+    }
+    Ok(())
+}
+
+fn bounds(
+    puts: RangeInclusive<u64>,
+    gets: RangeInclusive<u64>,
+) -> [(Operation, RangeInclusive<u64>); 4] {
+    [
+        (Operation::Put, puts),
+        (Operation::Get, gets),
+        (Operation::List, 0..=0),
+        (Operation::Delete, 0..=0),
+    ]
+}
+
+pub(super) async fn commit(context: &Context) -> CaseResult {
+    let (store, counter) = counted(context).await?;
+    for round in 0..5 {
+        let before = counter.counts();
+        put(&store, "x", &format!("value {round}")).await?;
+        // One that reads what its handle knows costs no more.
+        let tx = store.begin();
+        tx.get("x").await?;
+        tx.put("y", "made of it".into())?;
+        tx.commit().await?;
+        tokio::time::sleep(LATENCY * 3).await;
+        check("two small transactions", &counter, &before, bounds(2..=2, 0..=0))?;
+    }
+    Ok(())
+}
+
+pub(super) async fn group(context: &Context) -> CaseResult {
+    let (store, counter) = counted(context).await?;
+    let before = counter.counts();
+    let all = (0..AT_ONCE).map(|number| {
+        let store = store.clone();
+        async move { put(&store, &format!("k/{number}"), "value").await }
+    });
+    let receipts = try_join_all(all).await?;
+    let mut versions: Vec<_> = receipts.iter().map(|receipt| receipt.version.0).collect();
+    versions.sort_unstable();
+    ensure!(
+        versions.iter().copied().eq(1..=AT_ONCE as u64),
+        "{AT_ONCE} transactions: expected each to have a version of its own, saw {versions:?}"
+    );
+    check("64 transactions at once", &counter, &before, bounds(1..=SHARED_MAX, 0..=0))
+}
+
+pub(super) async fn latest(context: &Context) -> CaseResult {
+    let (store, counter) = counted(context).await?;
+    put(&store, "x", "value").await?;
+    let before = counter.counts();
+    store.snapshot(At::Latest).await?;
+    check("a latest snapshot", &counter, &before, bounds(0..=0, 1..=1))?;
+    let before = counter.counts();
+    try_join_all((0..AT_ONCE).map(|_| store.snapshot(At::Latest))).await?;
+    check("64 latest snapshots at once", &counter, &before, bounds(0..=0, 1..=SHARED_MAX))?;
+    let before = counter.counts();
+    let known = store.snapshot(At::Known).await?;
+    known.get_versioned("x").await?;
+    store.begin().get("x").await?;
+    check("reading what is known", &counter, &before, bounds(0..=0, 0..=0))
+}
+
+pub(super) async fn idle(context: &Context) -> CaseResult {
+    let (store, counter) = counted(context).await?;
+    put(&store, "x", "value").await?;
+    store.snapshot(At::Latest).await?;
+    let before = counter.counts();
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    check("nothing", &counter, &before, bounds(0..=0, 0..=0))?;
+    // It must not be that it was gone.
+    put(&store, "x", "value").await.map(drop).map_err(Failure::from)
+}

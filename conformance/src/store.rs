@@ -1,0 +1,255 @@
+//! What the cases about transactions ask of a store: that of `storage_txn`, or another that a hook opens.
+//!
+//! The traits are the methods of [`storage_txn`]'s types of the same names, made so that a wrapper can stand in front:
+//! the suite's own test puts wrong stores there.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use storage_core::{Env, StorageProvider, async_trait};
+use storage_txn::{
+    At, Item, KeyRange, Merge, Options, Outcome, Receipt, Result, Scan, Snapshot, Store,
+    Transaction, TransactionId, Version,
+};
+use storage_wrappers::TokioEnv;
+
+/// Makes and opens stores.
+#[async_trait]
+pub trait StoreHook: Send + Sync + 'static {
+    /// Makes a store where there is none, and opens it: [`Store::init`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    async fn init(
+        &self,
+        place: Arc<dyn StorageProvider>,
+        options: Options,
+    ) -> Result<Arc<dyn StoreHandle>>;
+
+    /// Opens the store that is there: [`Store::open`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    async fn open(
+        &self,
+        place: Arc<dyn StorageProvider>,
+        options: Options,
+    ) -> Result<Arc<dyn StoreHandle>>;
+}
+
+/// A handle on a store: [`Store`].
+#[async_trait]
+pub trait StoreHandle: Send + Sync + 'static {
+    /// As [`Store::begin`].
+    fn begin(&self) -> Arc<dyn TransactionHandle>;
+
+    /// As [`Store::snapshot`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    async fn snapshot(&self, at: At) -> Result<Arc<dyn SnapshotHandle>>;
+
+    /// As [`Store::outcome`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    async fn outcome(&self, id: TransactionId) -> Result<Outcome>;
+}
+
+/// A transaction under way: [`Transaction`]. Errors are those of its methods.
+#[async_trait]
+pub trait TransactionHandle: Send + Sync + 'static {
+    /// As [`Transaction::read_version`].
+    fn read_version(&self) -> Version;
+
+    /// As [`Transaction::id`].
+    fn id(&self) -> TransactionId;
+
+    /// As [`Transaction::set_id`].
+    fn set_id(&self, id: TransactionId);
+
+    /// As [`Transaction::get`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    async fn get(&self, key: &str) -> Result<Option<Bytes>>;
+
+    /// As [`Transaction::scan`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    async fn scan(&self, scan: &Scan) -> Result<Vec<Item>>;
+
+    /// As [`Transaction::put`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    fn put(&self, key: &str, value: Bytes) -> Result<()>;
+
+    /// As [`Transaction::delete`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    fn delete(&self, key: &str) -> Result<()>;
+
+    /// As [`Transaction::merge`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    fn merge(&self, key: &str, merge: Merge) -> Result<()>;
+
+    /// As [`Transaction::delete_range`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    fn delete_range(&self, range: KeyRange) -> Result<()>;
+
+    /// As [`Transaction::require`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    fn require(&self, key: &str, version: Option<Version>) -> Result<()>;
+
+    /// As [`Transaction::commit`]. Called once.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    async fn commit(&self) -> Result<Receipt>;
+}
+
+/// The store at one version: [`Snapshot`].
+#[async_trait]
+pub trait SnapshotHandle: Send + Sync + 'static {
+    /// As [`Snapshot::version`].
+    fn version(&self) -> Version;
+
+    /// As [`Snapshot::get_versioned`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    async fn get_versioned(&self, key: &str) -> Result<Option<(Version, Bytes)>>;
+
+    /// As [`Snapshot::scan`], collected.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    async fn scan(&self, scan: &Scan) -> Result<Vec<Item>>;
+}
+
+/// The stores of [`storage_txn`], on the clock and the tasks of Tokio.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RealStores;
+
+fn env() -> Arc<dyn Env> {
+    Arc::new(TokioEnv::new())
+}
+
+#[async_trait]
+impl StoreHook for RealStores {
+    async fn init(
+        &self,
+        place: Arc<dyn StorageProvider>,
+        options: Options,
+    ) -> Result<Arc<dyn StoreHandle>> {
+        Ok(Arc::new(Store::init(place, env(), options).await?))
+    }
+
+    async fn open(
+        &self,
+        place: Arc<dyn StorageProvider>,
+        options: Options,
+    ) -> Result<Arc<dyn StoreHandle>> {
+        Ok(Arc::new(Store::open(place, env(), options).await?))
+    }
+}
+
+#[async_trait]
+impl StoreHandle for Store {
+    fn begin(&self) -> Arc<dyn TransactionHandle> {
+        Arc::new(Store::begin(self))
+    }
+
+    async fn snapshot(&self, at: At) -> Result<Arc<dyn SnapshotHandle>> {
+        Ok(Arc::new(Store::snapshot(self, at).await?))
+    }
+
+    async fn outcome(&self, id: TransactionId) -> Result<Outcome> {
+        Store::outcome(self, id).await
+    }
+}
+
+#[async_trait]
+impl TransactionHandle for Transaction {
+    fn read_version(&self) -> Version {
+        Transaction::read_version(self)
+    }
+
+    fn id(&self) -> TransactionId {
+        Transaction::id(self)
+    }
+
+    fn set_id(&self, id: TransactionId) {
+        Transaction::set_id(self, id);
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Bytes>> {
+        Transaction::get(self, key).await
+    }
+
+    async fn scan(&self, scan: &Scan) -> Result<Vec<Item>> {
+        Transaction::scan(self, scan).await
+    }
+
+    fn put(&self, key: &str, value: Bytes) -> Result<()> {
+        Transaction::put(self, key, value)
+    }
+
+    fn delete(&self, key: &str) -> Result<()> {
+        Transaction::delete(self, key)
+    }
+
+    fn merge(&self, key: &str, merge: Merge) -> Result<()> {
+        Transaction::merge(self, key, merge)
+    }
+
+    fn delete_range(&self, range: KeyRange) -> Result<()> {
+        Transaction::delete_range(self, range)
+    }
+
+    fn require(&self, key: &str, version: Option<Version>) -> Result<()> {
+        Transaction::require(self, key, version)
+    }
+
+    async fn commit(&self) -> Result<Receipt> {
+        Transaction::commit(self.clone()).await
+    }
+}
+
+#[async_trait]
+impl SnapshotHandle for Snapshot {
+    fn version(&self) -> Version {
+        Snapshot::version(self)
+    }
+
+    async fn get_versioned(&self, key: &str) -> Result<Option<(Version, Bytes)>> {
+        Snapshot::get_versioned(self, key).await
+    }
+
+    async fn scan(&self, scan: &Scan) -> Result<Vec<Item>> {
+        Snapshot::scan(self, scan).await?.collect().await
+    }
+}
