@@ -71,6 +71,22 @@ impl KeyRange {
         Self { start: Bound::Included(Bytes::copy_from_slice(prefix)), end }
     }
 
+    /// What a range of the keys inside is to users.
+    pub(crate) fn of(inside: &Range) -> Self {
+        let all = space::all(space::USER);
+        let start = if inside.start == all.start {
+            Bound::Unbounded
+        } else {
+            Bound::Included(space::strip(&inside.start))
+        };
+        let end = if inside.end == all.end {
+            Bound::Unbounded
+        } else {
+            Bound::Excluded(space::strip(&inside.end))
+        };
+        Self { start, end }
+    }
+
     /// The same, of the keys inside.
     pub(crate) fn inside(&self) -> Result<Range> {
         let all = space::all(space::USER);

@@ -37,7 +37,7 @@ pub enum ErrorKind {
     CommitUnknown(TransactionId),
     /// The version asked for is no longer kept. Take a newer one.
     SnapshotExpired,
-    /// The version asked for is still to come.
+    /// The version or transaction asked for is not there, or still to come.
     NoSuchVersion,
     /// Larger than the limit the message names.
     LimitExceeded,

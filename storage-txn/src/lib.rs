@@ -8,7 +8,8 @@
 //! 1. [`Store`]: open, transact, snapshot, outcome.
 //! 2. [`Transaction`]: reads and writes that are committed together, as if nobody else were there.
 //! 3. [`Snapshot`], [`At`]: the store at one version, for as long as it is held.
-//! 4. [`Error`], [`ErrorKind`]: what went wrong; [`ErrorKind::CommitUnknown`] is not a failure.
+//! 4. [`Commit`], [`History`], [`Changes`]: what was done, when and by whom.
+//! 5. [`Error`], [`ErrorKind`]: what went wrong; [`ErrorKind::CommitUnknown`] is not a failure.
 //!
 //! # Examples
 //!
@@ -40,11 +41,14 @@
 
 mod bounds;
 mod change;
+mod changes;
 mod checkpoint;
 mod commit;
+mod commits;
 mod error;
 mod flush;
 mod format;
+mod history;
 mod memtable;
 mod open;
 mod options;
@@ -63,7 +67,10 @@ mod writes;
 
 pub use bounds::KeyRange;
 pub use change::Merge;
+pub use changes::{ChangedKey, ChangedKeys, Changes, CommitChanges};
+pub use commits::{Commit, CommitRef, Commits, LogScan};
 pub use error::{Error, ErrorKind, Result};
+pub use history::{History, Revision, Written};
 pub use options::{KEY_BYTES_MAX, Options};
 pub use snapshot::{Item, Items, Scan, Snapshot};
 pub use store::{At, Outcome, Store};

@@ -1,12 +1,14 @@
 //! A store: an ordered map with transactions and history, on one provider.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_channel::oneshot;
 use storage_core::{Created, Env, Key, Prefix, StorageProvider, StorageProviderExt};
 use storage_log::LogId;
 
 use crate::commit::Waiting;
+use crate::commits::version_at;
 use crate::format::entry::Logged;
 use crate::format::root;
 use crate::reads::Reads;
@@ -23,7 +25,7 @@ use crate::{Error, ErrorKind, Options, Result, TransactionId, Version};
 /// A handle is cheap to clone. It makes no request while it is not used.
 #[derive(Debug, Clone)]
 pub struct Store {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 /// Which version to read.
@@ -37,6 +39,10 @@ pub enum At {
     Known,
     /// This version.
     Version(Version),
+    /// The last version that was committed at this time, since the Unix epoch, or before; 0 when there is none. Costs
+    /// a request only for a time that is not before the last commit this handle knows. Of a time that is still to
+    /// come, the answer may change.
+    Time(Duration),
 }
 
 /// What became of a transaction.
@@ -143,7 +149,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NoSuchVersion`], [`ErrorKind::Corrupt`], [`ErrorKind::Storage`].
+    /// [`ErrorKind::NoSuchVersion`], [`ErrorKind::SnapshotExpired`], [`ErrorKind::Corrupt`],
+    /// [`ErrorKind::Storage`].
     pub async fn snapshot(&self, at: At) -> Result<Snapshot> {
         let known = |shared: &Arc<Shared>| {
             let state = shared.state();
@@ -167,6 +174,15 @@ impl Store {
                         format!("the last version is {last}, and not yet {version}"),
                     ));
                 }
+                (view, version)
+            }
+            At::Time(time) => {
+                // Times never decrease, so only what is as late can still be missing.
+                if Duration::from_micros(self.shared.state().time) <= time {
+                    self.shared.refresh().await?;
+                }
+                let (view, last) = known(&self.shared);
+                let version = version_at(&view, last, time).await?;
                 (view, version)
             }
         };

@@ -93,7 +93,6 @@ impl View {
     /// The newest changes of `key` with a version above `after` and up to `upto`, newest first, final or not,
     /// at most `limit`. Where its range was emptied and nothing else was done to it, that is a
     /// [`Change::Delete`].
-    #[expect(dead_code, reason = "histories are to be built on it")]
     pub(crate) async fn changes(
         &self,
         key: &[u8],

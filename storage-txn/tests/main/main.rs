@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop at what cannot be")]
 #![allow(clippy::duplicate_mod, reason = "what is promised does not depend on where things are")]
 
+mod commits;
 mod flush;
 
 use std::sync::Arc;
@@ -32,6 +33,33 @@ macro_rules! with_options {
 
 with_options!(in_memory, storage_txn::Options::default());
 with_options!(in_segments, crate::tiny());
+
+/// The same tests of the past with everything in memory, and with everything put into segments before it is read: only
+/// then, as a flush takes a version too.
+macro_rules! with_past {
+    ($name:ident, $flush:expr) => {
+        #[path = "."]
+        mod $name {
+            mod changes;
+            mod history;
+
+            async fn two_handles() -> (storage_txn::Store, storage_txn::Store) {
+                let mut options = crate::tiny();
+                options.flush_bytes = storage_txn::Options::default().flush_bytes;
+                crate::two_handles(options).await
+            }
+
+            async fn settle(store: &storage_txn::Store) {
+                if $flush {
+                    store.flush().await.unwrap();
+                }
+            }
+        }
+    };
+}
+
+with_past!(past_in_memory, false);
+with_past!(past_in_segments, true);
 
 /// Flushes after every commit, keeps segments small and hardly any of them in memory.
 fn tiny() -> Options {
