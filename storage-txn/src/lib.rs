@@ -8,7 +8,8 @@
 //! 1. [`Store`]: open, transact, snapshot, outcome.
 //! 2. [`Transaction`]: reads and writes that are committed together, as if nobody else were there.
 //! 3. [`Snapshot`], [`At`]: the store at one version, for as long as it is held.
-//! 4. [`Commit`], [`History`], [`Changes`]: what was done, when and by whom.
+//! 4. [`Commit`], [`History`], [`Changes`]: what was done, when and by whom;
+//!    [`Store::undo`].
 //! 5. [`Error`], [`ErrorKind`]: what went wrong; [`ErrorKind::CommitUnknown`] is not a failure.
 //!
 //! # Examples

@@ -1,5 +1,7 @@
 //! A transaction: reads at one version, writes that wait, a commit.
 
+mod undo;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 

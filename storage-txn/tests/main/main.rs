@@ -42,6 +42,7 @@ macro_rules! with_past {
         mod $name {
             mod changes;
             mod history;
+            mod undo;
 
             async fn two_handles() -> (storage_txn::Store, storage_txn::Store) {
                 let mut options = crate::tiny();
