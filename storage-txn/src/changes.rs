@@ -231,6 +231,11 @@ impl Changes {
         }
         Ok(all)
     }
+
+    /// Up to which version everything has been read.
+    pub(crate) fn read(&self) -> Version {
+        self.read
+    }
 }
 
 impl Snapshot {
@@ -264,7 +269,7 @@ impl Snapshot {
 
 impl Store {
     /// What leads from the store at `since` to the store at `upto`: every commit in between, in order. The first
-    /// is the one after `since`, the last is `upto`.
+    /// is the one after `since`, the last is `upto`. For all that are still to come, [watch](Self::watch).
     ///
     /// # Errors
     ///

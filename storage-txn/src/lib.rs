@@ -8,7 +8,7 @@
 //! 1. [`Store`]: open, transact, snapshot, outcome.
 //! 2. [`Transaction`]: reads and writes that are committed together, as if nobody else were there.
 //! 3. [`Snapshot`], [`At`]: the store at one version, for as long as it is held.
-//! 4. [`Commit`], [`History`], [`Changes`]: what was done, when and by whom;
+//! 4. [`Commit`], [`History`], [`Changes`], [`Watch`]: what was done, when and by whom, in the past and as it comes;
 //!    [`Store::undo`].
 //! 5. [`Error`], [`ErrorKind`]: what went wrong; [`ErrorKind::CommitUnknown`] is not a failure.
 //!
@@ -64,6 +64,7 @@ mod system;
 mod transaction;
 mod version;
 mod view;
+mod watch;
 mod writes;
 
 pub use bounds::KeyRange;
@@ -77,3 +78,4 @@ pub use snapshot::{Item, Items, Scan, Snapshot};
 pub use store::{At, Outcome, Store};
 pub use transaction::{Receipt, Transaction};
 pub use version::{NotATransactionId, TransactionId, Version};
+pub use watch::Watch;

@@ -31,6 +31,10 @@ pub struct Options {
     pub cache_bytes_max: usize,
     /// How many entries of the log are read at once to catch up.
     pub read_ahead: usize,
+    /// How long a [watch](crate::Store::watch) pauses, at first, before it asks again whether there is more.
+    pub watch_pause_min: Duration,
+    /// How long it pauses at most: it hears of commits by others about so late after a quiet time.
+    pub watch_pause_max: Duration,
 }
 
 impl Default for Options {
@@ -45,6 +49,8 @@ impl Default for Options {
             segment_bytes: 64 << 20,
             cache_bytes_max: 64 << 20,
             read_ahead: 16,
+            watch_pause_min: Duration::from_millis(50),
+            watch_pause_max: Duration::from_secs(5),
         }
     }
 }

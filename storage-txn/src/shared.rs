@@ -10,6 +10,7 @@ use crate::commit::Queue;
 use crate::flush::{Flushes, Role};
 use crate::segment::Shelf;
 use crate::state::{Advanced, State};
+use crate::watch::Arrivals;
 use crate::{Options, Result};
 
 #[derive(Debug)]
@@ -22,6 +23,7 @@ pub(crate) struct Shared {
     pub(crate) shelf: Shelf,
     pub(crate) queue: Mutex<Queue>,
     pub(crate) flushes: Mutex<Flushes>,
+    pub(crate) arrivals: Arrivals,
     state: Mutex<State>,
     probes: Mutex<Probes>,
 }
@@ -70,6 +72,7 @@ impl Shared {
             shelf,
             queue: Mutex::default(),
             flushes: Mutex::default(),
+            arrivals: Arrivals::default(),
             state: Mutex::new(state),
             probes: Mutex::default(),
         })
@@ -86,18 +89,20 @@ impl Shared {
     pub(crate) async fn catch_up(&self) -> Result<()> {
         while self.read_on().await? == Advanced::Collected {
             self.reload().await?;
+            self.arrivals.arrived();
         }
         Ok(())
     }
 
     /// Reads the log to its end, or to where it was collected.
     pub(crate) async fn read_on(&self) -> Result<Advanced> {
+        let start = self.env.monotonic();
         let head = self.state().head;
         let mut advanced = Ok(Advanced::Yes);
         let result = catch_up(&*self.log, head, self.options.read_ahead, |record| {
             // What does not belong to the log is its error; what the store makes of an entry is ours.
             if matches!(advanced, Ok(Advanced::Yes)) {
-                advanced = self.state().advance(&record);
+                advanced = self.advance(&record);
             }
             Ok(())
         });
@@ -105,14 +110,23 @@ impl Shared {
         if advanced? == Advanced::Collected {
             return Ok(Advanced::Collected);
         }
-        Ok(caught_up.map(|_| Advanced::Yes)?)
+        caught_up?;
+        self.arrivals.asked_at(start);
+        Ok(Advanced::Yes)
     }
 
-    /// Takes in one record, the next of the log.
-    pub(crate) async fn take_in(&self, record: &Record) -> Result<()> {
+    /// Takes in one record, the next of the log, and lets those go on who wait for it.
+    pub(crate) fn advance(&self, record: &Record) -> Result<Advanced> {
         let advanced = self.state().advance(record)?;
-        if advanced == Advanced::Collected {
+        self.arrivals.arrived();
+        Ok(advanced)
+    }
+
+    /// As [`advance`](Self::advance); where the log was collected, goes on from the newest checkpoint.
+    pub(crate) async fn take_in(&self, record: &Record) -> Result<()> {
+        if self.advance(record)? == Advanced::Collected {
             self.reload().await?;
+            self.arrivals.arrived();
         }
         Ok(())
     }

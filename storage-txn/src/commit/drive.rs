@@ -101,7 +101,7 @@ impl Shared {
         match appended {
             Ok(Appended::Ours) => {
                 // First known, then said: whoever is told reads it from this handle at once.
-                let advanced = self.state().advance(&Record::from(&current.entry));
+                let advanced = self.advance(&Record::from(&current.entry));
                 acknowledge(std::mem::take(batch), &current.batch);
                 advanced?;
                 Ok(true)
