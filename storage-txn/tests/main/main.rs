@@ -43,6 +43,7 @@ macro_rules! with_past {
         mod $name {
             mod changes;
             mod history;
+            mod names;
             mod undo;
 
             async fn two_handles() -> (storage_txn::Store, storage_txn::Store) {
