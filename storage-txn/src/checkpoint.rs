@@ -57,6 +57,7 @@ impl Shared {
         let body = checkpoint.encode(self.log.id());
         // Whoever else writes one of this name writes the same bytes.
         self.shelf.provider.put(&checkpoint.key()?, body, PutIf::Always).await?;
+        self.flushes().owes_checkpoint = false;
         Ok(())
     }
 

@@ -38,6 +38,8 @@ pub(crate) struct Flushes {
     waiting: Vec<oneshot::Sender<Result<()>>>,
     /// How many segments this handle has named.
     segments: u32,
+    /// Whether a flush of this handle was committed and its checkpoint is still to be written.
+    pub(crate) owes_checkpoint: bool,
     failed: Option<Error>,
 }
 
@@ -143,7 +145,10 @@ impl Shared {
                 flushes.wanted = false;
                 std::mem::take(&mut flushes.waiting)
             };
-            let result = self.flush_all().await;
+            let mut result = self.flush_all().await;
+            if self.flushes().owes_checkpoint {
+                result = result.and(self.write_checkpoint().await);
+            }
             self.flushes().failed = result.as_ref().err().map(Error::shared);
             for sender in waiting {
                 // One who no longer waits does not mind.
@@ -166,7 +171,8 @@ impl Shared {
             let error = match result {
                 Ok(()) => {
                     self.state().trust_segments(&frozen)?;
-                    return self.write_checkpoint().await;
+                    self.flushes().owes_checkpoint = true;
+                    return Ok(());
                 }
                 Err(error) => error,
             };
@@ -295,7 +301,7 @@ impl Shared {
         SegmentId { session: self.writer, number }
     }
 
-    fn flushes(&self) -> std::sync::MutexGuard<'_, Flushes> {
+    pub(crate) fn flushes(&self) -> std::sync::MutexGuard<'_, Flushes> {
         // Nothing that holds the lock can panic.
         self.flushes.lock().unwrap_or_else(PoisonError::into_inner)
     }

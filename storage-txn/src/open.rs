@@ -8,6 +8,7 @@ use storage_core::{Env, Get, StorageProvider, StorageProviderExt};
 use storage_log::ProviderLog;
 
 use crate::checkpoint::{collected, newest_name, newest_readable};
+use crate::format::checkpoint::Checkpoint;
 use crate::format::root;
 use crate::segment::{Cache, Shelf};
 use crate::shared::Shared;
@@ -32,9 +33,10 @@ pub(crate) async fn open(
             format!("there is no store on {}; make one with init", provider.info().name),
         ));
     };
+    let newest = newest?;
     let id = root::decode(&format.body)?;
     let log = ProviderLog::new(provider.clone(), prefix("log/")?, id)?;
-    let (checkpoint, wrong) = newest_readable(&*provider, id, newest?).await?;
+    let (checkpoint, wrong) = newest_readable(&*provider, id, newest.clone()).await?;
     let cache = Arc::new(Cache::new(options.cache_bytes_max));
     let shelf = Shelf { provider, cache };
     let mut state = State::new(id, shelf.clone());
@@ -45,14 +47,17 @@ pub(crate) async fn open(
     if checkpoint.is_some() {
         shared.catch_up().await?;
     } else {
-        replay(&shared, wrong).await?;
+        let slot = newest.and_then(|listed| Checkpoint::slot(&listed.key)).unwrap_or_default();
+        replay(&shared, slot, wrong).await?;
     }
     Ok(shared)
 }
 
 /// Reads the whole log, as there is no checkpoint. Segments are derived from it as checkpoints are, so where one of
 /// them is lost too, none is used, until a flush has made them all again.
-async fn replay(shared: &Shared, wrong: Option<Error>) -> Result<()> {
+///
+/// There was a checkpoint of `slot`, which is `wrong` in some way: so the log must not end before it.
+async fn replay(shared: &Shared, slot: u64, wrong: Option<Error>) -> Result<()> {
     if shared.read_on().await? == Advanced::Collected {
         // A checkpoint may have been written and the log collected since we looked.
         let slot = shared.state().head.slot.next().0;
@@ -61,6 +66,13 @@ async fn replay(shared: &Shared, wrong: Option<Error>) -> Result<()> {
             _ => error,
         })?;
         return shared.catch_up().await;
+    }
+    let last = shared.state().head.slot;
+    if last.0 < slot {
+        return Err(Error::corrupt(format!(
+            "the log ends with slot {last}, but there was a checkpoint at slot {slot}: the log was rolled \
+             back or lost"
+        )));
     }
     let system = shared.state().view.system.clone();
     let there = stream::iter(system.segments()?).map(|(id, _, about)| async move {

@@ -37,6 +37,12 @@ impl Checkpoint {
         key(format!("{PREFIX}{:016x}={:016x}", !self.flushed.slot, !self.version.0))
     }
 
+    /// The slot that a name of this form stands for.
+    pub(crate) fn slot(name: &Key) -> Option<u64> {
+        let (slot, _) = name.as_str().strip_prefix(PREFIX)?.split_once('=')?;
+        u64::from_str_radix(slot, 16).ok().map(|slot| !slot)
+    }
+
     pub(crate) fn encode(&self, log: LogId) -> Bytes {
         let entries = self.system.entries().map(|(key, version, value)| wire::Entry {
             key: key.clone(),

@@ -1,10 +1,17 @@
 //! What is put into segments and checkpoints: found again, at the cost promised, and not missed when lost.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use backend_memory::MemoryProvider;
+use bytes::Bytes;
 use futures_util::TryStreamExt;
-use storage_core::{Get, Key, Prefix, PutIf, StorageProvider, StorageProviderExt};
+use storage_core::{
+    Error, ErrorKind as StorageErrorKind, Get, Key, List, Object, Page, Prefix, ProviderInfo,
+    PutIf, Result, StorageProvider, StorageProviderExt, Version as ObjectVersion, async_trait,
+};
+use storage_log::{CommitLog, LogId, ProviderLog, Slot};
 use storage_txn::{At, ErrorKind, Item, KeyRange, Merge, Options, Scan, Store, Version};
 use storage_wrappers::{Counted, TokioEnv};
 
@@ -175,9 +182,12 @@ async fn every_flipped_bit_of_a_checkpoint_is_found() {
         let mut bad = body.to_vec();
         bad[bit / 8] ^= 1 << (bit % 8);
         provider.put(&name, bad.into(), PutIf::Always).await.unwrap();
-        let opened = open(&dynamic(&provider), Options::default()).await;
-        // Without the log there is nothing else to go by.
-        assert_eq!(all(&opened, At::Known).await, [], "bit {bit}");
+        let env = Arc::new(TokioEnv::new());
+        let error = Store::open(provider.clone(), env, Options::default()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "bit {bit}");
+        let expected = "the log ends with slot 0, but there was a checkpoint at slot 24: the log was \
+                        rolled back or lost";
+        assert_eq!(error.to_string(), expected, "bit {bit}");
     }
     provider.put(&name, body, PutIf::Always).await.unwrap();
     let opened = open(&dynamic(&provider), Options::default()).await;
@@ -259,4 +269,145 @@ async fn a_transaction_is_in_conflict_with_what_was_flushed_since() {
         assert_eq!(tx.commit().await.unwrap_err().kind(), ErrorKind::Conflict);
         blind.commit().await.unwrap();
     }
+}
+
+/// Takes the bytes of these slots away, as collection does.
+async fn collect(provider: &Provider, slots: std::ops::RangeInclusive<u64>) {
+    let format = provider.get(&Key::new("format").unwrap(), Get::whole()).await.unwrap().body;
+    let text = String::from_utf8(format.to_vec()).unwrap();
+    let id = text.lines().nth(2).unwrap().strip_prefix("id ").unwrap();
+    let id: storage_txn::TransactionId = id.parse().unwrap();
+    let prefix = Prefix::new("log/").unwrap();
+    let log = ProviderLog::new(dynamic(provider), prefix, LogId(id.0)).unwrap();
+    for slot in slots {
+        let record = log.read(Slot(slot)).await.unwrap().unwrap();
+        log.collect(&record).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_handle_that_slept_while_the_log_was_collected_goes_on_from_a_checkpoint() {
+    for commits in [false, true] {
+        let (provider, store) = counted().await;
+        put(&store, "k1", "before").await;
+        let sleeper = open(&dynamic(&provider), Options::default()).await;
+        let then = sleeper.snapshot(At::Known).await.unwrap();
+        let outdated = sleeper.begin();
+        outdated.get("k1").await.unwrap();
+        outdated.put("outdated", "1").unwrap();
+        let mut states = fill(&store, 6).await;
+        let flushed = names(&provider, "log/").await.len() as u64 - 1;
+        collect(&provider, 1..=flushed).await;
+        if commits {
+            // Without having read a thing of what came in between.
+            assert_eq!(outdated.commit().await.unwrap_err().kind(), ErrorKind::Conflict);
+            let version = put(&sleeper, "k1", "after").await;
+            states.push((version, all(&store, At::Latest).await));
+        }
+        assert_eq!(all(&sleeper, At::Latest).await, states.last().unwrap().1);
+        check(&sleeper, &states).await;
+        assert_eq!(then.get("k1").await.unwrap().unwrap(), "before");
+        check(&open(&dynamic(&provider), Options::default()).await, &states).await;
+    }
+}
+
+#[tokio::test]
+async fn a_collected_log_without_a_checkpoint_is_not_taken_for_an_empty_one() {
+    let (provider, store) = counted().await;
+    fill(&store, 24).await;
+    collect(&provider, 1..=24).await;
+    let env = Arc::new(TokioEnv::new());
+    let checkpoint = names(&provider, "checkpoint/").await.remove(0);
+    provider.put(&checkpoint, "bad".into(), PutIf::Always).await.unwrap();
+    let error = Store::open(provider.clone(), env, Options::default()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    let expected = format!(
+        "log slot 1 was collected, and no checkpoint after it can be read: {checkpoint}: it is not a \
+         checkpoint"
+    );
+    assert_eq!(error.to_string(), expected);
+}
+
+/// A provider whose puts under a prefix fail while the switch is on.
+#[derive(Debug)]
+struct Broken {
+    inner: Provider,
+    prefix: &'static str,
+    on: AtomicBool,
+}
+
+#[async_trait]
+impl StorageProvider for Broken {
+    fn info(&self) -> ProviderInfo {
+        self.inner.info()
+    }
+
+    async fn put(&self, key: &Key, body: Bytes, when: PutIf) -> Result<ObjectVersion> {
+        if self.on.load(Ordering::Relaxed) && key.as_str().starts_with(self.prefix) {
+            return Err(Error::not_applied(StorageErrorKind::Unavailable, "broken"));
+        }
+        self.inner.put(key, body, when).await
+    }
+
+    async fn get(&self, key: &Key, request: Get) -> Result<Object> {
+        self.inner.get(key, request).await
+    }
+
+    async fn list(&self, request: List<'_>) -> Result<Page> {
+        self.inner.list(request).await
+    }
+
+    async fn delete(&self, key: &Key) -> Result<()> {
+        self.inner.delete(key).await
+    }
+}
+
+#[tokio::test]
+async fn a_flush_that_fails_says_so_loses_nothing_and_is_made_up_for() {
+    for prefix in ["segment/", "log/", "checkpoint/"] {
+        let (provider, store) = counted().await;
+        let mut states = fill(&store, 24).await;
+        let on = AtomicBool::new(false);
+        let broken = Arc::new(Broken { inner: provider.clone(), prefix, on });
+        let mut options = Options::default();
+        options.commit_time_max = Duration::ZERO;
+        let store = open(&(broken.clone() as _), options).await;
+        let version = put(&store, "k1", "more").await;
+        states.push((version, all(&store, At::Known).await));
+        let before = (names(&provider, "segment/").await, names(&provider, "checkpoint/").await);
+        broken.on.store(true, Ordering::Relaxed);
+        let error = store.flush().await.unwrap_err();
+        let unavailable = ErrorKind::Storage(StorageErrorKind::Unavailable);
+        assert_eq!(error.kind(), unavailable, "{prefix} {error}");
+        assert_eq!(store.maintenance_error().unwrap().kind(), unavailable);
+        check(&store, &states).await;
+        if prefix != "checkpoint/" {
+            assert_eq!(names(&provider, "segment/").await, before.0, "{prefix}");
+        }
+        check(&open(&dynamic(&provider), Options::default()).await, &states).await;
+        broken.on.store(false, Ordering::Relaxed);
+        store.flush().await.unwrap();
+        assert!(store.maintenance_error().is_none());
+        assert_eq!(names(&provider, "checkpoint/").await.len(), before.1.len() + 1);
+        check(&store, &states).await;
+        check(&open(&dynamic(&provider), Options::default()).await, &states).await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_flushed_in_the_background_leaves_memory_and_keeps_opening_short() {
+    let (provider, _) = counted().await;
+    let mut options = Options::default();
+    options.flush_bytes = 20_000;
+    let store = open(&dynamic(&provider), options).await;
+    for at in 0..200_u32 {
+        put(&store, &format!("{at:03}"), &"x".repeat(1000)).await;
+    }
+    store.flush().await.unwrap();
+    let segments = names(&provider, "segment/").await.len();
+    assert!((5..=20).contains(&segments), "{segments} segments of 200 kB by 20");
+    let before = provider.counts();
+    let opened = open(&dynamic(&provider), Options::default()).await;
+    assert!(provider.counts().since(&before).requests() < 10);
+    assert_eq!(all(&opened, At::Known).await.len(), 200);
 }
