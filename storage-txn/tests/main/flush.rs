@@ -328,12 +328,24 @@ async fn a_collected_log_without_a_checkpoint_is_not_taken_for_an_empty_one() {
     assert_eq!(error.to_string(), expected);
 }
 
-/// A provider whose puts under a prefix fail while the switch is on.
+/// A provider whose puts under a prefix fail while the switch is on; or are made, but nobody hears of it and what is
+/// there cannot be read.
 #[derive(Debug)]
 struct Broken {
     inner: Provider,
     prefix: &'static str,
+    silent: bool,
     on: AtomicBool,
+}
+
+impl Broken {
+    fn new(inner: Provider, prefix: &'static str, silent: bool) -> Arc<Self> {
+        Arc::new(Self { inner, prefix, silent, on: AtomicBool::new(false) })
+    }
+
+    fn concerns(&self, key: &Key) -> bool {
+        self.on.load(Ordering::Relaxed) && key.as_str().starts_with(self.prefix)
+    }
 }
 
 #[async_trait]
@@ -343,13 +355,21 @@ impl StorageProvider for Broken {
     }
 
     async fn put(&self, key: &Key, body: Bytes, when: PutIf) -> Result<ObjectVersion> {
-        if self.on.load(Ordering::Relaxed) && key.as_str().starts_with(self.prefix) {
+        if self.concerns(key) && self.silent {
+            // What comes after the first is a repetition.
+            let _ = self.inner.put(key, body, when).await;
+            return Err(Error::unknown(StorageErrorKind::Unavailable, "nobody hears"));
+        }
+        if self.concerns(key) {
             return Err(Error::not_applied(StorageErrorKind::Unavailable, "broken"));
         }
         self.inner.put(key, body, when).await
     }
 
     async fn get(&self, key: &Key, request: Get) -> Result<Object> {
+        if self.concerns(key) && self.silent {
+            return Err(Error::not_applied(StorageErrorKind::Unavailable, "nobody sees"));
+        }
         self.inner.get(key, request).await
     }
 
@@ -367,8 +387,7 @@ async fn a_flush_that_fails_says_so_loses_nothing_and_is_made_up_for() {
     for prefix in ["segment/", "log/", "checkpoint/"] {
         let (provider, store) = counted().await;
         let mut states = fill(&store, 24).await;
-        let on = AtomicBool::new(false);
-        let broken = Arc::new(Broken { inner: provider.clone(), prefix, on });
+        let broken = Broken::new(provider.clone(), prefix, false);
         let mut options = Options::default();
         options.commit_time_max = Duration::ZERO;
         let store = open(&(broken.clone() as _), options).await;
@@ -392,6 +411,27 @@ async fn a_flush_that_fails_says_so_loses_nothing_and_is_made_up_for() {
         check(&store, &states).await;
         check(&open(&dynamic(&provider), Options::default()).await, &states).await;
     }
+}
+
+#[tokio::test]
+async fn segments_stay_when_nobody_knows_whether_they_were_named() {
+    let (provider, store) = counted().await;
+    let states = fill(&store, 100).await;
+    let broken = Broken::new(provider.clone(), "log/", true);
+    let mut options = Options::default();
+    options.commit_time_max = Duration::ZERO;
+    let store = open(&(broken.clone() as _), options).await;
+    broken.on.store(true, Ordering::Relaxed);
+    let error = store.flush().await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::CommitUnknown(_)), "{error}");
+    assert_eq!(names(&provider, "segment/").await.len(), 1);
+    broken.on.store(false, Ordering::Relaxed);
+    // They were named after all.
+    check(&open(&dynamic(&provider), Options::default()).await, &states).await;
+    store.snapshot(At::Latest).await.unwrap();
+    store.flush().await.unwrap();
+    check(&store, &states).await;
+    check(&open(&dynamic(&provider), Options::default()).await, &states).await;
 }
 
 #[tokio::test]
