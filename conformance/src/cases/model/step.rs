@@ -69,6 +69,17 @@ pub(super) struct GetStep {
     pub(super) meta_only: bool,
 }
 
+/// Puts every key and then reads every key.
+pub(super) fn all_keys() -> Vec<Step> {
+    let plain = GetStep { range: None, if_match: None, if_changed: None, meta_only: false };
+    let puts = (0..NESTED.len()).map(|key| {
+        let body = Body { byte: b'0' + key as u8 % 4, length: key + 1 };
+        Operation::Put { key, body, when: When::Always }
+    });
+    let gets = (0..NESTED.len()).map(|key| Operation::Get { key, get: plain.clone() });
+    puts.chain(gets).map(|operation| Step { other: false, operation }).collect()
+}
+
 /// Any step.
 pub(super) fn step() -> impl Strategy<Value = Step, Tree: Send + 'static> {
     (any::<bool>(), operation()).prop_map(|(other, operation)| Step { other, operation })
