@@ -5,3 +5,6 @@ pub(crate) mod commit;
 pub(crate) mod entry;
 pub(crate) mod root;
 pub(crate) mod segment;
+
+#[cfg(test)]
+mod tests;

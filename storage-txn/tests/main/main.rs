@@ -5,6 +5,7 @@
 
 mod commits;
 mod flush;
+mod golden;
 mod watch;
 
 use std::sync::Arc;
