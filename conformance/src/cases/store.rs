@@ -84,7 +84,7 @@ cases! {
     "store.writes.required", 60, writes::required,
         "a transaction that requires a version of a key, or its absence, commits if that is so when it commits, and \
          otherwise does nothing and says `PreconditionFailed`";
-    "store.durable.reopened", 200, durable::reopened,
+    "store.durable.reopened", 600, durable::reopened,
         "what was acknowledged is there, whole and in order, for whoever opens the store later";
     "store.durable.intact", 200, durable::intact,
         "a log with a changed, shortened or foreign entry is not opened, and `Corrupt` says so";
