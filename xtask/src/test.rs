@@ -12,6 +12,9 @@ use crate::{readme, workspace};
 /// Set for the tests by `--quick`: targets that take long then list themselves as ignored.
 const QUICK: &str = "CLOUDBANK_TEST_QUICK";
 
+/// How many lines of what a failed test printed are said again at the end, where they are seen.
+const PRINTED_MAX: usize = 20;
+
 /// Arguments of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -105,11 +108,26 @@ pub(crate) struct Counts {
     ignored: u64,
     ignored_because: BTreeMap<String, u64>,
     failures_counted: u64,
+    /// What each test that failed printed, as far as it is kept.
+    printed: BTreeMap<String, Vec<String>>,
+    /// The test whose output is being read.
+    printing: Option<String>,
 }
 
 impl Counts {
     /// Takes in a line of a Rust test runner.
     fn read(&mut self, line: &str) {
+        if let Some(header) = line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" ----"))
+        {
+            self.printing = Some(header.strip_suffix(" stdout").unwrap_or(header).to_owned());
+        } else if line == "failures:" || line.starts_with("test result: ") {
+            self.printing = None;
+        } else if let Some(name) = &self.printing {
+            let printed = self.printed.entry(name.clone()).or_default();
+            if !line.trim().is_empty() && printed.len() < PRINTED_MAX {
+                printed.push(line.to_owned());
+            }
+        }
         if let Some(rest) = line.strip_prefix("test result: ") {
             for part in rest.split(['.', ';']) {
                 match part.trim().split_once(' ') {
@@ -143,6 +161,9 @@ impl Counts {
         }
         for name in &self.failed {
             text.push_str(&format!("FAILED {name}\n"));
+            for line in self.printed.get(name).into_iter().flatten() {
+                text.push_str(&format!("    {line}\n"));
+            }
         }
         let failed = self.failures_counted.max(self.failed.len() as u64);
         text.push_str(&format!(
@@ -167,6 +188,18 @@ test list.order ... FAILED
 test slow ... ignored, left out by --quick
 test slower ... ignored (left out by --quick)
 test other ... ignored
+
+failures:
+
+---- list.order ----
+fail: two keys were out of order
+
+seed: 7
+
+
+failures:
+    list.order
+
 test result: FAILED. 1 passed; 1 failed; 3 ignored; 0 measured; 0 filtered out; finished in 0.00s
 test result: ok. 40 passed; 0 failed; 0 ignored; 0 measured; 3 filtered out; finished in 1.20s
 ";
@@ -174,7 +207,7 @@ test result: ok. 40 passed; 0 failed; 0 ignored; 0 measured; 3 filtered out; fin
         assert_eq!(
             counts.summary(),
             "\nignored 2: left out by --quick\nignored 1: no reason given\nFAILED list.order\n\
-             41 passed, 1 failed, 3 skipped\n"
+             \x20   fail: two keys were out of order\n    seed: 7\n41 passed, 1 failed, 3 skipped\n"
         );
     }
 }
