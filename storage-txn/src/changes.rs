@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::bounds::KeyRange;
 use crate::commits::{Commit, Commits, LogScan, no_longer_kept};
+use crate::renew::check_kept;
 use crate::snapshot::Snapshot;
 use crate::view::Walk;
 use crate::writes::Range;
@@ -158,7 +159,7 @@ impl ChangedKeys {
                     self.ranges.pop_front();
                 }
             } else if let Some(range) = self.ranges.front() {
-                let Snapshot { view, version } = &self.before;
+                let Snapshot { view, version, .. } = &self.before;
                 self.walk = Some(Walk::new(view, *version, range, false, None).await?);
             } else {
                 break;
@@ -263,7 +264,8 @@ impl Snapshot {
     ///
     /// [`ErrorKind::SnapshotExpired`].
     pub(crate) fn at(&self, version: Version) -> Result<Self> {
-        Ok(Self { view: self.view.clone(), version })
+        check_kept(&self.view, version)?;
+        Ok(Self { view: self.view.clone(), version, shared: self.shared.clone() })
     }
 }
 

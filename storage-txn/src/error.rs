@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use storage_core::Key;
+
 use crate::TransactionId;
 
 /// The result of an operation on a store.
@@ -16,6 +18,8 @@ struct Parts {
     kind: ErrorKind,
     message: String,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    /// The object that was looked for and is not there.
+    missing: Option<Key>,
 }
 
 /// What kind of failure it is. Two kinds differ where a caller would act differently.
@@ -37,6 +41,9 @@ pub enum ErrorKind {
     CommitUnknown(TransactionId),
     /// The version asked for is no longer kept. Take a newer one.
     SnapshotExpired,
+    /// Another process took this handle for dead, as it had begun to store something and not gone on for long, and
+    /// has committed that nothing more of it counts. Nothing was done. Open the store anew and run it again.
+    SessionReaped,
     /// The version or transaction asked for is not there, or still to come.
     NoSuchVersion,
     /// Larger than the limit the message names.
@@ -57,7 +64,7 @@ pub enum ErrorKind {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Parts { kind, message: message.into(), source: None }))
+        Self(Box::new(Parts { kind, message: message.into(), source: None, missing: None }))
     }
 
     pub(crate) fn corrupt(message: impl Into<String>) -> Self {
@@ -72,6 +79,17 @@ impl Error {
         self
     }
 
+    /// The object `key`, which was to be read, is not there.
+    pub(crate) fn missing(mut self, key: Key) -> Self {
+        self.0.missing = Some(key);
+        self
+    }
+
+    /// The object that is not there, if that is what went wrong.
+    pub(crate) fn missing_object(&self) -> Option<&Key> {
+        self.0.missing.as_ref()
+    }
+
     /// What the closure of a transaction returns to give it up for a reason of its own, which is kept as
     /// [`source`](std::error::Error::source).
     pub fn abort(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
@@ -82,7 +100,9 @@ impl Error {
 
     /// The same for another who waits for the same thing; without the source, which cannot be copied.
     pub(crate) fn shared(&self) -> Self {
-        Self::new(self.0.kind, self.0.message.clone())
+        let mut shared = Self::new(self.0.kind, self.0.message.clone());
+        shared.0.missing.clone_from(&self.0.missing);
+        shared
     }
 
     /// What kind of failure it is: what to do next.

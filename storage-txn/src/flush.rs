@@ -17,7 +17,7 @@ use crate::reads::Reads;
 use crate::segment::Writer;
 use crate::shared::Shared;
 use crate::store::key;
-use crate::system::{FLUSHED, Flushed};
+use crate::system::{FLUSHED, Flushed, Obsolete, make_obsolete};
 use crate::writes::{Range, Writes};
 use crate::{Error, ErrorKind, Result, TransactionId, Version, space};
 
@@ -230,6 +230,7 @@ impl Shared {
         let id = writer.id();
         let (about, body) = writer.finish();
         made.push((id, about));
+        self.before_upload().await?;
         // The name is this handle's own, so there is nothing to overwrite.
         self.shelf.provider.put(&key(id.to_string())?, body, PutIf::Always).await?;
         Ok(())
@@ -246,6 +247,9 @@ impl Shared {
         for (id, named_at) in &frozen.replaced {
             let name = space::system(id.to_string().as_bytes());
             writes.change(name.clone(), Change::Delete)?;
+            // Those that are there after all are of no use to anybody.
+            let about = Obsolete { time: self.wall_micros(), bytes: 0 };
+            make_obsolete(&mut writes, &key(id.to_string())?, &about)?;
             required.push((name, Some(*named_at)));
         }
         for (id, about) in made {

@@ -3,13 +3,13 @@
 use bytes::Bytes;
 
 use crate::change::Change;
+use crate::system::{self, TAGS};
 use crate::writes::Writes;
 use crate::{At, Error, ErrorKind, Result, Store, Version, space};
 
 /// The most bytes the name of a tag or a cursor has.
 pub const NAME_BYTES_MAX: usize = 255;
 
-const TAGS: &str = "tag/";
 const CURSORS: &str = "cursor/";
 
 impl Store {
@@ -171,7 +171,10 @@ impl Store {
 
     async fn find(&self, key: &str) -> Result<Option<Version>> {
         let system = self.snapshot(At::Latest).await?.view.system.clone();
-        system.get(key.as_bytes()).map(|(_, value)| decode(key, value)).transpose()
+        system
+            .get(key.as_bytes())
+            .map(|(_, value)| system::version(key.as_bytes(), value))
+            .transpose()
     }
 
     async fn list(&self, kind: &str) -> Result<Vec<(String, Version)>> {
@@ -180,7 +183,7 @@ impl Store {
         for (key, _, value) in system.entries() {
             let key = String::from_utf8_lossy(key);
             if let Some(name) = key.strip_prefix(kind) {
-                all.push((name.to_owned(), decode(&key, value)?));
+                all.push((name.to_owned(), system::version(key.as_bytes(), value)?));
             }
         }
         Ok(all)
@@ -195,11 +198,4 @@ fn named(kind: &str, name: &str) -> Result<String> {
         ));
     }
     Ok(format!("{kind}{name}"))
-}
-
-fn decode(key: &str, value: &[u8]) -> Result<Version> {
-    let bytes = value.try_into().map_err(|_| {
-        Error::corrupt(format!("the value of the system key {key:?} is not a version"))
-    })?;
-    Ok(Version(u64::from_be_bytes(bytes)))
 }

@@ -45,7 +45,7 @@ pub(crate) async fn open(
     }
     let shared = Shared::new(Arc::new(log), env, options, shelf, state);
     if checkpoint.is_some() {
-        shared.catch_up().await?;
+        shared.catch_up_from_checkpoint().await?;
     } else {
         let slot = newest.and_then(|listed| Checkpoint::slot(&listed.key)).unwrap_or_default();
         replay(&shared, slot, wrong).await?;

@@ -3,27 +3,30 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_channel::oneshot;
+use futures_util::future::join;
 use storage_core::Env;
-use storage_log::{CommitLog, Record, catch_up};
+use storage_log::{CommitLog, Head, Record, catch_up};
 
 use crate::commit::Queue;
 use crate::flush::{Flushes, Role};
 use crate::segment::Shelf;
+use crate::session::Session;
 use crate::state::{Advanced, State};
 use crate::watch::Arrivals;
-use crate::{Options, Result};
+use crate::{Error, Options, Result};
 
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) log: Arc<dyn CommitLog>,
     pub(crate) env: Arc<dyn Env>,
     pub(crate) options: Options,
-    /// Tells this handle's entries from those of others.
+    /// The session: tells this handle's entries and uploads from those of others.
     pub(crate) writer: u64,
     pub(crate) shelf: Shelf,
     pub(crate) queue: Mutex<Queue>,
     pub(crate) flushes: Mutex<Flushes>,
     pub(crate) arrivals: Arrivals,
+    pub(crate) session: Mutex<Session>,
     state: Mutex<State>,
     probes: Mutex<Probes>,
 }
@@ -64,7 +67,7 @@ impl Shared {
         shelf: Shelf,
         state: State,
     ) -> Arc<Self> {
-        Arc::new(Self {
+        let shared = Arc::new(Self {
             log,
             writer: env.random(),
             env,
@@ -75,13 +78,21 @@ impl Shared {
             arrivals: Arrivals::default(),
             state: Mutex::new(state),
             probes: Mutex::default(),
-        })
+            session: Mutex::default(),
+        });
+        shared.state().belongs_to(Arc::downgrade(&shared));
+        shared
     }
 
     /// Not to be held across an `.await`. Whoever panics while holding it has left whole transactions in it,
     /// or part of one above the version that readers use.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The wall clock, in microseconds since the Unix epoch.
+    pub(crate) fn wall_micros(&self) -> u64 {
+        u64::try_from(self.env.wall().as_micros()).unwrap_or(u64::MAX)
     }
 
     /// Reads the log to its end, as it was at some time during this call. Where the log was collected before this
@@ -92,6 +103,25 @@ impl Shared {
             self.arrivals.arrived();
         }
         Ok(())
+    }
+
+    /// As [`catch_up`](Self::catch_up), right after the state was taken from a checkpoint: looks, at the same time,
+    /// whether the log has what the checkpoint was made of.
+    ///
+    /// # Errors
+    ///
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) when it has not, and those of [`catch_up`](Self::catch_up).
+    pub(crate) async fn catch_up_from_checkpoint(&self) -> Result<()> {
+        let Head { slot, id } = self.state().head;
+        let (found, caught_up) = join(self.log.read(slot), self.catch_up()).await;
+        let wrong = match found? {
+            Some(record) if record.id() == id => return caught_up,
+            Some(_) => "has another entry there",
+            None => "ends before",
+        };
+        Err(Error::corrupt(format!(
+            "there is a checkpoint at slot {slot}, but the log {wrong}: it was rolled back, forked or lost"
+        )))
     }
 
     /// Reads the log to its end, or to where it was collected.
@@ -165,7 +195,7 @@ impl Shared {
             self.flush_if_full(Role::Reader);
             for sender in waiting {
                 // One who no longer waits does not mind.
-                let _ = sender.send(result.as_ref().copied().map_err(crate::Error::shared));
+                let _ = sender.send(result.as_ref().copied().map_err(Error::shared));
             }
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::bounds::{KeyRange, check_key};
+use crate::shared::Shared;
 use crate::view::{View, Walk};
 use crate::writes::Range;
 use crate::{Result, Version, space};
@@ -14,6 +15,8 @@ use crate::{Result, Version, space};
 pub struct Snapshot {
     pub(crate) view: Arc<View>,
     pub(crate) version: Version,
+    /// Asked for a newer view when a segment of this one is gone.
+    pub(crate) shared: Arc<Shared>,
 }
 
 /// A key with its value.

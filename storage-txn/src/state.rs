@@ -1,7 +1,7 @@
 //! How far a handle knows the log, and what that adds up to.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use prost::Message;
@@ -14,6 +14,7 @@ use crate::format::commit::CommitRecord;
 use crate::format::entry::{Batch, Logged};
 use crate::memtable::Memtable;
 use crate::segment::{Segment, Shelf};
+use crate::shared::Shared;
 use crate::system::{FLUSHED, Flushed, System};
 use crate::view::{Run, View};
 use crate::writes::Writes;
@@ -67,13 +68,19 @@ impl State {
         }
     }
 
+    /// Says whose state it is.
+    pub(crate) fn belongs_to(&mut self, origin: Weak<Shared>) {
+        self.change_view(|view| view.origin = origin);
+    }
+
     /// What a checkpoint says, in place of all that was known.
     pub(crate) fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         let system = Arc::new(checkpoint.system.clone());
         let runs = self.runs(&system)?;
         let head = checkpoint.head()?;
         let memtables = vec![Arc::new(Memtable::default())];
-        self.view = Arc::new(View { memtables, runs, system });
+        let origin = self.view.origin.clone();
+        self.view = Arc::new(View { memtables, runs, system, origin });
         self.head = head;
         self.version = Version(checkpoint.flushed.version);
         self.time = checkpoint.flushed.time;

@@ -12,6 +12,7 @@ use crate::commits::version_at;
 use crate::format::entry::Logged;
 use crate::format::root;
 use crate::reads::Reads;
+use crate::renew::check_kept;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
 use crate::transaction::{Receipt, Transaction};
@@ -186,7 +187,8 @@ impl Store {
                 (view, version)
             }
         };
-        Ok(Snapshot { view, version })
+        check_kept(&view, version)?;
+        Ok(Snapshot { view, version, shared: self.shared.clone() })
     }
 
     /// Puts everything that is in memory into segments, and writes a checkpoint, so that the next to open the store

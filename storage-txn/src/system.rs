@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use prost::Message;
+use storage_core::Key;
 use storage_log::{EntryId, Head, Slot};
 
 use crate::change::Change;
@@ -15,6 +16,15 @@ use crate::{Error, Result, Version, space};
 pub(crate) const FLUSHED: &[u8] = b"flushed";
 /// Keys with this beginning are names of segments, their values what is said of them: a [`SegmentRef`].
 pub(crate) const SEGMENTS: &str = "segment/";
+/// Keys with this beginning name objects that the store no longer names: an [`Obsolete`]. No view from the version of
+/// the key on needs them.
+pub(crate) const OBSOLETE: &str = "obsolete/";
+/// Keys with this beginning name sessions that commit no more.
+pub(crate) const REAPED: &str = "reaped/";
+/// Under this key is the version below which nothing but what has a tag can be read: 8 bytes, big-endian.
+pub(crate) const HORIZON: &[u8] = b"horizon";
+/// Keys with this beginning are names of versions: 8 bytes, big-endian.
+pub(crate) const TAGS: &str = "tag/";
 
 /// The system keys with their values, each with the version of its last change. Without the space byte.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,6 +47,17 @@ pub(crate) struct Flushed {
     /// The time of that entry, in microseconds since the Unix epoch.
     #[prost(uint64, tag = "4")]
     pub(crate) time: u64,
+}
+
+/// Said of an object that is to be deleted.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Obsolete {
+    /// Since when, in microseconds since the Unix epoch.
+    #[prost(uint64, tag = "1")]
+    pub(crate) time: u64,
+    /// Its size, if that is known.
+    #[prost(uint64, tag = "2")]
+    pub(crate) bytes: u64,
 }
 
 impl Flushed {
@@ -84,6 +105,57 @@ impl System {
             .collect()
     }
 
+    /// The keys that begin with `prefix`, without it, each with the version of its last change and its value.
+    pub(crate) fn beginning(&self, prefix: &str) -> impl Iterator<Item = (Bytes, Version, &Bytes)> {
+        let start = Bytes::copy_from_slice(prefix.as_bytes());
+        let length = prefix.len();
+        self.entries
+            .range(start.clone()..)
+            .take_while(move |(key, _)| key.starts_with(&start))
+            .map(move |(key, (version, value))| (key.slice(length..), *version, value))
+    }
+
+    #[expect(dead_code, reason = "collecting them comes next")]
+    /// The objects that are to be deleted, each with the version from which on no view needs it.
+    pub(crate) fn obsolete(&self) -> Result<Vec<(Key, Version, Obsolete)>> {
+        let named = self.beginning(OBSOLETE);
+        named
+            .map(|(name, version, value)| {
+                let key = std::str::from_utf8(&name).ok().and_then(|name| Key::new(name).ok());
+                let key = key.ok_or_else(|| {
+                    let name = name.escape_ascii();
+                    Error::corrupt(format!("the system key \"obsolete/{name}\" names no object"))
+                })?;
+                let about = decode(key.as_str().as_bytes(), value)?;
+                Ok((key, version, about))
+            })
+            .collect()
+    }
+
+    /// Whether the store needs this object.
+    pub(crate) fn names_object(&self, key: &Key) -> bool {
+        self.entries.contains_key(key.as_str().as_bytes())
+    }
+
+    /// Whether a session commits no more.
+    pub(crate) fn is_reaped(&self, session: u64) -> bool {
+        self.entries.contains_key(reaped(session).as_bytes())
+    }
+
+    /// The version below which nothing but what has a tag can be read.
+    pub(crate) fn horizon(&self) -> Result<Version> {
+        self.get(HORIZON).map_or(Ok(Version::ZERO), |(_, value)| version(HORIZON, value))
+    }
+
+    /// Whether the store can still be read as it was at this version.
+    pub(crate) fn keeps(&self, wanted: Version) -> Result<bool> {
+        if wanted >= self.horizon()? {
+            return Ok(true);
+        }
+        let mut tags = self.beginning(TAGS);
+        tags.try_fold(false, |kept, (name, _, value)| Ok(kept || version(&name, value)? == wanted))
+    }
+
     /// Whether a transaction has to do with system keys.
     pub(crate) fn is_concerned(writes: &Writes) -> bool {
         let all = space::all(space::SYSTEM);
@@ -112,6 +184,26 @@ impl System {
 
 fn within(range: &Range, key: &[u8]) -> bool {
     range.contains(&space::key(space::SYSTEM, key))
+}
+
+/// Says in `writes` that the store no longer names an object, from their version on.
+pub(crate) fn make_obsolete(writes: &mut Writes, object: &Key, about: &Obsolete) -> Result<()> {
+    let name = format!("{OBSOLETE}{object}");
+    writes.change(space::system(name.as_bytes()), Change::Put(about.encode_to_vec().into()))
+}
+
+/// The name of the system key that says a session was reaped.
+pub(crate) fn reaped(session: u64) -> String {
+    format!("{REAPED}{session:016x}")
+}
+
+/// The version that is the value of a system key.
+pub(crate) fn version(key: &[u8], value: &[u8]) -> Result<Version> {
+    let bytes = value.try_into().map_err(|_| {
+        let key = key.escape_ascii();
+        Error::corrupt(format!("the value of the system key \"{key}\" is not a version"))
+    })?;
+    Ok(Version(u64::from_be_bytes(bytes)))
 }
 
 fn decode<M: Message + Default>(key: &[u8], value: &Bytes) -> Result<M> {

@@ -2,16 +2,18 @@
 
 use std::cmp::Reverse;
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::change::{Change, Stack, settle, value};
 use crate::memtable::Memtable;
+use crate::renew::renewing;
+use crate::shared::Shared;
 use crate::system::System;
 use crate::writes::{Range, Writes};
-use crate::{Result, Version};
+use crate::{Error, Result, Version};
 
 /// A sorted run of changes that is never changed: a segment.
 #[async_trait]
@@ -50,6 +52,9 @@ pub(crate) trait Run: std::fmt::Debug + Send + Sync {
     async fn changed_range(&self, range: &Range, version: Version) -> Result<bool>;
 }
 
+/// What is asked of the newest changes can be told by every newer view.
+const ANY: Version = Version(u64::MAX);
+
 /// Everything that is known, in places that may overlap. Immutable but for the newest memtable, to which
 /// only higher versions are added.
 #[derive(Debug, Clone, Default)]
@@ -60,11 +65,17 @@ pub(crate) struct View {
     pub(crate) runs: Vec<Arc<dyn Run>>,
     /// The system keys, as of the last transaction that changed one.
     pub(crate) system: Arc<System>,
+    /// Whose it is: asked for a newer one when a run is found to be gone.
+    pub(crate) origin: Weak<Shared>,
 }
 
 impl View {
     /// Everything that tells the value of `key` at `version`, settled.
     pub(crate) async fn stack(&self, key: &[u8], version: Version) -> Result<Stack> {
+        renewing!(self, version, view => view.stack_here(key, version).await)
+    }
+
+    async fn stack_here(&self, key: &[u8], version: Version) -> Result<Stack> {
         let mut stack = Stack::new();
         for memtable in &self.memtables {
             stack.extend(memtable.stack(key, version));
@@ -100,6 +111,16 @@ impl View {
         upto: Version,
         limit: usize,
     ) -> Result<Vec<(Version, Change)>> {
+        renewing!(self, upto, view => view.changes_here(key, after, upto, limit).await)
+    }
+
+    async fn changes_here(
+        &self,
+        key: &[u8],
+        after: Version,
+        upto: Version,
+        limit: usize,
+    ) -> Result<Vec<(Version, Change)>> {
         let mut all = Vec::new();
         for memtable in &self.memtables {
             all.extend(memtable.changes(key, after, upto, limit));
@@ -122,6 +143,10 @@ impl View {
 
     /// The part of [`changed`](Self::changed) that memory does not know.
     pub(crate) async fn changed_in_runs(&self, key: &[u8], version: Version) -> Result<bool> {
+        renewing!(self, ANY, view => view.changed_in_runs_here(key, version).await)
+    }
+
+    async fn changed_in_runs_here(&self, key: &[u8], version: Version) -> Result<bool> {
         for run in self.runs.iter().filter(|run| run.last() > version) {
             let stack = run.stack(key, Version(u64::MAX)).await?;
             if stack.first().is_some_and(|(at, _)| *at > version) {
@@ -137,6 +162,10 @@ impl View {
         range: &Range,
         version: Version,
     ) -> Result<bool> {
+        renewing!(self, ANY, view => view.changed_range_in_runs_here(range, version).await)
+    }
+
+    async fn changed_range_in_runs_here(&self, range: &Range, version: Version) -> Result<bool> {
         for run in self.runs.iter().filter(|run| run.last() > version) {
             if run.changed_range(range, version).await? {
                 return Ok(true);
@@ -157,6 +186,10 @@ pub(crate) struct Walk {
     backward: bool,
     sources: Vec<Source>,
     emptied: Vec<(Range, Version)>,
+    /// What is still to be walked over.
+    rest: Range,
+    /// Held so that a newer view can be asked for.
+    origin: Option<Arc<Shared>>,
 }
 
 #[derive(Debug)]
@@ -197,6 +230,19 @@ impl Walk {
             sources.push(Source { place: Place::Own, rest: None, ready });
             emptied.extend(own.ranges().iter().map(|range| (range.clone(), OWN)));
         }
+        let origin = view.origin.upgrade();
+        let rest = range.clone();
+        let mut walk = Self { version, backward, sources, emptied, rest, origin };
+        let (sources, emptied) = renewing!(view, version, view => walk.sources_in(view).await)?;
+        walk.sources.extend(sources);
+        walk.emptied.extend(emptied);
+        Ok(walk)
+    }
+
+    /// All that a view knows of the rest.
+    async fn sources_in(&self, view: &View) -> Result<(Vec<Source>, Vec<(Range, Version)>)> {
+        let (range, version) = (&self.rest, self.version);
+        let (mut sources, mut emptied) = (Vec::new(), Vec::new());
         let rest = (!range.is_empty()).then(|| range.clone());
         for memtable in &view.memtables {
             emptied.extend(memtable.emptied(range, version));
@@ -208,18 +254,46 @@ impl Walk {
             let place = Place::Run(run.clone());
             sources.push(Source { place, rest: rest.clone(), ready: VecDeque::new() });
         }
-        Ok(Self { version, backward, sources, emptied })
+        Ok((sources, emptied))
+    }
+
+    /// Goes on with the rest in a newer view, as a run of the old one is gone.
+    async fn move_on(&mut self, missing: Error) -> Result<()> {
+        let Some(origin) = self.origin.clone() else { return Err(missing) };
+        let view = origin.renew(self.version, missing).await?;
+        let (sources, emptied) =
+            renewing!(&*view, self.version, view => self.sources_in(view).await)?;
+        self.sources.retain(|source| matches!(source.place, Place::Own));
+        self.sources.extend(sources);
+        self.emptied.retain(|(_, at)| *at == OWN);
+        self.emptied.extend(emptied);
+        Ok(())
+    }
+
+    async fn fill(&mut self) -> Result<()> {
+        for source in &mut self.sources {
+            source.fill(self.backward, self.version).await?;
+        }
+        Ok(())
     }
 
     /// The next key that has a value, with the version of its last change.
     pub(crate) async fn next(&mut self) -> Result<Option<(Bytes, Version, Bytes)>> {
         loop {
-            for source in &mut self.sources {
-                source.fill(self.backward, self.version).await?;
+            while let Err(error) = self.fill().await {
+                if error.missing_object().is_none() {
+                    return Err(error);
+                }
+                self.move_on(error).await?;
             }
             let heads = self.sources.iter().filter_map(|source| Some(&source.ready.front()?.0));
             let next = if self.backward { heads.max() } else { heads.min() };
             let Some(key) = next.cloned() else { return Ok(None) };
+            if self.backward {
+                self.rest.end = key.clone();
+            } else {
+                self.rest.start = after(&key);
+            }
             let mut stack = Stack::new();
             for source in &mut self.sources {
                 if source.ready.front().is_some_and(|(head, _)| *head == key)

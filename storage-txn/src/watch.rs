@@ -82,7 +82,8 @@ impl Watch {
                 (state.view.clone(), state.version)
             };
             if version > self.seen {
-                let changes = Snapshot { view, version }.changes(self.seen).await?;
+                let changes = Snapshot { view, version, shared: self.shared.clone() };
+                let changes = changes.changes(self.seen).await?;
                 return Ok(if self.maintenance { changes.with_maintenance() } else { changes });
             }
             let now = self.shared.env.monotonic();

@@ -9,6 +9,7 @@ use crate::commit::Waiting;
 use crate::commit::batch::{Sorted, cancelled, sort_out};
 use crate::flush::Role;
 use crate::format::entry::Batch;
+use crate::session::reaped;
 use crate::shared::Shared;
 use crate::transaction::Receipt;
 use crate::{Error, ErrorKind, Result, Version};
@@ -153,6 +154,14 @@ impl Shared {
         if batch.is_empty() {
             return Ok(None);
         }
+        if view.system.is_reaped(self.writer) {
+            // What was committed before is answered. Nothing else ever will be: all that this session has stored and
+            // not named is deleted.
+            std::mem::take(batch)
+                .into_iter()
+                .for_each(|waiting| waiting.answer(Err(reaped(self.writer))));
+            return Ok(None);
+        }
         Ok(self.frame(batch, version))
     }
 
@@ -162,10 +171,9 @@ impl Shared {
         if state.version != version {
             return None;
         }
-        let wall = u64::try_from(self.env.wall().as_micros()).unwrap_or(u64::MAX);
         let body = Batch {
             first: Version(version.0 + 1),
-            time: state.time.max(wall),
+            time: state.time.max(self.wall_micros()),
             transactions: batch.iter().map(|waiting| waiting.transaction.clone()).collect(),
         };
         let mut nonce = [0; 16];

@@ -84,10 +84,12 @@ impl Segment {
     async fn bytes(&self, offset: u64, bytes: u64) -> Result<Bytes> {
         let end = offset.saturating_add(bytes);
         let request = Get::range(offset..end);
-        let object = match self.shelf.provider.get(&key(self.id.to_string())?, request).await {
+        let key = key(self.id.to_string())?;
+        let object = match self.shelf.provider.get(&key, request).await {
             Ok(object) => object,
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Err(corrupt(self.id, offset, "the segment is missing").with_source(error));
+                let error = corrupt(self.id, offset, "the segment is missing").with_source(error);
+                return Err(error.missing(key));
             }
             Err(error) if error.kind() == ErrorKind::InvalidRange => {
                 return Err(corrupt(self.id, offset, "the segment is too short").with_source(error));

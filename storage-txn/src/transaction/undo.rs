@@ -25,7 +25,8 @@ impl Transaction {
     /// the version this transaction reads at; [`ErrorKind::SnapshotExpired`] when what was before is no longer
     /// kept; [`ErrorKind::NotANumber`], [`ErrorKind::Corrupt`], [`ErrorKind::Storage`].
     pub async fn undo(&self, what: impl Into<CommitRef>) -> Result<Commit> {
-        let now = Snapshot { view: self.view.clone(), version: self.version };
+        let shared = self.shared.clone();
+        let now = Snapshot { view: self.view.clone(), version: self.version, shared };
         let commit = now.commit_info(what).await?;
         let version = commit.version;
         if !commit.changes_keys() {

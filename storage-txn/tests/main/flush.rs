@@ -108,9 +108,9 @@ async fn opening_takes_three_requests_and_the_entries_after_the_checkpoint() {
     fill(&store, 100).await;
     store.flush().await.unwrap();
     for more in 0..4_u64 {
-        // The entry of the flush itself, those after it, and the first slot that is missing. Reading ahead may
-        // ask for some that are missing too.
-        let tail = 2 + more;
+        // The entry that the checkpoint ends with, that of the flush itself, those after it, and the first slot that
+        // is missing. Reading ahead may ask for some that are missing too.
+        let tail = 3 + more;
         let before = provider.counts();
         let opened = open(&dynamic(&provider), Options::default()).await;
         let cost = provider.counts().since(&before);
@@ -174,7 +174,7 @@ async fn a_checkpoint_that_cannot_be_used_is_passed_over() {
 #[tokio::test]
 async fn every_flipped_bit_of_a_checkpoint_is_found() {
     let (provider, store) = counted().await;
-    let states = fill(&store, 24).await;
+    fill(&store, 24).await;
     delete_all(&provider, "log/").await;
     let name = names(&provider, "checkpoint/").await.remove(0);
     let body = provider.get(&name, Get::whole()).await.unwrap().body;
@@ -190,8 +190,67 @@ async fn every_flipped_bit_of_a_checkpoint_is_found() {
         assert_eq!(error.to_string(), expected, "bit {bit}");
     }
     provider.put(&name, body, PutIf::Always).await.unwrap();
-    let opened = open(&dynamic(&provider), Options::default()).await;
-    assert_eq!(all(&opened, At::Known).await, states.last().unwrap().1);
+    let env = Arc::new(TokioEnv::new());
+    let error = Store::open(provider.clone(), env, Options::default()).await.unwrap_err();
+    let expected = "there is a checkpoint at slot 24, but the log ends before: it was rolled back, forked or lost";
+    assert_eq!(error.to_string(), expected);
+}
+
+#[tokio::test]
+async fn a_log_that_was_rolled_back_under_a_checkpoint_is_refused() {
+    for (kept, lost) in [(0..=22, "ends before"), (0..=23, "has another entry there")] {
+        let (provider, store) = counted().await;
+        let log = names(&provider, "log/").await;
+        fill(&store, 24).await;
+        let log: Vec<_> = names(&provider, "log/").await.split_off(log.len());
+        // As from a backup that is older than the checkpoint, with which somebody has gone on.
+        provider.delete_many(log[*kept.end()..].to_vec()).await.unwrap();
+        if lost != "ends before" {
+            let checkpoint = names(&provider, "checkpoint/").await.remove(0);
+            let body = provider.get(&checkpoint, Get::whole()).await.unwrap().body;
+            provider.delete(&checkpoint).await.unwrap();
+            let opened = open(&dynamic(&provider), Options::default()).await;
+            put(&opened, "another", "entry").await;
+            provider.put(&checkpoint, body, PutIf::Always).await.unwrap();
+        }
+        let env = Arc::new(TokioEnv::new());
+        let error = Store::open(provider.clone(), env, Options::default()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+        let expected = format!(
+            "there is a checkpoint at slot 24, but the log {lost}: it was rolled back, forked or lost"
+        );
+        assert_eq!(error.to_string(), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_reader_whose_segments_were_replaced_meanwhile_goes_on() {
+    let (provider, store) = counted().await;
+    let states = fill(&store, 7).await;
+    let snapshot = store.snapshot(At::Known).await.unwrap();
+    let mut scan = snapshot.scan(&Scan::new(..)).await.unwrap();
+    let first = scan.next().await.unwrap();
+    // All of the index is lost, and another process makes it again.
+    delete_all(&provider, "checkpoint/").await;
+    delete_all(&provider, "segment/").await;
+    let other = open(&dynamic(&provider), Options::default()).await;
+    other.flush().await.unwrap();
+    // Nothing of them is in memory, and this handle has heard of nothing.
+    let small = open(&dynamic(&provider), tiny()).await;
+    delete_all(&provider, "checkpoint/").await;
+    delete_all(&provider, "segment/").await;
+    open(&dynamic(&provider), Options::default()).await.flush().await.unwrap();
+    for store in [&store, &small] {
+        let version = store.snapshot(At::Known).await.unwrap().version();
+        let (_, expected) = states.iter().rfind(|(at, _)| *at <= version).unwrap();
+        assert_eq!(all(store, At::Known).await, *expected);
+        check(store, &states).await;
+        let tx = store.begin();
+        assert_eq!(tx.scan(&Scan::new(..)).await.unwrap(), *expected);
+    }
+    let rest = scan.collect().await.unwrap();
+    let items: Vec<Item> = first.into_iter().chain(rest).collect();
+    assert_eq!(items, states.last().unwrap().1);
 }
 
 #[tokio::test]

@@ -1,0 +1,125 @@
+//! A session: what a handle stores is its own, until a commit names it; and its alone, until it is reaped.
+
+use std::sync::{MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use storage_core::{Key, PutIf, StorageProvider};
+
+use crate::shared::Shared;
+use crate::store::key;
+use crate::{Error, ErrorKind, Result};
+
+/// How old the last sign of life of a handle may be when it begins to store something. One that stores nothing gives
+/// none. What [`collect`](crate::Store::collect) takes for dead should have been still for several times as long.
+pub const SESSION_BEAT: Duration = Duration::from_secs(600);
+
+/// What the names of sessions begin with.
+pub(crate) const PREFIX: &str = "session/";
+const FORMAT: &str = "cloudbank session 1";
+
+/// The signs of life that a handle has given.
+#[derive(Debug, Default)]
+pub(crate) struct Session {
+    beats: u64,
+    /// When the last began to be given, by the monotonic clock.
+    last: Option<Duration>,
+}
+
+/// A sign of life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Beat {
+    /// How many there were before.
+    pub(crate) number: u64,
+    /// When it was given, in microseconds since the Unix epoch, by the clock of the one who gave it.
+    pub(crate) time: u64,
+}
+
+impl Beat {
+    pub(crate) fn encode(self) -> Bytes {
+        format!("{FORMAT}\nbeat {}\ntime {}\n", self.number, self.time).into()
+    }
+
+    #[cfg_attr(not(test), expect(dead_code, reason = "collection reads them, and comes next"))]
+    /// `None` for what is none, or none of a format that this program knows.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(bytes).ok()?.strip_suffix('\n')?;
+        let mut lines = text.split('\n');
+        if lines.next()? != FORMAT {
+            return None;
+        }
+        let number = lines.next()?.strip_prefix("beat ")?.parse().ok()?;
+        let time = lines.next()?.strip_prefix("time ")?.parse().ok()?;
+        lines.next().is_none().then_some(Self { number, time })
+    }
+}
+
+/// The name of the object that says a session lives.
+pub(crate) fn name(session: u64) -> Result<Key> {
+    key(format!("{PREFIX}{session:016x}"))
+}
+
+/// What all are told who would commit in a session that was reaped.
+pub(crate) fn reaped(session: u64) -> Error {
+    Error::new(
+        ErrorKind::SessionReaped,
+        format!("the session {session:016x} of this handle was reaped: open the store anew"),
+    )
+}
+
+impl Shared {
+    /// Says that this handle lives, unless it has done so lately: to be called before everything that it stores and
+    /// no commit names yet. Else that may be taken for left behind.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::SessionReaped`], [`ErrorKind::Storage`].
+    pub(crate) async fn before_upload(&self) -> Result<()> {
+        if self.state().view.system.is_reaped(self.writer) {
+            return Err(reaped(self.writer));
+        }
+        let now = self.env.monotonic();
+        let number = {
+            let session = self.session();
+            if session.last.is_some_and(|last| now.saturating_sub(last) < SESSION_BEAT) {
+                return Ok(());
+            }
+            session.beats
+        };
+        let body = Beat { number, time: self.wall_micros() }.encode();
+        self.shelf.provider.put(&name(self.writer)?, body, PutIf::Always).await?;
+        let mut session = self.session();
+        session.beats = session.beats.max(number + 1);
+        session.last = session.last.max(Some(now));
+        Ok(())
+    }
+
+    // Nothing that holds the lock can panic.
+    fn session(&self) -> MutexGuard<'_, Session> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Beat;
+
+    #[test]
+    fn a_sign_of_life_is_read_as_it_was_written_and_nothing_else_is_one() {
+        let beat = Beat { number: 3, time: 1_700_000_000_000_000 };
+        let bytes = beat.encode();
+        assert_eq!(bytes, "cloudbank session 1\nbeat 3\ntime 1700000000000000\n");
+        assert_eq!(Beat::decode(&bytes), Some(beat));
+        for end in 0..bytes.len() {
+            assert_eq!(Beat::decode(&bytes[..end]), None, "{end} bytes");
+        }
+        for wrong in [
+            "cloudbank session 2\nbeat 3\ntime 1\n",
+            "cloudbank session 1\nbeat x\ntime 1\n",
+            "cloudbank session 1\nbeat 1\ntime 1\nmore\n",
+            "cloudbank session 1\ntime 1\nbeat 1\n",
+        ] {
+            assert_eq!(Beat::decode(wrong.as_bytes()), None, "{wrong:?}");
+        }
+    }
+}
