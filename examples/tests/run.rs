@@ -64,6 +64,29 @@ fn work_queue_does_each_job_once() {
 }
 
 #[test]
+fn time_travel_reads_the_past_and_brings_it_back() {
+    check(
+        env!("CARGO_BIN_EXE_time-travel"),
+        &[],
+        &[
+            "on opening day: cake 4, soup 5",
+            "version 3 by bob: soup 500",
+            "after undoing bob's: cake 4, soup 5, tea 2",
+            "on bob's day it was: cake 4, soup 500",
+        ],
+    );
+}
+
+#[test]
+fn change_feed_misses_nothing_although_its_follower_is_killed() {
+    check(
+        env!("CARGO_BIN_EXE_change-feed"),
+        &[],
+        &["the follower was killed, and has each of 80 changes once"],
+    );
+}
+
+#[test]
 fn sqlite_backend_is_a_type_of_the_whole_command_line() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("cloudbank.toml");
