@@ -14,7 +14,7 @@ use crate::format::entry::Logged;
 use crate::format::segment::{SegmentId, SegmentRef};
 use crate::memtable::{Memtable, Point};
 use crate::reads::Reads;
-use crate::segment::Writer;
+use crate::segment::{Stored, Writer};
 use crate::shared::Shared;
 use crate::store::key;
 use crate::system::{FLUSHED, Flushed, Obsolete, make_obsolete};
@@ -205,16 +205,18 @@ impl Shared {
     ) -> Result<()> {
         let (points, ranges) = contents(frozen);
         let mut writer = Writer::new(self.new_segment());
+        let first = writer.id();
         for (range, version) in &ranges {
             writer.empty(range, *version);
         }
         for (at, (key, version, change)) in points.iter().enumerate() {
             let new_key = at > 0 && points[at - 1].0 != *key;
             if new_key && writer.bytes() >= self.options.segment_bytes {
-                let full = std::mem::replace(&mut writer, Writer::new(self.new_segment()));
+                let next = Writer::next(self.new_segment(), first);
+                let full = std::mem::replace(&mut writer, next);
                 self.store_segment(full, made).await?;
             }
-            writer.add(key, *version, change);
+            writer.add(key, &Stored::current(*version, change.clone()));
             if at % CHANGES_AT_ONCE == CHANGES_AT_ONCE - 1 {
                 yield_now().await;
             }

@@ -118,8 +118,9 @@ impl History {
             let written = match change {
                 Change::Put(value) => Written::Value(value.clone()),
                 Change::Delete => Written::Deleted,
-                // What the first of the page adds to is read; what the others add to is known by then.
-                Change::Merge(_) if at == 0 => {
+                // What the first of the page adds to is read; what the others add to is known by then. Of what is
+                // no longer kept as it was merged, what it came to is read too.
+                Change::Merge(merges) if at == 0 || merges.is_empty() => {
                     merged(value(&view.stack(&self.key, *version).await?))?
                 }
                 Change::Merge(_) => after(&before, *version, change)?,

@@ -16,6 +16,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use storage_core::StorageProvider;
 
+pub(crate) use block::Stored;
 pub(crate) use cache::Cache;
 pub(crate) use writer::Writer;
 
@@ -53,6 +54,16 @@ impl Segment {
         let meets = |span: &Span| range.start <= span.last && span.first < range.end;
         !range.is_empty() && self.about.spans.iter().any(meets)
     }
+
+    /// Whether who reads at `version` has nothing to look for in it.
+    fn is_needless_at(&self, version: Version) -> bool {
+        let superseded = self.is_history() && self.about.superseded <= version.0;
+        superseded || self.about.first_version > version.0
+    }
+
+    fn is_history(&self) -> bool {
+        self.about.superseded != 0
+    }
 }
 
 #[async_trait]
@@ -62,11 +73,14 @@ impl Run for Segment {
     }
 
     async fn stack(&self, key: &[u8], version: Version) -> Result<Stack> {
-        if !self.may_hold(key) || self.about.first_version > version.0 {
+        if !self.may_hold(key) || self.is_needless_at(version) {
             return Ok(Stack::new());
         }
         let tail = self.tail().await?;
         let mut stack = self.points(&tail, key, version).await?;
+        if self.is_history() {
+            return Ok(stack);
+        }
         let emptied = tail.emptied.iter().filter(|range| {
             range.version <= version.0 && *range.start <= *key && *key < *range.end
         });
@@ -87,9 +101,12 @@ impl Run for Segment {
         }
         let tail = self.tail().await?;
         let mut all = Vec::new();
-        let mut take = |at, change| {
+        let mut take = |stored: Stored| {
+            let at = stored.version;
             if at > after {
-                all.push((at, change));
+                // What it came to is read, as it is what was merged that is no longer here.
+                let merged = || Change::Merge(Vec::new());
+                all.push((at, if stored.merged { merged() } else { stored.change }));
             }
             at > after && all.len() < limit
         };
@@ -110,7 +127,7 @@ impl Run for Segment {
         backward: bool,
         version: Version,
     ) -> Result<(Vec<(Bytes, Stack)>, bool)> {
-        if !self.overlaps(range) || self.about.first_version > version.0 {
+        if !self.overlaps(range) || self.is_needless_at(version) {
             return Ok((Vec::new(), false));
         }
         let tail = self.tail().await?;
@@ -122,7 +139,8 @@ impl Run for Segment {
     }
 
     async fn emptied(&self, range: &Range, version: Version) -> Result<Vec<(Range, Version)>> {
-        if self.about.ranges == 0 || !self.overlaps(range) || self.about.first_version > version.0 {
+        let none = self.about.ranges == 0 || self.is_history();
+        if none || !self.overlaps(range) || self.is_needless_at(version) {
             return Ok(Vec::new());
         }
         let tail = self.tail().await?;

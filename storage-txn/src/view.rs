@@ -22,12 +22,13 @@ pub(crate) trait Run: std::fmt::Debug + Send + Sync {
     fn last(&self) -> Version;
 
     /// What is known here of `key` at `version`, newest first, down to the first change that is final. An
-    /// emptied range counts as a [`Change::Delete`].
+    /// emptied range counts as a [`Change::Delete`]. Nothing of what other runs have superseded by then.
     async fn stack(&self, key: &[u8], version: Version) -> Result<Stack>;
 
     /// The newest changes of `key` that are known here with a version above `after` and up to `upto`, newest
     /// first, each version once, at most `limit`. An emptied range counts as a [`Change::Delete`], unless the
-    /// key has a change of its own at the same version.
+    /// key has a change of its own at the same version. Where only the value is known that a merge came to, that is
+    /// a [`Change::Merge`] of nothing.
     async fn changes(
         &self,
         key: &[u8],
@@ -45,7 +46,8 @@ pub(crate) trait Run: std::fmt::Debug + Send + Sync {
         version: Version,
     ) -> Result<(Vec<(Bytes, Stack)>, bool)>;
 
-    /// The ranges emptied at or before `version` that overlap `range`, with when.
+    /// The ranges emptied at or before `version` that overlap `range`, with when, but for those below which nothing
+    /// is left to be seen.
     async fn emptied(&self, range: &Range, version: Version) -> Result<Vec<(Range, Version)>>;
 
     /// Whether any key of `range` was changed after `version`.
@@ -148,8 +150,8 @@ impl View {
 
     async fn changed_in_runs_here(&self, key: &[u8], version: Version) -> Result<bool> {
         for run in self.runs.iter().filter(|run| run.last() > version) {
-            let stack = run.stack(key, Version(u64::MAX)).await?;
-            if stack.first().is_some_and(|(at, _)| *at > version) {
+            // What happened counts, whatever became of it.
+            if !run.changes(key, version, Version(u64::MAX), 1).await?.is_empty() {
                 return Ok(true);
             }
         }

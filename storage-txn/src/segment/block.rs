@@ -1,6 +1,7 @@
 //! A block: changes in the order of their keys, each key's newest first.
 
 use std::cmp::Reverse;
+use std::num::NonZeroU64;
 use std::ops::Range;
 
 use bytes::{Buf, BufMut, Bytes};
@@ -16,9 +17,37 @@ const PUT: u8 = 2;
 const DELETE: u8 = 3;
 const MERGE: u8 = 5;
 
+/// Added to the kind of what is superseded: by how many versions later follows.
+const SUPERSEDED: u8 = 0x80;
+/// Added to the kind of a value that merges came to.
+const MERGED: u8 = 0x40;
+
 /// A value that takes less than this part of its block is copied out of it, so that who keeps the value does
 /// not keep the block.
 const COPIED_PART: usize = 4;
+
+/// A change of a key as a segment holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stored {
+    pub(crate) version: Version,
+    /// In history: reads at this version and above do not need it.
+    pub(crate) superseded: Option<Version>,
+    /// It is the value that a merge of this version came to.
+    pub(crate) merged: bool,
+    pub(crate) change: Change,
+}
+
+impl Stored {
+    /// One that is current, as it was committed.
+    pub(crate) fn current(version: Version, change: Change) -> Self {
+        Self { version, superseded: None, merged: false, change }
+    }
+
+    /// Whether it counts for who reads at `version`.
+    pub(crate) fn is_seen_at(&self, version: Version) -> bool {
+        self.version <= version && self.superseded.is_none_or(|end| end > version)
+    }
+}
 
 /// A block that is being made.
 #[derive(Debug, Default)]
@@ -29,14 +58,19 @@ pub(super) struct Builder {
 
 impl Builder {
     /// Adds a change that comes after those that were added before.
-    pub(super) fn add(&mut self, key: &[u8], version: Version, change: &Change) {
+    pub(super) fn add(&mut self, key: &[u8], stored: &Stored) {
         let shared = self.key.iter().zip(key).take_while(|(a, b)| a == b).count();
         encode_varint(shared as u64, &mut self.content);
         encode_varint((key.len() - shared) as u64, &mut self.content);
         self.content.put_slice(&key[shared..]);
-        encode_varint(version.0, &mut self.content);
-        let (kind, value) = encode(change);
-        self.content.put_u8(kind);
+        encode_varint(stored.version.0, &mut self.content);
+        let (kind, value) = encode(&stored.change);
+        let superseded = if stored.superseded.is_some() { SUPERSEDED } else { 0 };
+        let merged = if stored.merged { MERGED } else { 0 };
+        self.content.put_u8(kind | superseded | merged);
+        if let Some(end) = stored.superseded {
+            encode_varint(end.0.saturating_sub(stored.version.0), &mut self.content);
+        }
         encode_varint(value.len() as u64, &mut self.content);
         self.content.put_slice(&value);
         self.key.clear();
@@ -65,6 +99,7 @@ pub(super) struct Block {
 struct At {
     key: Range<u32>,
     version: Version,
+    superseded: Option<NonZeroU64>,
     kind: u8,
     value: Range<u32>,
 }
@@ -97,13 +132,20 @@ impl Block {
             rest.advance(suffix);
             let version = Version(decode_varint(&mut rest).map_err(|_| short())?);
             let kind = rest.try_get_u8().map_err(|_| short())?;
+            let superseded = if kind & SUPERSEDED == 0 {
+                None
+            } else {
+                let later = decode_varint(&mut rest).map_err(|_| short())?;
+                NonZeroU64::new(version.0.saturating_add(later))
+            };
             let length = number(&mut rest)?;
             let start = content.len() - rest.len();
             if length > rest.len() {
                 return Err(short());
             }
             rest.advance(length);
-            let at = At { key, version, kind, value: offset(start)?..offset(start + length)? };
+            let value = offset(start)?..offset(start + length)?;
+            let at = At { key, version, superseded, kind, value };
             if let Some(last) = changes.last()
                 && (slice(&keys, &last.key), Reverse(last.version))
                     >= (slice(&keys, &at.key), Reverse(at.version))
@@ -143,8 +185,8 @@ impl Block {
     /// What the changes of these indices, which are of one key, tell of it at `version`.
     pub(super) fn stack(&self, changes: Range<usize>, version: Version) -> Result<Stack> {
         let mut stack = Stack::new();
-        for at in changes.skip_while(|at| self.changes[*at].version > version) {
-            stack.push((self.changes[at].version, self.change(at)?));
+        for at in changes.filter(|at| self.changes[*at].is_seen_at(version)) {
+            stack.push((self.changes[at].version, self.stored(at)?.change));
             if stack.last().is_some_and(|(_, change)| change.is_final()) {
                 break;
             }
@@ -158,10 +200,10 @@ impl Block {
         &self,
         from: usize,
         key: &[u8],
-        take: &mut (dyn FnMut(Version, Change) -> bool + Send),
+        take: &mut (dyn FnMut(Stored) -> bool + Send),
     ) -> Result<bool> {
         for (at, change) in self.changes.iter().enumerate().skip(from) {
-            if self.key(change) != key || !take(change.version, self.change(at)?) {
+            if self.key(change) != key || !take(self.stored(at)?) {
                 return Ok(false);
             }
         }
@@ -173,15 +215,25 @@ impl Block {
         self.changes.iter().map(|at| (self.key(at), at.version))
     }
 
-    /// What the change at an index does.
-    fn change(&self, at: usize) -> Result<Change> {
+    fn stored(&self, at: usize) -> Result<Stored> {
         let at = &self.changes[at];
         let value = self.content.slice(at.value.start as usize..at.value.end as usize);
-        decode(at.kind, value, self.content.len())
+        Ok(Stored {
+            version: at.version,
+            superseded: at.superseded.map(|end| Version(end.get())),
+            merged: at.kind & MERGED != 0,
+            change: decode(at.kind & !(SUPERSEDED | MERGED), value, self.content.len())?,
+        })
     }
 
     fn key(&self, at: &At) -> &[u8] {
         slice(&self.keys, &at.key)
+    }
+}
+
+impl At {
+    fn is_seen_at(&self, version: Version) -> bool {
+        self.version <= version && self.superseded.is_none_or(|end| end.get() > version.0)
     }
 }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use storage_core::{ErrorKind, Get};
 
-use crate::change::{Change, Stack};
+use crate::change::Stack;
 use crate::format::segment::{Part, Place, Tail, corrupt, unframe};
-use crate::segment::block::Block;
+use crate::segment::block::{Block, Stored};
 use crate::segment::cache::Cached;
 use crate::segment::{Segment, filter};
 use crate::store::key;
@@ -129,9 +129,12 @@ impl Segment {
     /// What the changes to `key` up to `version` tell, emptied ranges aside.
     pub(super) async fn points(&self, tail: &Tail, key: &[u8], version: Version) -> Result<Stack> {
         let mut stack = Stack::new();
-        let mut take = |at, change: Change| {
-            let more = !change.is_final();
-            stack.push((at, change));
+        let mut take = |stored: Stored| {
+            let seen = stored.is_seen_at(version);
+            let more = !(seen && stored.change.is_final());
+            if seen {
+                stack.push((stored.version, stored.change));
+            }
             more
         };
         self.gather(tail, key, version, &mut take).await?;
@@ -144,7 +147,7 @@ impl Segment {
         tail: &Tail,
         key: &[u8],
         version: Version,
-        take: &mut (dyn FnMut(Version, Change) -> bool + Send),
+        take: &mut (dyn FnMut(Stored) -> bool + Send),
     ) -> Result<()> {
         if !filter::may_contain(&tail.filter, filter::hash(key)) {
             return Ok(());

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use storage_core::{Key, PutIf, StorageProvider};
 use storage_wrappers::Counted;
 
-use super::{Cache, Segment, Shelf, Writer};
+use super::{Cache, Segment, Shelf, Stored, Writer};
 use crate::change::{Change, Merge, Stack, value};
 use crate::format::segment::{SegmentId, SegmentRef};
 use crate::memtable::Memtable;
@@ -36,7 +36,7 @@ fn segment_of(memtable: &Memtable) -> (SegmentRef, Bytes) {
     let mut writer = Writer::new(ID);
     let (points, ranges) = memtable.after(Version::ZERO);
     for (key, version, change) in &points {
-        writer.add(key, *version, change);
+        writer.add(key, &Stored::current(*version, change.clone()));
     }
     for (range, version) in &ranges {
         writer.empty(range, *version);
@@ -326,4 +326,62 @@ fn every_flipped_bit_and_every_truncation_is_found() {
         assert_eq!(read_all(&other).await.unwrap_err().kind(), ErrorKind::Corrupt);
         assert_eq!(read_all(&segment).await.unwrap().len(), 13);
     });
+}
+
+#[test]
+fn what_is_superseded_is_seen_before_that_and_remembered_for_ever() {
+    let put = |value: &'static str| Change::Put(Bytes::from_static(value.as_bytes()));
+    let stored = |version, superseded: u64, merged, change| Stored {
+        version: Version(version),
+        superseded: Some(Version(superseded)),
+        merged,
+        change,
+    };
+    let mut writer = Writer::new(ID);
+    writer.add(b"ka", &stored(7, 7, false, Change::Delete));
+    writer.add(b"ka", &stored(5, 7, true, put("merged")));
+    writer.add(b"ka", &stored(2, 4, false, put("old")));
+    writer.add(b"kb", &stored(3, 9, false, put("b")));
+    writer.empty(&range(b"ka", b"kz"), Version(8));
+    let (about, bytes) = writer.finish();
+    assert_eq!((about.superseded, about.first_version, about.last_version), (9, 2, 8));
+    assert!(!about.plain);
+    let (provider, segment) = self::stored(&about, bytes, 1 << 20);
+    let seen = |key: &[u8], version| {
+        let stack = block_on(segment.stack(key, Version(version))).unwrap();
+        stack.into_iter().map(|(at, _)| at.0).collect::<Vec<_>>()
+    };
+    let before = provider.counts();
+    assert_eq!(seen(b"ka", 9), [] as [u64; 0]);
+    assert_eq!(seen(b"ka", 1), [] as [u64; 0]);
+    assert_eq!(provider.counts().since(&before).requests(), 0, "neither the present nor before it");
+    let expected: [(u64, &[u64], &[u64]); 7] = [
+        (2, &[2], &[]),
+        (3, &[2], &[3]),
+        (4, &[], &[3]),
+        (5, &[5], &[3]),
+        (6, &[5], &[3]),
+        (7, &[], &[3]),
+        (8, &[], &[3]),
+    ];
+    for (version, a, b) in expected {
+        assert_eq!((seen(b"ka", version), seen(b"kb", version)), (a.into(), b.into()), "{version}");
+        let all = range(b"", b"z");
+        let (found, more) = block_on(segment.scan(&all, false, Version(version))).unwrap();
+        let scanned: Vec<Vec<u64>> =
+            found.iter().map(|(_, stack)| stack.iter().map(|(at, _)| at.0).collect()).collect();
+        assert_eq!((scanned, more), (vec![a.to_vec(), b.to_vec()], false), "{version}");
+        assert_eq!(block_on(segment.emptied(&all, Version(version))).unwrap(), []);
+    }
+    let changes = block_on(segment.changes(b"ka", Version(1), LAST, 9)).unwrap();
+    assert_eq!(
+        changes,
+        [
+            (Version(8), Change::Delete),
+            (Version(7), Change::Delete),
+            (Version(5), Change::Merge(Vec::new())),
+            (Version(2), put("old")),
+        ]
+    );
+    assert!(block_on(segment.changed_range(&range(b"kc", b"kd"), Version(7))).unwrap());
 }

@@ -8,7 +8,7 @@ use prost::Message;
 use crate::Version;
 use crate::change::Change;
 use crate::format::segment::{Emptied, Part, Place, SegmentId, SegmentRef, Span, Tail, frame};
-use crate::segment::block::Builder;
+use crate::segment::block::{Builder, Stored};
 use crate::segment::filter;
 use crate::writes::Range;
 
@@ -33,6 +33,12 @@ pub(crate) struct Writer {
     spaces: Vec<Span>,
     last_key: Vec<u8>,
     changes: u64,
+    /// The first of those that are made together.
+    run: u32,
+    /// The highest version at which something of it is superseded.
+    superseded: u64,
+    /// Whether there has been nothing but values so far.
+    plain: bool,
 }
 
 impl Writer {
@@ -50,7 +56,20 @@ impl Writer {
             spaces: Vec::new(),
             last_key: Vec::new(),
             changes: 0,
+            run: id.number,
+            superseded: 0,
+            plain: true,
         }
+    }
+
+    /// The next of those that are made together with another one.
+    pub(crate) fn next(id: SegmentId, run: SegmentId) -> Self {
+        Self { run: run.number, ..Self::new(id) }
+    }
+
+    /// Says that it is one of history, in which everything is superseded at `version` or before.
+    pub(crate) fn supersede(&mut self, version: Version) {
+        self.superseded = self.superseded.max(version.0);
     }
 
     /// Which segment it will be.
@@ -59,7 +78,11 @@ impl Writer {
     }
 
     /// Adds a change, which comes after those before: its key is higher, or the same and its version lower.
-    pub(crate) fn add(&mut self, key: &[u8], version: Version, change: &Change) {
+    pub(crate) fn add(&mut self, key: &[u8], stored: &Stored) {
+        let version = stored.version;
+        if let Some(end) = stored.superseded {
+            self.supersede(end);
+        }
         let same_key = self.changes > 0 && key == self.last_key;
         if !same_key {
             self.hashes.push(filter::hash(key));
@@ -81,7 +104,8 @@ impl Writer {
         });
         place.first_version = place.first_version.min(version.0);
         place.last_version = place.last_version.max(version.0);
-        self.block.add(key, version, change);
+        self.plain &= !same_key && matches!(stored.change, Change::Put(_));
+        self.block.add(key, stored);
         self.changes += 1;
         if self.block.bytes() >= BLOCK_BYTES {
             self.close_block();
@@ -131,6 +155,9 @@ impl Writer {
             last_version: tail.last_version,
             changes: tail.changes,
             ranges: tail.emptied.len() as u64,
+            superseded: self.superseded,
+            run: self.run,
+            plain: self.plain && tail.emptied.is_empty(),
         };
         (about, self.body.freeze())
     }
