@@ -97,7 +97,8 @@ pub(crate) type Stack = Vec<(Version, Change)>;
 /// Puts what several places know of one key together: sorted, each version once, down to the first change
 /// that is final.
 pub(crate) fn settle(stack: &mut Stack) {
-    stack.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
+    // Of the same version, what was done to the key itself counts: its range was emptied before.
+    stack.sort_by_key(|(version, change)| (std::cmp::Reverse(*version), *change == Change::Delete));
     stack.dedup_by_key(|(version, _)| *version);
     if let Some(end) = stack.iter().position(|(_, change)| change.is_final()) {
         stack.truncate(end + 1);

@@ -177,8 +177,13 @@ impl View {
     }
 }
 
+/// Whether no change up to `version` adds anything. A key that was deleted with its range may have been put in the same
+/// transaction, which is in another segment then.
 fn is_settled_above(stack: &Stack, version: Version) -> bool {
-    stack.last().is_some_and(|(at, change)| change.is_final() && *at >= version)
+    stack.last().is_some_and(|(at, change)| match change {
+        Change::Delete => *at > version,
+        change => change.is_final() && *at >= version,
+    })
 }
 
 /// A walk over the keys of a range that have a value, in order.

@@ -88,6 +88,26 @@ async fn what_was_flushed_reads_at_every_version_as_it_did_before() {
     }
 }
 
+/// All ranges that were emptied are in the first segment of a flush: a key that the same transaction has put again, in
+/// the second, was taken for deleted.
+#[tokio::test]
+async fn a_key_that_is_put_again_in_a_range_that_was_emptied_is_found_in_whatever_segment_it_is() {
+    let (provider, _) = counted().await;
+    let store = open(&dynamic(&provider), tiny()).await;
+    let write = store.transact(async |tx| {
+        tx.delete_range("k".."l")?;
+        (0..40).try_for_each(|at| tx.put(format!("k{at:02}"), format!("{at:0100}")))
+    });
+    write.await.unwrap();
+    store.flush().await.unwrap();
+    assert!(names(&provider, "segment/").await.len() > 2);
+    let snapshot = store.snapshot(At::Latest).await.unwrap();
+    for at in 0..40 {
+        let found = snapshot.get(format!("k{at:02}")).await.unwrap();
+        assert_eq!(found.unwrap(), format!("{at:0100}"), "k{at:02}");
+    }
+}
+
 #[tokio::test]
 async fn a_flush_of_nothing_new_writes_nothing() {
     let (provider, store) = counted().await;
