@@ -15,7 +15,8 @@ use crate::service::Service;
 
 /// How many puts race for one key.
 const RACERS: usize = 16;
-/// For how many keys they race with [`PutIf::Absent`], one after the other.
+/// For how many keys they race with [`PutIf::Absent`], all at the same time: SeaweedFS was seen to let a loser
+/// wait for a second or two at each.
 const ROUNDS: usize = 3;
 /// How often a request is sent again that the service would not look at.
 const RESENDS_MAX: u32 = 5;
@@ -83,10 +84,11 @@ impl<S: Service> Run<'_, S> {
         self.absent(&self.key("absent")?).await?;
         let key = self.key("matches")?;
         let current = self.matches(&key, &self.key("missing")?).await?;
+        let mut races = vec![(key, PutIf::Matches(current))];
         for round in 0..ROUNDS {
-            self.race(&self.key(&format!("race{round}"))?, &PutIf::Absent).await?;
+            races.push((self.key(&format!("race{round}"))?, PutIf::Absent));
         }
-        self.race(&key, &PutIf::Matches(current)).await
+        join_all(races.iter().map(|(key, when)| self.race(key, when))).await.into_iter().collect()
     }
 
     async fn absent(&self, key: &Key) -> Result<()> {

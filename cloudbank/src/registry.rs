@@ -85,6 +85,7 @@ impl fmt::Debug for Registry {
 #[derive(Clone)]
 pub struct Backend {
     open: Arc<Open>,
+    open_trusting: Option<Arc<Open>>,
     create: Option<Arc<Act>>,
     destroy: Option<Arc<Act>>,
     raw: Option<Arc<OpenRaw>>,
@@ -99,18 +100,27 @@ impl Backend {
         P: StorageProvider,
         F: Future<Output = Result<P>> + Send + 'static,
     {
-        let open = move || -> BoxFuture<'static, Result<Arc<dyn StorageProvider>>> {
-            let opening = open();
-            Box::pin(async move { Ok(Arc::new(opening.await?) as Arc<dyn StorageProvider>) })
-        };
         Self {
-            open: Arc::new(open),
+            open: opener(open),
+            open_trusting: None,
             create: None,
             destroy: None,
             raw: None,
             hooks: None,
             volatile: false,
         }
+    }
+
+    /// Says how it is opened without verifying what the service promises: for those who only read, and for
+    /// further handles on what was verified. Otherwise as in [`new`](Self::new).
+    #[must_use]
+    pub fn trust_with<P, F>(mut self, open: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        P: StorageProvider,
+        F: Future<Output = Result<P>> + Send + 'static,
+    {
+        self.open_trusting = Some(opener(open));
+        self
     }
 
     /// Says how its place (a bucket, a folder) is made, for `provider create`.
@@ -162,6 +172,10 @@ impl Backend {
         (self.open)()
     }
 
+    pub(crate) fn open_trusting(&self) -> BoxFuture<'static, Result<Arc<dyn StorageProvider>>> {
+        self.open_trusting.as_ref().unwrap_or(&self.open)()
+    }
+
     pub(crate) fn create(&self) -> Option<BoxFuture<'static, Result<()>>> {
         self.create.as_ref().map(|create| create())
     }
@@ -181,6 +195,17 @@ impl Backend {
     pub(crate) fn is_volatile(&self) -> bool {
         self.volatile
     }
+}
+
+fn opener<P, F>(open: impl Fn() -> F + Send + Sync + 'static) -> Arc<Open>
+where
+    P: StorageProvider,
+    F: Future<Output = Result<P>> + Send + 'static,
+{
+    Arc::new(move || {
+        let opening = open();
+        Box::pin(async move { Ok(Arc::new(opening.await?) as Arc<dyn StorageProvider>) })
+    })
 }
 
 impl fmt::Debug for Backend {

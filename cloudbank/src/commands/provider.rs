@@ -107,6 +107,11 @@ impl Place {
         self.provider().open().await
     }
 
+    /// For commands that change nothing.
+    pub(crate) async fn open_to_read(&self) -> Result<Arc<dyn StorageProvider>> {
+        self.provider().open_to_read().await
+    }
+
     /// What to do with an error of the provider.
     pub(crate) fn explain(&self) -> impl Fn(storage_core::Error) -> Error + '_ {
         |error| self.provider().explain(error)

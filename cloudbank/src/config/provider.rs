@@ -5,7 +5,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use storage_core::{Error as StorageError, ErrorKind, Secret, StorageProvider};
+use storage_core::{
+    Error as StorageError, ErrorKind, Result as StorageResult, Secret, StorageProvider,
+};
 
 use super::document::{Table, Value};
 use super::problem::{Problem, Problems, alternatives};
@@ -174,13 +176,29 @@ impl Provider {
         Ok(crate::providers::wrap(&self.name, provider, self.limits))
     }
 
+    /// As [`open`](Self::open), to read: what only matters to those who write is not verified.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open); those of a place that is missing may come with the first request.
+    pub async fn open_to_read(&self) -> Result<Arc<dyn StorageProvider>> {
+        let provider = self.in_time(self.backend().open_trusting()).await?;
+        Ok(crate::providers::wrap(&self.name, provider, self.limits))
+    }
+
     /// Opens it and nothing more: what the backend itself does, for those who test it.
     ///
     /// # Errors
     ///
     /// As [`open`](Self::open).
     pub async fn open_bare(&self) -> Result<Arc<dyn StorageProvider>> {
-        let opening = self.backend().open();
+        self.in_time(self.backend().open()).await
+    }
+
+    async fn in_time(
+        &self,
+        opening: impl Future<Output = StorageResult<Arc<dyn StorageProvider>>>,
+    ) -> Result<Arc<dyn StorageProvider>> {
         let opened =
             tokio::time::timeout(self.limits.timeout, opening).await.unwrap_or_else(|_| {
                 let time = super::units::exact_time(self.limits.timeout);

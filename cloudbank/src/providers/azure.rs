@@ -78,7 +78,9 @@ fn credentials(section: &mut Section<'_>, default: Credentials) -> Credentials {
 fn backend(config: Config) -> Backend {
     let (opened, created, destroyed, hooked) =
         (config.clone(), config.clone(), config.clone(), config.clone());
+    let trusted = Config { probe: Probe::Off, ..config.clone() };
     Backend::new(move || AzureProvider::open(opened.clone()))
+        .trust_with(move || AzureProvider::open(trusted.clone()))
         .create_with(move || {
             let config = created.clone();
             async move { AzureProvider::create(&config).await }

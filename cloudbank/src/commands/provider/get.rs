@@ -35,7 +35,7 @@ impl Get {
         if !to_output {
             check_target(&self.file)?;
         }
-        let provider = place.open().await?;
+        let provider = place.open_to_read().await?;
         let request = storage_core::Get {
             range: None,
             if_match: self.if_match.map(Version::new),

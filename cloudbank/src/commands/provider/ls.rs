@@ -22,7 +22,7 @@ pub(super) struct Ls {
 
 impl Ls {
     pub(super) async fn run(self, context: &Context, place: &Place) -> Result<()> {
-        let provider = place.open().await?;
+        let provider = place.open_to_read().await?;
         let output = &context.output;
         let to_terminal = std::io::stdout().is_terminal();
         let mut left = self.limit.unwrap_or(u64::MAX);

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::run::Context;
 
 pub(super) async fn run(context: &Context, place: &Place, key: &Key) -> Result<()> {
-    let provider = place.open().await?;
+    let provider = place.open_to_read().await?;
     let object = provider.get(key, Get::meta_only()).await.map_err(place.explain())?;
     let output = &context.output;
     if output.json {

@@ -48,10 +48,10 @@ impl<'a> Transfer<'a> {
         to: &'a Provider,
         arguments: &CpArgs,
     ) -> Result<Self> {
-        let source = from.open().await?;
-        let destination = match from.name() == to.name() {
-            true => source.clone(),
-            false => to.open().await?,
+        let destination = to.open().await?;
+        let source = match from.name() == to.name() {
+            true => destination.clone(),
+            false => from.open_to_read().await?,
         };
         Ok(Self {
             from,
