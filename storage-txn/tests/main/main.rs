@@ -4,8 +4,11 @@
 #![allow(clippy::duplicate_mod, reason = "what is promised does not depend on where things are")]
 
 mod commits;
+mod corruption;
 mod flush;
 mod golden;
+mod objects;
+mod verify;
 mod watch;
 
 use std::sync::Arc;
