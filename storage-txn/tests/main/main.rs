@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop at what cannot be")]
 #![allow(clippy::duplicate_mod, reason = "what is promised does not depend on where things are")]
 
+mod bounded;
 mod commits;
 mod corruption;
 mod flush;
