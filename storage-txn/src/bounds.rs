@@ -104,6 +104,27 @@ impl KeyRange {
     }
 }
 
+/// What it selects: [`contains`](RangeBounds::contains) tells whether a key is in it.
+///
+/// # Examples
+///
+/// ```
+/// use std::ops::RangeBounds;
+/// use storage_txn::KeyRange;
+///
+/// assert!(KeyRange::prefix("user/").contains(&b"user/7"[..]));
+/// assert!(!KeyRange::prefix("user/").contains(&b"users"[..]));
+/// ```
+impl RangeBounds<[u8]> for KeyRange {
+    fn start_bound(&self) -> Bound<&[u8]> {
+        self.start.as_ref().map(AsRef::as_ref)
+    }
+
+    fn end_bound(&self) -> Bound<&[u8]> {
+        self.end.as_ref().map(AsRef::as_ref)
+    }
+}
+
 macro_rules! from_range {
     ($($range:ident)*) => {
         $(impl<K: AsRef<[u8]>> From<std::ops::$range<K>> for KeyRange {

@@ -10,8 +10,7 @@
 //! 3. [`Snapshot`], [`At`]: the store at one version, for as long as it is held.
 //! 4. [`Commit`], [`History`], [`Changes`], [`Watch`]: what was done, when and by whom, in the past and as it comes;
 //!    [`Store::undo`].
-//! 5. [`Store::verify`]: is everything as it must be, and what is not.
-//! 6. [`Error`], [`ErrorKind`]: what went wrong; [`ErrorKind::CommitUnknown`] is not a failure.
+//! 5. [`Error`], [`ErrorKind`]: what went wrong; [`ErrorKind::CommitUnknown`] is not a failure.
 //!
 //! # Examples
 //!
@@ -51,6 +50,7 @@ mod error;
 mod flush;
 mod format;
 mod history;
+mod info;
 mod memtable;
 mod names;
 mod open;
@@ -66,7 +66,6 @@ mod state;
 mod store;
 mod system;
 mod transaction;
-mod verify;
 mod version;
 mod view;
 mod watch;
@@ -78,14 +77,12 @@ pub use changes::{ChangedKey, ChangedKeys, Changes, CommitChanges};
 pub use commits::{Commit, CommitRef, Commits, LogScan};
 pub use error::{Error, ErrorKind, Result};
 pub use history::{History, Revision, Written};
+pub use info::StoreInfo;
 pub use names::NAME_BYTES_MAX;
 pub use options::{KEY_BYTES_MAX, Options};
 pub use session::SESSION_BEAT;
 pub use snapshot::{Item, Items, Scan, Snapshot};
 pub use store::{At, Outcome, Store};
 pub use transaction::{Receipt, Transaction};
-pub use verify::{
-    Finding, Severity, Unnamed, VerifyEvent, VerifyOptions, VerifyProgress, VerifyReport,
-};
 pub use version::{NotATransactionId, TransactionId, Version};
 pub use watch::Watch;

@@ -2,7 +2,6 @@
 
 mod block;
 mod cache;
-mod check;
 mod filter;
 mod read;
 mod writer;
@@ -19,7 +18,6 @@ use storage_core::StorageProvider;
 
 pub(crate) use block::Stored;
 pub(crate) use cache::Cache;
-pub(crate) use check::Content;
 pub(crate) use writer::Writer;
 
 use crate::change::{Change, Stack, empty_at};

@@ -1,0 +1,91 @@
+//! What there is of a store, in numbers.
+
+use std::time::Duration;
+
+use crate::checkpoint::newest_name;
+use crate::format::checkpoint::Checkpoint;
+use crate::{Result, Store, Version};
+
+/// How large a store is, and how far its maintenance has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoreInfo {
+    /// The id of the store: 32 hexadecimal digits, drawn when it was made.
+    pub id: String,
+    /// The last version.
+    pub version: Version,
+    /// When that was committed, since the Unix epoch; 0 of a store without a commit.
+    pub time: Duration,
+    /// Everything up to this version is in segments.
+    pub flushed: Version,
+    /// How many segments there are.
+    pub segments: u64,
+    /// How many bytes they have as they are stored, compressed.
+    pub segment_bytes: u64,
+    /// How many changes of keys are in them, the store's own records among them.
+    pub segment_changes: u64,
+    /// The slot of the log that the newest checkpoint covers, with all before it; `None` if there is no checkpoint.
+    pub checkpoint_slot: Option<u64>,
+    /// The last slot of the log.
+    pub log_slot: u64,
+    /// How many bytes of keys and values this handle has in memory that are not in segments yet.
+    pub memory_bytes: u64,
+    /// How many bytes of segments this handle keeps in memory to read them again.
+    pub cache_bytes: u64,
+}
+
+impl StoreInfo {
+    /// How many entries of the log whoever opens the store now has to read.
+    #[must_use]
+    pub fn tail_entries(&self) -> u64 {
+        self.log_slot.saturating_sub(self.checkpoint_slot.unwrap_or_default())
+    }
+}
+
+impl Store {
+    /// How large the store is at its latest version. Two requests, and what this handle has not read of the log.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt), [`ErrorKind::Storage`](crate::ErrorKind::Storage).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use storage_txn::{Options, Store, Version};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), storage_txn::Error> {
+    /// # let provider = Arc::new(backend_memory::MemoryProvider::new());
+    /// # let env = Arc::new(storage_wrappers::TokioEnv::new());
+    /// # let store = Store::init(provider, env, Options::default()).await?;
+    /// store.transact(async |tx| tx.put("a", "1")).await?;
+    /// let info = store.info().await?;
+    /// assert_eq!((info.version, info.segments, info.tail_entries()), (Version(1), 0, 1));
+    /// store.flush().await?;
+    /// assert_eq!(store.info().await?.flushed, Version(1));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn info(&self) -> Result<StoreInfo> {
+        self.shared.refresh().await?;
+        let newest = newest_name(&*self.shared.shelf.provider).await?;
+        let state = self.shared.state();
+        let system = &state.view.system;
+        let segments = system.segments()?;
+        let flushed = system.flushed()?.map_or(Version::ZERO, |flushed| Version(flushed.version));
+        Ok(StoreInfo {
+            id: self.shared.log.id().to_string(),
+            version: state.version,
+            time: Duration::from_micros(state.time),
+            flushed,
+            segments: segments.len() as u64,
+            segment_bytes: segments.iter().map(|(_, _, about)| about.bytes).sum(),
+            segment_changes: segments.iter().map(|(_, _, about)| about.changes).sum(),
+            checkpoint_slot: newest.and_then(|listed| Checkpoint::slot(&listed.key)),
+            log_slot: state.head.slot.0,
+            memory_bytes: state.memory_bytes() as u64,
+            cache_bytes: self.shared.shelf.cache.bytes(),
+        })
+    }
+}
