@@ -1,11 +1,17 @@
 //! The command line: every word a user can type.
 
+mod store;
+mod transfer;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+pub(crate) use store::{Read, StoreCommand, StoreWhich, Write};
+pub(crate) use transfer::{ExportArgs, ImportArgs, StoreBenchArgs};
+
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-/// Keeps data in any storage service: put, get, list and delete, wherever it is.
+/// Keeps data in any storage service: objects as they are, or a store with transactions and history.
 #[derive(Debug, Parser)]
 #[command(
     name = "cloudbank",
@@ -19,7 +25,9 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 not found, 4 con
 
 Examples:
   cloudbank config init                      write a cloudbank.toml to start from
-  cloudbank provider put notes/1 letter.txt  store a file in the only provider
+  cloudbank store init                       make a store on the only provider
+  cloudbank store put notes/1 letter.txt     keep a file in it; what was there stays in its history
+  cloudbank store get notes/1 --at '1h ago'  what it was an hour ago
   cloudbank provider ls -p aws --long        list what the provider `aws` holds
   cloudbank conformance -p aws               does that service keep its promises?
 
@@ -56,6 +64,9 @@ pub(crate) enum Command {
     /// Work with the objects of a provider
     #[command(subcommand)]
     Provider(ProviderCommand),
+    /// Work with a store: keys and values with transactions and full history
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Find out whether a provider keeps what it promises
     Conformance(ConformanceArgs),
     /// What `conformance` starts as its second process

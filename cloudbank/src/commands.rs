@@ -4,3 +4,5 @@ pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod conformance;
 pub(crate) mod provider;
+pub(crate) mod store;
+mod target;

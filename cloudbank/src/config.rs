@@ -10,6 +10,7 @@ mod provider;
 mod reference;
 mod section;
 mod source;
+mod store;
 mod units;
 
 use std::collections::BTreeMap;
@@ -27,14 +28,13 @@ pub(crate) use units::{exact_size, human_size, parse_size};
 
 use document::{Entry, Table, Value};
 use problem::alternatives;
+use store::StoreRoles;
 
 use crate::error::{Error, Result};
 use crate::registry::Registry;
 
 /// The tables a configuration has at its top.
 const TOP: [&str; 4] = ["providers", "store", "s3", "tahoe"];
-/// The settings of `[store]`, all of which name providers.
-const STORE: [&str; 3] = ["provider", "log", "objects"];
 
 /// A configuration as it is meant.
 ///
@@ -45,6 +45,7 @@ pub struct Config {
     source: Source,
     providers: BTreeMap<String, Provider>,
     problems: Vec<Problem>,
+    store: StoreRoles,
 }
 
 impl Config {
@@ -77,7 +78,12 @@ impl Config {
     pub fn read(registry: &Registry, source: Source, variables: &Variables) -> Result<Self> {
         let table = document::parse(&source)
             .map_err(|problems| Error::Config(Box::new(Problems::new(&source, problems))))?;
-        let mut config = Self { source, providers: BTreeMap::new(), problems: Vec::new() };
+        let mut config = Self {
+            source,
+            providers: BTreeMap::new(),
+            problems: Vec::new(),
+            store: StoreRoles::default(),
+        };
         for (name, entry) in &table {
             if !TOP.contains(&name.as_str()) {
                 let problem =
@@ -138,12 +144,13 @@ impl Config {
     }
 
     fn read_store(&mut self, table: &Table) {
+        self.store = StoreRoles::read(table);
         for (name, entry) in table {
-            if !STORE.contains(&name.as_str()) {
+            if !store::SETTINGS.contains(&name.as_str()) {
                 let problem = Problem::error(format!("`store` has no setting `{name}`"))
                     .at(entry.name_span.clone())
-                    .expected(format!("one of {}", STORE.join(", ")))
-                    .suggest(name, STORE)
+                    .expected(format!("one of {}", store::SETTINGS.join(", ")))
+                    .suggest(name, store::SETTINGS)
                     .hidden(true);
                 self.problems.push(problem);
                 continue;
@@ -197,10 +204,45 @@ impl Config {
     #[must_use]
     pub fn problems(&self) -> Problems {
         let mut all = self.problems.clone();
+        if all.is_empty() {
+            all.extend(self.store.provider().err());
+        }
         for provider in self.providers.values() {
             all.extend_from_slice(provider.problems());
         }
         Problems::new(&self.source, all)
+    }
+
+    /// The provider that keeps the store: that of this name, else the one that `[store]` names, else the only one
+    /// there is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] when there is something wrong with it, with `[store]` or with the file as a whole;
+    /// [`Error::Usage`] when there is no such provider, or none or several to choose from.
+    pub fn store_provider(&self, name: Option<&str>) -> Result<&Provider> {
+        let named = match name {
+            Some(name) => Some(name),
+            None => self.store.provider().map_err(|problem| {
+                let problem =
+                    if self.problems.is_empty() { vec![problem] } else { self.problems.clone() };
+                Error::Config(Box::new(Problems::new(&self.source, problem)))
+            })?,
+        };
+        self.provider(named).map_err(|error| match error {
+            Error::Usage(message) if named.is_none() && self.providers.len() > 1 => {
+                let first = self.providers.keys().next().map_or("NAME", String::as_str);
+                Error::Usage(format!(
+                    "{message}\n  = or say in the configuration where the store is: [store] provider = \"{first}\""
+                ))
+            }
+            error => error,
+        })
+    }
+
+    /// The name of the provider that `[store]` names, if it does.
+    pub(crate) fn store_named(&self) -> Option<&str> {
+        self.store.provider().ok().flatten()
     }
 
     /// The provider of this name; with no name, the only one there is.

@@ -5,6 +5,7 @@ use std::io;
 
 use serde_json::{Value, json};
 use storage_core::{Effect, Error as StorageError, ErrorKind};
+use storage_txn::{Error as StoreError, ErrorKind as StoreErrorKind};
 
 use crate::config::Problems;
 use crate::output::count;
@@ -29,6 +30,13 @@ pub enum Error {
         /// What it said.
         error: StorageError,
     },
+    /// A store said no.
+    Store {
+        /// The provider that keeps it.
+        provider: String,
+        /// What it said.
+        error: StoreError,
+    },
     /// A file, or standard input or output.
     File {
         /// Which one, and what was done with it.
@@ -36,6 +44,8 @@ pub enum Error {
         /// What the system said.
         error: io::Error,
     },
+    /// What was asked for is not there.
+    NotFound(String),
     /// A condition of the command itself does not hold, such as a file that exists already.
     Conflict(String),
     /// Something else, in words.
@@ -86,6 +96,26 @@ impl Code {
         }
     }
 
+    /// The code for a store's error: the one place where its kinds become codes.
+    #[must_use]
+    pub fn of_store(error: &StoreError) -> Self {
+        match error.kind() {
+            StoreErrorKind::Conflict
+            | StoreErrorKind::PreconditionFailed
+            | StoreErrorKind::Aborted
+            | StoreErrorKind::Cancelled
+            | StoreErrorKind::StoreExists => Self::Conflict,
+            StoreErrorKind::CommitUnknown(_) => Self::Unknown,
+            StoreErrorKind::SnapshotExpired | StoreErrorKind::NoSuchVersion => Self::NotFound,
+            // Not "not found", which is what scripts take for a key without a value.
+            StoreErrorKind::NoStore => Self::Usage,
+            StoreErrorKind::Storage(
+                ErrorKind::Unsupported | ErrorKind::PermissionDenied | ErrorKind::Misconfigured,
+            ) => Self::Usage,
+            _ => Self::Failed,
+        }
+    }
+
     fn label(self) -> &'static str {
         match self {
             Self::Done => "done",
@@ -106,6 +136,12 @@ impl Error {
         Self::Provider { provider: provider.into(), place: None, error }
     }
 
+    /// An error of the store that this provider keeps.
+    #[must_use]
+    pub fn store(provider: &str, error: StoreError) -> Self {
+        Self::Store { provider: provider.into(), error }
+    }
+
     pub(crate) fn file(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         move |error| Self::File { what: what.into(), error }
     }
@@ -116,6 +152,8 @@ impl Error {
         match self {
             Self::Usage(_) | Self::Config(_) => Code::Usage,
             Self::Provider { error, .. } => Code::of(error),
+            Self::Store { error, .. } => Code::of_store(error),
+            Self::NotFound(_) => Code::NotFound,
             Self::Conflict(_) => Code::Conflict,
             Self::File { .. } | Self::Failed(_) => Code::Failed,
             Self::Reported(code) => *code,
@@ -149,6 +187,13 @@ impl Error {
                     data["problems"] = place.json();
                 }
             }
+            Self::Store { provider, error } => {
+                data["provider"] = json!(provider);
+                data["kind"] = json!(kind_of(error));
+                if let StoreErrorKind::CommitUnknown(id) = error.kind() {
+                    data["transaction_id"] = json!(id.to_string());
+                }
+            }
             _ => {}
         }
         data
@@ -160,17 +205,46 @@ impl Error {
                 format!("{} in the configuration", count(problems.errors() as u64, "problem"))
             }
             Self::Provider { provider, error, .. } => format!("provider `{provider}`: {error}"),
+            Self::Store { provider, error } => format!("store on `{provider}`: {error}"),
             other => other.to_string(),
         }
+    }
+}
+
+/// The kind of a store's error in a word.
+fn kind_of(error: &StoreError) -> String {
+    let mut words = String::new();
+    let kind = match error.kind() {
+        StoreErrorKind::CommitUnknown(_) => "CommitUnknown".into(),
+        StoreErrorKind::Storage(kind) => return kind.label().into(),
+        kind => format!("{kind:?}"),
+    };
+    for c in kind.chars() {
+        if c.is_ascii_uppercase() && !words.is_empty() {
+            words.push('_');
+        }
+        words.push(c.to_ascii_lowercase());
+    }
+    words
+}
+
+/// What to do about a store's error, where a command says more than the error.
+fn advice(error: &StoreError) -> Option<String> {
+    match error.kind() {
+        StoreErrorKind::CommitUnknown(id) => {
+            Some(format!("`cloudbank store outcome {id}` finds out, once the store can be reached"))
+        }
+        _ => None,
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Usage(text) | Self::Conflict(text) | Self::Failed(text) => {
-                write!(f, "error: {text}")
-            }
+            Self::Usage(text)
+            | Self::NotFound(text)
+            | Self::Conflict(text)
+            | Self::Failed(text) => write!(f, "error: {text}"),
             Self::Config(problems) => {
                 write!(f, "{problems}")?;
                 let more = problems.errors();
@@ -182,6 +256,10 @@ impl fmt::Display for Error {
             Self::Provider { place: Some(place), .. } => write!(f, "{place}"),
             Self::Provider { provider, error, .. } => {
                 write!(f, "error: provider `{provider}`: {error}")
+            }
+            Self::Store { provider, error } => {
+                write!(f, "error: store on `{provider}`: {error}")?;
+                advice(error).map_or(Ok(()), |advice| write!(f, "\n  = {advice}"))
             }
             Self::File { what, error } => write!(f, "error: {what}: {error}"),
             Self::Reported(code) => write!(f, "error: {}", code.label()),
@@ -195,6 +273,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Provider { error, .. } => Some(error),
+            Self::Store { error, .. } => Some(error),
             Self::File { error, .. } => Some(error),
             _ => None,
         }

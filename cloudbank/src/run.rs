@@ -119,6 +119,7 @@ async fn execute(registry: Registry, cli: Cli, interrupt: watch::Receiver<bool>)
     let done = match command {
         Command::Config(command) => commands::config::run(&context, command).await,
         Command::Provider(command) => commands::provider::run(&context, command).await,
+        Command::Store(command) => commands::store::run(&context, command).await,
         Command::Conformance(arguments) => commands::conformance::run(&context, arguments).await,
         Command::ConformanceWorker { which } => commands::conformance::work(&context, &which).await,
         Command::Completions { shell } => commands::completions::run(&context, shell),
@@ -182,6 +183,7 @@ fn start_logs(global: &Global) {
     let crates = [
         "cloudbank",
         "storage_wrappers",
+        "storage_txn",
         "backend_fs",
         "backend_s3",
         "backend_azure",

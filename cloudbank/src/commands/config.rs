@@ -170,12 +170,16 @@ fn show(context: &Context) -> Result<()> {
         context.output.json(&json!({
             "file": config.source().name,
             "providers": providers,
+            "store": config.store_named(),
             "problems": problems.json(),
         }))?;
     } else {
         context.output.line(format_args!("# {}", config.source().name))?;
         for provider in config.providers() {
             show_provider(context, provider)?;
+        }
+        if let Some(name) = config.store_named() {
+            context.output.line(format_args!("\n[store]\nprovider = \"{name}\""))?;
         }
     }
     if problems.errors() > 0 {

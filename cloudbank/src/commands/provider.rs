@@ -8,10 +8,10 @@ mod place;
 mod put;
 mod rm;
 mod stat;
-mod target;
 
 use std::sync::Arc;
 
+pub(crate) use rm::worst_of;
 use storage_core::{Key, Prefix, StorageProvider};
 
 use crate::cli::{ProviderCommand, Which};

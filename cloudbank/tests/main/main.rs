@@ -6,5 +6,6 @@ mod config_problems;
 mod conformance;
 mod copying;
 mod secrets;
+mod store;
 mod support;
 mod third_party;

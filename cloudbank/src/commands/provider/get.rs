@@ -1,14 +1,14 @@
 //! `provider get`: an object becomes a file, or flows to standard output.
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use serde_json::json;
 use storage_core::{ByteRange, Key, Object, Operation, StorageProvider, Version};
 
 use super::Place;
-use super::target::{Target, folder_of};
+use crate::commands::target::{Target, check_target};
 use crate::config::human_size;
 use crate::error::{Error, Result};
 use crate::run::Context;
@@ -117,23 +117,6 @@ fn pieces<'a>(
             provider.get(key, request)
         })
         .buffered(PIECES_AHEAD_MAX)
-}
-
-/// Refuses a file that cannot be written before anything is fetched.
-fn check_target(path: &Path) -> Result<()> {
-    let shown = path.display();
-    if path.is_dir() {
-        return Err(Error::Usage(format!("{shown} is a folder: name the file to write")));
-    }
-    let folder = folder_of(path);
-    if !folder.is_dir() {
-        return Err(Error::Usage(format!(
-            "there is no folder {}\n  = mkdir -p {}",
-            folder.display(),
-            folder.display()
-        )));
-    }
-    Ok(())
 }
 
 /// `A-B`, both ends included, or `A-` (RFC 9110 §14.1.1).

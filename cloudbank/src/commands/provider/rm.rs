@@ -107,7 +107,7 @@ impl Tally<'_> {
 }
 
 /// One exit code for many failures: theirs if they agree, unknown if any is, else "failed".
-pub(super) fn worst_of(codes: &[Code]) -> Result<()> {
+pub(crate) fn worst_of(codes: &[Code]) -> Result<()> {
     match codes {
         [] => Ok(()),
         [first, rest @ ..] if rest.iter().all(|code| code == first) => Err(Error::Reported(*first)),

@@ -1,15 +1,22 @@
 //! A file that is written whole or not at all.
 
+use std::ffi::OsStr;
 use std::fs::{File, Permissions};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
+use crate::error::{Error, Result};
+
+/// What a file is called while it is written.
+const PREFIX: &str = ".cloudbank-";
+const SUFFIX: &str = ".partial";
+
 /// A file being written: another one beside it, which takes its name in the end. Dropped before that, it
 /// leaves nothing.
 #[derive(Debug)]
-pub(super) enum Target {
+pub(crate) enum Target {
     /// A pipe or a device can only be written into.
     Device(File),
     Beside {
@@ -20,7 +27,7 @@ pub(super) enum Target {
 }
 
 impl Target {
-    pub(super) fn open(path: &Path) -> std::io::Result<Self> {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
         // Where the name is a link, the file it leads to is replaced, not the link.
         let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
         let existing = std::fs::metadata(&path).ok();
@@ -28,7 +35,7 @@ impl Target {
             return Ok(Self::Device(File::options().write(true).open(path)?));
         }
         let mut builder = tempfile::Builder::new();
-        builder.prefix(".cloudbank-").suffix(".partial");
+        builder.prefix(PREFIX).suffix(SUFFIX);
         if let Some(permissions) = new_file_permissions() {
             builder.permissions(permissions);
         }
@@ -36,7 +43,7 @@ impl Target {
         Ok(Self::Beside { new, path, permissions: existing.map(|meta| meta.permissions()) })
     }
 
-    pub(super) fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Device(file) => file.write_all(bytes),
             Self::Beside { new, .. } => new.write_all(bytes),
@@ -44,7 +51,7 @@ impl Target {
     }
 
     /// Gives it its name, and what an earlier file of that name permitted.
-    pub(super) fn finish(self) -> std::io::Result<()> {
+    pub(crate) fn finish(self) -> io::Result<()> {
         match self {
             Self::Device(_) => Ok(()),
             Self::Beside { new, path, permissions } => {
@@ -57,8 +64,31 @@ impl Target {
     }
 }
 
+/// Whether a file of this name is one that was never finished.
+pub(crate) fn is_partial(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    name.starts_with(PREFIX.as_bytes()) && name.ends_with(SUFFIX.as_bytes())
+}
+
+/// Refuses a file that cannot be written before anything is fetched.
+pub(crate) fn check_target(path: &Path) -> Result<()> {
+    let shown = path.display();
+    if path.is_dir() {
+        return Err(Error::Usage(format!("{shown} is a folder: name the file to write")));
+    }
+    let folder = folder_of(path);
+    if !folder.is_dir() {
+        return Err(Error::Usage(format!(
+            "there is no folder {}\n  = mkdir -p {}",
+            folder.display(),
+            folder.display()
+        )));
+    }
+    Ok(())
+}
+
 /// The folder that a file is in.
-pub(super) fn folder_of(path: &Path) -> &Path {
+pub(crate) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

@@ -1,0 +1,285 @@
+//! A folder that files are written into, and never anything outside of it.
+
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::fs::{self, Metadata};
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use crate::commands::store::import;
+use crate::commands::target::Target;
+use crate::error::{Error, Result};
+
+/// What became of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Done {
+    /// It was written, or would be.
+    Written { replaced: bool },
+    /// The same bytes are there.
+    Same,
+    /// Other bytes are there, and stay.
+    Differs,
+    /// It cannot be a file of this folder, and this is why.
+    Refused(String),
+}
+
+/// A folder on the file system.
+#[derive(Debug)]
+pub(super) struct Folder {
+    root: PathBuf,
+    overwrite: bool,
+    dry_run: bool,
+    /// The last folder in it that was found to be one.
+    known: Option<PathBuf>,
+    /// Where upper and lower case are the same name: the names so far, in lower case and hashed.
+    names: Option<(RandomState, HashSet<u64>)>,
+}
+
+impl Folder {
+    pub(super) fn open(root: &Path, overwrite: bool, dry_run: bool) -> Result<Self> {
+        let shown = root.display();
+        if root.exists() && !root.is_dir() {
+            return Err(Error::Usage(format!("{shown} is not a folder")));
+        }
+        if import::is_provider(root) {
+            return Err(Error::Usage(format!(
+                "{shown} is the folder of a provider: files of yours are not for it\n  = name another folder"
+            )));
+        }
+        let mut ignores_case = false;
+        if !dry_run {
+            let failed = || Error::file(format!("write {shown}"));
+            fs::create_dir_all(root).map_err(failed())?;
+            ignores_case = self::ignores_case(root).map_err(failed())?;
+        }
+        let names = ignores_case.then(Default::default);
+        Ok(Self { root: root.into(), overwrite, dry_run, known: None, names })
+    }
+
+    /// Gives the file `name`, with `/` between the folders, these bytes. Blocks.
+    pub(super) fn write(&mut self, name: &[u8], bytes: &[u8]) -> Result<Done> {
+        let relative = match relative(name) {
+            Ok(relative) => relative,
+            Err(why) => return Ok(Done::Refused(why.into())),
+        };
+        if self.is_taken(&relative) {
+            let why =
+                "another key differs from it only in upper and lower case, which is one file here";
+            return Ok(Done::Refused(why.into()));
+        }
+        let path = self.root.join(&relative);
+        let failed = || Error::file(format!("write {}", path.display()));
+        if let Some(why) = self.make_folders(&relative).map_err(failed())? {
+            return Ok(Done::Refused(why));
+        }
+        let there = look(&path).map_err(failed())?;
+        let replaced = match there {
+            None => false,
+            Some(meta) if meta.is_symlink() => {
+                return Ok(Done::Refused("there is a link in its place".into()));
+            }
+            Some(meta) if meta.is_dir() => {
+                return Ok(Done::Refused("there is a folder in its place".into()));
+            }
+            Some(meta) if !meta.is_file() => {
+                return Ok(Done::Refused("there is something in its place that is no file".into()));
+            }
+            Some(meta) => {
+                let same =
+                    meta.len() == bytes.len() as u64 && fs::read(&path).map_err(failed())? == bytes;
+                match (same, self.overwrite) {
+                    (true, _) => return Ok(Done::Same),
+                    (false, false) => return Ok(Done::Differs),
+                    (false, true) => true,
+                }
+            }
+        };
+        if !self.dry_run {
+            let mut target = Target::open(&path).map_err(failed())?;
+            target.write(bytes).map_err(failed())?;
+            target.finish().map_err(failed())?;
+        }
+        Ok(Done::Written { replaced })
+    }
+
+    /// Notes a name; whether it is one that was there before, but for upper and lower case.
+    fn is_taken(&mut self, relative: &Path) -> bool {
+        let Some((hasher, names)) = &mut self.names else { return false };
+        let name = relative.to_string_lossy().to_lowercase();
+        !names.insert(hasher.hash_one(name))
+    }
+
+    /// Makes the folders that a file is in. Links are not followed: they may lead anywhere.
+    fn make_folders(&mut self, relative: &Path) -> io::Result<Option<String>> {
+        let Some(parent) = relative.parent() else { return Ok(None) };
+        if self.known.as_deref() == Some(parent) {
+            return Ok(None);
+        }
+        let mut folder = PathBuf::new();
+        for part in parent {
+            folder.push(part);
+            let path = self.root.join(&folder);
+            match look(&path)? {
+                Some(meta) if meta.is_dir() => {}
+                Some(meta) => {
+                    let what = if meta.is_symlink() { "a link" } else { "a file" };
+                    return Ok(Some(format!(
+                        "{} is {what}, so nothing can be in it",
+                        path.display()
+                    )));
+                }
+                None if self.dry_run => return Ok(None),
+                None => fs::create_dir(&path)?,
+            }
+        }
+        self.known = Some(parent.to_path_buf());
+        Ok(None)
+    }
+}
+
+/// What there is, links not followed.
+fn look(path: &Path) -> io::Result<Option<Metadata>> {
+    match fs::symlink_metadata(path) {
+        Ok(meta) => Ok(Some(meta)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a name in upper case finds a file in lower case.
+fn ignores_case(folder: &Path) -> io::Result<bool> {
+    let probe = tempfile::Builder::new()
+        .prefix(".cloudbank-case-")
+        .suffix(".partial")
+        .tempfile_in(folder)?;
+    let upper = probe.path().file_name().map(|name| name.to_string_lossy().to_uppercase());
+    Ok(upper.is_some_and(|upper| folder.join(upper).exists()))
+}
+
+/// The path of a file inside a folder; why there is none.
+fn relative(name: &[u8]) -> std::result::Result<PathBuf, &'static str> {
+    if name.contains(&0) {
+        return Err("no file has a NUL byte in its name");
+    }
+    let mut path = PathBuf::new();
+    for part in name.split(|byte| *byte == b'/') {
+        match part {
+            b"" if name.is_empty() => return Err("the name of a file is not empty"),
+            b"" => return Err("the name of a file has no / at its ends and no two in a row"),
+            b"." | b".." => return Err("no file is called . or .., which would lead elsewhere"),
+            part => path.push(os_name(part).ok_or("no file can have this name here")?),
+        }
+    }
+    Ok(path)
+}
+
+#[cfg(unix)]
+fn os_name(part: &[u8]) -> Option<&OsStr> {
+    use std::os::unix::ffi::OsStrExt;
+    Some(OsStr::from_bytes(part))
+}
+
+#[cfg(not(unix))]
+fn os_name(part: &[u8]) -> Option<&OsStr> {
+    let text = std::str::from_utf8(part).ok()?;
+    let reserved = text.contains(['\\', ':', '*', '?', '"', '<', '>', '|']);
+    (!reserved && !text.ends_with(['.', ' '])).then(|| OsStr::new(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(folder: &mut Folder, name: &[u8]) -> String {
+        match folder.write(name, b"x").unwrap() {
+            Done::Refused(why) => why,
+            done => panic!("{}: {done:?}", name.escape_ascii()),
+        }
+    }
+
+    #[test]
+    fn names_that_would_lead_elsewhere_are_refused() {
+        let place = tempfile::tempdir().unwrap();
+        let mut folder = Folder::open(&place.path().join("to"), false, false).unwrap();
+        for name in
+            [&b""[..], b"/etc/x", b"a//b", b"a/", b"..", b"../x", b"a/../../x", b"a/./b", b"a\0b"]
+        {
+            refused(&mut folder, name);
+        }
+        let names: Vec<_> =
+            fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["to"]);
+        assert_eq!(fs::read_dir(place.path().join("to")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn dots_in_names_are_no_harm() {
+        let place = tempfile::tempdir().unwrap();
+        let mut folder = Folder::open(place.path(), false, false).unwrap();
+        for name in ["...", "a..b", ".hidden", "..a/b"] {
+            assert_eq!(
+                folder.write(name.as_bytes(), b"x").unwrap(),
+                Done::Written { replaced: false }
+            );
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_not_followed() {
+        let place = tempfile::tempdir().unwrap();
+        let (inside, outside) = (place.path().join("in"), place.path().join("out"));
+        fs::create_dir_all(&inside).unwrap();
+        fs::create_dir_all(&outside).unwrap();
+        std::os::unix::fs::symlink(&outside, inside.join("d")).unwrap();
+        std::os::unix::fs::symlink(outside.join("f"), inside.join("f")).unwrap();
+        let mut folder = Folder::open(&inside, true, false).unwrap();
+        assert!(refused(&mut folder, b"d/x").contains("is a link"));
+        assert!(refused(&mut folder, b"f").contains("a link in its place"));
+        assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_key_and_a_key_below_it_cannot_both_be_files() {
+        let place = tempfile::tempdir().unwrap();
+        let mut folder = Folder::open(place.path(), false, false).unwrap();
+        folder.write(b"a", b"x").unwrap();
+        assert!(refused(&mut folder, b"a/b").contains("is a file, so nothing can be in it"));
+        folder.write(b"b/c", b"x").unwrap();
+        assert!(refused(&mut folder, b"b").contains("a folder in its place"));
+    }
+
+    #[test]
+    fn where_case_is_ignored_the_second_name_is_refused() {
+        let place = tempfile::tempdir().unwrap();
+        let mut folder = Folder::open(place.path(), false, false).unwrap();
+        folder.names = Some(Default::default());
+        folder.write("Stra\u{df}e/\u{c4}".as_bytes(), b"x").unwrap();
+        assert!(
+            refused(&mut folder, "stra\u{df}e/\u{e4}".as_bytes()).contains("upper and lower case")
+        );
+        folder.write(b"other", b"x").unwrap();
+    }
+
+    #[test]
+    fn a_file_with_other_bytes_stays_unless_told() {
+        let place = tempfile::tempdir().unwrap();
+        let mut folder = Folder::open(place.path(), false, false).unwrap();
+        assert_eq!(folder.write(b"a", b"1").unwrap(), Done::Written { replaced: false });
+        assert_eq!(folder.write(b"a", b"1").unwrap(), Done::Same);
+        assert_eq!(folder.write(b"a", b"2").unwrap(), Done::Differs);
+        let mut folder = Folder::open(place.path(), true, false).unwrap();
+        assert_eq!(folder.write(b"a", b"2").unwrap(), Done::Written { replaced: true });
+        assert_eq!(fs::read(place.path().join("a")).unwrap(), b"2");
+    }
+
+    #[test]
+    fn a_dry_run_writes_nothing() {
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path().join("to");
+        let mut folder = Folder::open(&root, false, true).unwrap();
+        assert_eq!(folder.write(b"a/b", b"1").unwrap(), Done::Written { replaced: false });
+        assert!(!root.exists());
+    }
+}

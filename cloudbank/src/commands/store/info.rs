@@ -1,0 +1,87 @@
+//! `store info`: how large the store is, and how far its maintenance has come.
+
+use serde_json::json;
+use storage_txn::{KeyRange, Scan};
+
+use super::at::moment;
+use super::open::OpenStore;
+use crate::cli::Read;
+use crate::config::human_size;
+use crate::error::Result;
+use crate::output::count;
+use crate::run::Context;
+
+pub(super) async fn run(context: &Context, read: &Read, counted: bool) -> Result<()> {
+    let opened = OpenStore::find_to_read(context, &read.which).await?;
+    let snapshot = opened.snapshot(read.at.as_deref()).await?;
+    let mut sums = None;
+    if counted {
+        let (mut keys, mut bytes) = (0_u64, 0_u64);
+        let scan = Scan::new(KeyRange::all());
+        let mut items = snapshot.scan(&scan).await.map_err(opened.explain())?;
+        while let Some(item) = items.next().await.map_err(opened.explain())? {
+            keys += 1;
+            bytes += item.value.len() as u64;
+        }
+        sums = Some((keys, bytes));
+    }
+    let info = opened.store.info().await.map_err(opened.explain())?;
+    let output = &context.output;
+    if output.json {
+        return output.json(&json!({
+            "id": info.id,
+            "provider": opened.name,
+            "version": info.version.0,
+            "time": (info.version.0 > 0).then(|| moment(info.time)),
+            "counted_at": sums.map(|_| snapshot.version().0),
+            "keys": sums.map(|(keys, _)| keys),
+            "value_bytes": sums.map(|(_, bytes)| bytes),
+            "flushed_version": info.flushed.0,
+            "segments": info.segments,
+            "segment_bytes": info.segment_bytes,
+            "segment_changes": info.segment_changes,
+            "checkpoint_slot": info.checkpoint_slot,
+            "log_slot": info.log_slot,
+            "tail_entries": info.tail_entries(),
+            "memory_bytes": info.memory_bytes,
+            "cache_bytes": info.cache_bytes,
+        }));
+    }
+    output.line(format_args!("id          {}", info.id))?;
+    output.line(format_args!("provider    {}", opened.name))?;
+    match info.version.0 {
+        0 => output.line("version     0: nothing was committed yet")?,
+        version => output.line(format_args!("version     {version}, {}", moment(info.time)))?,
+    }
+    if let Some((keys, bytes)) = sums {
+        let (keys, size) = (count(keys, "key"), human_size(bytes));
+        output.line(format_args!(
+            "keys        {keys}, values of {size}, at version {}",
+            snapshot.version()
+        ))?;
+    }
+    output.line(format_args!(
+        "segments    {}, {}, {}, up to version {}",
+        info.segments,
+        human_size(info.segment_bytes),
+        count(info.segment_changes, "change"),
+        info.flushed
+    ))?;
+    match info.checkpoint_slot {
+        Some(slot) => output.line(format_args!("checkpoint  log slot {slot}"))?,
+        None => output.line("checkpoint  none")?,
+    }
+    output.line(format_args!(
+        "log         slot {}, {} to read when opened",
+        info.log_slot,
+        match info.tail_entries() {
+            1 => "1 entry".into(),
+            entries => format!("{entries} entries"),
+        }
+    ))?;
+    output.line(format_args!(
+        "memory      {} not in segments, {} of segments",
+        human_size(info.memory_bytes),
+        human_size(info.cache_bytes)
+    ))
+}
