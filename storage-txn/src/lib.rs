@@ -10,7 +10,8 @@
 //! 3. [`Snapshot`], [`At`]: the store at one version, for as long as it is held.
 //! 4. [`Commit`], [`History`], [`Changes`], [`Watch`]: what was done, when and by whom, in the past and as it comes;
 //!    [`Store::undo`].
-//! 5. [`Error`], [`ErrorKind`]: what went wrong; [`ErrorKind::CommitUnknown`] is not a failure.
+//! 5. [`Store::verify`]: is everything as it must be, and what is not.
+//! 6. [`Error`], [`ErrorKind`]: what went wrong; [`ErrorKind::CommitUnknown`] is not a failure.
 //!
 //! # Examples
 //!
@@ -66,6 +67,7 @@ mod state;
 mod store;
 mod system;
 mod transaction;
+mod verify;
 mod version;
 mod view;
 mod watch;
@@ -84,5 +86,8 @@ pub use session::SESSION_BEAT;
 pub use snapshot::{Item, Items, Scan, Snapshot};
 pub use store::{At, Outcome, Store};
 pub use transaction::{Receipt, Transaction};
+pub use verify::{
+    Finding, Severity, Unnamed, VerifyEvent, VerifyOptions, VerifyProgress, VerifyReport,
+};
 pub use version::{NotATransactionId, TransactionId, Version};
 pub use watch::Watch;

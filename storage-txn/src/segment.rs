@@ -2,6 +2,7 @@
 
 mod block;
 mod cache;
+mod check;
 mod filter;
 mod read;
 mod writer;
@@ -18,6 +19,7 @@ use storage_core::StorageProvider;
 
 pub(crate) use block::Stored;
 pub(crate) use cache::Cache;
+pub(crate) use check::Content;
 pub(crate) use writer::Writer;
 
 use crate::change::{Change, Stack, empty_at};

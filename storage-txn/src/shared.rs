@@ -102,6 +102,13 @@ impl Shared {
             self.reload().await?;
             self.arrivals.arrived();
         }
+        let state = self.state();
+        if state.is_behind_its_checkpoint() {
+            return Err(Error::corrupt(format!(
+                "the log ends with slot {}, version {}, but a checkpoint knows of more: the log was rolled back or lost",
+                state.head.slot, state.version
+            )));
+        }
         Ok(())
     }
 

@@ -128,6 +128,11 @@ impl State {
         self.look_at_segments(system)
     }
 
+    /// Whether the log ended before the version that a checkpoint knows of.
+    pub(crate) fn is_behind_its_checkpoint(&self) -> bool {
+        self.version < self.system_known
+    }
+
     /// How much there is in memory that no flush has begun to take care of.
     pub(crate) fn memory_bytes(&self) -> usize {
         let memtables =
@@ -174,12 +179,8 @@ impl State {
     ) -> Result<()> {
         let memtable = &self.view.memtables[0];
         memtable.apply(version, &transaction.writes);
-        let mut derived = Writes::default();
         let record = CommitRecord::of(transaction, slot, time);
-        derived.change(space::commit(version), Change::Put(record.encode_to_vec().into()))?;
-        let number = Bytes::copy_from_slice(&version.0.to_be_bytes());
-        derived.change(space::id(transaction.id), Change::Put(number))?;
-        memtable.apply(version, &derived);
+        memtable.apply(version, &derived(version, transaction, &record)?);
         let concerns_system = System::is_concerned(&transaction.writes);
         if !concerns_system || !record.keys.is_empty() || !record.ranges.is_empty() {
             self.users = version;
@@ -235,6 +236,19 @@ impl State {
         writers.dedup();
         writers.len()
     }
+}
+
+/// What follows from a transaction and is not in the log: its commit record, and its version by its id.
+pub(crate) fn derived(
+    version: Version,
+    transaction: &Logged,
+    record: &CommitRecord,
+) -> Result<Writes> {
+    let mut derived = Writes::default();
+    derived.change(space::commit(version), Change::Put(record.encode_to_vec().into()))?;
+    let number = Bytes::copy_from_slice(&version.0.to_be_bytes());
+    derived.change(space::id(transaction.id), Change::Put(number))?;
+    Ok(derived)
 }
 
 /// Who appended a record: handles draw the first half of their nonces once.

@@ -38,6 +38,10 @@ pub enum At {
     Latest,
     /// What this handle knows: everything it has committed or read. Costs no request.
     Known,
+    /// Everything that was committed longer ago than this, by anybody. Costs no request when this handle has looked, or
+    /// committed something, since then; otherwise as [`Latest`](Self::Latest). The time is that of a clock that may
+    /// stand still while the machine sleeps.
+    Within(Duration),
     /// This version.
     Version(Version),
     /// The last version that was committed at this time, since the Unix epoch, or before; 0 when there is none. Costs
@@ -161,6 +165,14 @@ impl Store {
             At::Known => known(&self.shared),
             At::Latest => {
                 self.shared.refresh().await?;
+                known(&self.shared)
+            }
+            At::Within(age) => {
+                let asked = self.shared.arrivals.asked();
+                let now = self.shared.env.monotonic();
+                if asked.is_none_or(|asked| now.saturating_sub(asked) > age) {
+                    self.shared.refresh().await?;
+                }
                 known(&self.shared)
             }
             At::Version(version) => {

@@ -169,8 +169,9 @@ impl Arrivals {
         receiver
     }
 
-    /// When the log was last read to its end, by the monotonic clock: everything before that is known.
-    fn asked(&self) -> Option<Duration> {
+    /// Everything committed before this time, by the monotonic clock, is known: the log was read to its end since,
+    /// or appended to.
+    pub(crate) fn asked(&self) -> Option<Duration> {
         self.inner().asked
     }
 
@@ -183,7 +184,7 @@ impl Arrivals {
         }
     }
 
-    /// The log was read to its end as it was then, or later.
+    /// The log is known up to its end as it was then, or later.
     pub(crate) fn asked_at(&self, time: Duration) {
         let mut inner = self.inner();
         inner.asked = inner.asked.max(Some(time));

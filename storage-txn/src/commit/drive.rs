@@ -33,6 +33,9 @@ struct Progress {
 struct Sent {
     entry: Entry,
     batch: Batch,
+    /// By the monotonic clock, before it was first sent. Its slot was free then, so whoever finds it there knows all
+    /// that was committed before.
+    since: Duration,
 }
 
 impl Shared {
@@ -103,6 +106,7 @@ impl Shared {
             Ok(Appended::Ours) => {
                 // First known, then said: whoever is told reads it from this handle at once.
                 let advanced = self.advance(&Record::from(&current.entry));
+                self.arrivals.asked_at(current.since);
                 acknowledge(std::mem::take(batch), &current.batch);
                 advanced?;
                 Ok(true)
@@ -180,7 +184,7 @@ impl Shared {
         nonce[..8].copy_from_slice(&self.writer.to_le_bytes());
         nonce[8..].copy_from_slice(&self.env.random().to_le_bytes());
         let entry = Entry::new(self.log.id(), state.head, nonce, &body.encode());
-        Some(Sent { entry, batch: body })
+        Some(Sent { entry, batch: body, since: self.env.monotonic() })
     }
 }
 

@@ -34,8 +34,7 @@ pub(crate) fn decode(body: &[u8]) -> Result<LogId> {
     }
     let id = lines.next().and_then(|line| line.strip_prefix("id ")).ok_or_else(corrupt)?;
     let id: crate::TransactionId = id.parse().map_err(|_| corrupt())?;
-    if lines.next().is_some() {
-        return Err(corrupt());
-    }
-    Ok(LogId(id.0))
+    let id = LogId(id.0);
+    // There is one way to write it.
+    if body != encode(id) { Err(corrupt()) } else { Ok(id) }
 }

@@ -215,6 +215,12 @@ impl Block {
         self.changes.iter().map(|at| (self.key(at), at.version))
     }
 
+    /// All changes, in order, with what they do.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&[u8], Version, Result<Stored>)> {
+        let all = self.changes.iter().enumerate();
+        all.map(|(at, change)| (self.key(change), change.version, self.stored(at)))
+    }
+
     fn stored(&self, at: usize) -> Result<Stored> {
         let at = &self.changes[at];
         let value = self.content.slice(at.value.start as usize..at.value.end as usize);

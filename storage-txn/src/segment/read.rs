@@ -81,7 +81,7 @@ impl Segment {
         unframe(self.id, place.offset, &framed)
     }
 
-    async fn bytes(&self, offset: u64, bytes: u64) -> Result<Bytes> {
+    pub(super) async fn bytes(&self, offset: u64, bytes: u64) -> Result<Bytes> {
         let end = offset.saturating_add(bytes);
         let request = Get::range(offset..end);
         let key = key(self.id.to_string())?;

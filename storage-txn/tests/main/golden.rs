@@ -4,7 +4,6 @@
 //! collected since; `reads.txt` is all that there is to be read in it. A new set is written by
 //! `cargo test -p storage-txn --test main golden -- --ignored`, which never changes one that is there.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,15 +12,13 @@ use std::time::Duration;
 use backend_memory::MemoryProvider;
 use bytes::Bytes;
 use futures_util::future::join_all;
-use futures_util::{StreamExt, TryStreamExt};
-use storage_core::{Get, Key, Prefix, PutIf, StorageProvider, StorageProviderExt};
-use storage_log::{CommitLog, LogId, ProviderLog, Slot};
+use storage_core::StorageProvider;
 use storage_txn::{
     At, LogScan, Merge, Options, Outcome, Scan, Store, TransactionId, Version, Written,
 };
 use storage_wrappers::ManualEnv;
 
-type Objects = BTreeMap<String, Bytes>;
+use crate::objects::{Objects, collect, objects_of, provider_of};
 
 /// The sets, and which slots of each were collected.
 const SETS: [(&str, std::ops::RangeInclusive<u64>); 1] = [("format-1", 1..=8)];
@@ -237,39 +234,5 @@ fn save<'a>(folder: &Path, objects: impl Iterator<Item = (&'a String, &'a Bytes)
         let path = folder.join(key);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, body).unwrap();
-    }
-}
-
-fn provider_of(objects: &Objects) -> Arc<dyn StorageProvider> {
-    let provider = MemoryProvider::new();
-    futures_executor::block_on(async {
-        for (key, body) in objects {
-            let key = Key::new(key).unwrap();
-            provider.put(&key, body.clone(), PutIf::Always).await.unwrap();
-        }
-    });
-    Arc::new(provider)
-}
-
-async fn objects_of(provider: &Arc<dyn StorageProvider>) -> Objects {
-    let everything = Prefix::all();
-    let listed = provider.list_all(&everything).map_err(|error| error.to_string());
-    let bodies = listed.then(|listed| async {
-        let key = listed?.key;
-        let object = provider.get(&key, Get::whole()).await.map_err(|error| error.to_string())?;
-        Ok::<_, String>((key.to_string(), object.body))
-    });
-    bodies.try_collect().await.unwrap()
-}
-
-async fn collect(provider: &Arc<dyn StorageProvider>, slots: std::ops::RangeInclusive<u64>) {
-    let format = provider.get(&Key::new("format").unwrap(), Get::whole()).await.unwrap().body;
-    let text = String::from_utf8(format.to_vec()).unwrap();
-    let id: TransactionId = text.lines().nth(2).unwrap()[3..].parse().unwrap();
-    let prefix = Prefix::new("log/").unwrap();
-    let log = ProviderLog::new(provider.clone(), prefix, LogId(id.0)).unwrap();
-    for slot in slots {
-        let record = log.read(Slot(slot)).await.unwrap().unwrap();
-        log.collect(&record).await.unwrap();
     }
 }

@@ -3,9 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop at what cannot be")]
 #![allow(clippy::duplicate_mod, reason = "what is promised does not depend on where things are")]
 
+mod bounded;
 mod commits;
+mod corruption;
 mod flush;
 mod golden;
+mod objects;
+mod verify;
 mod watch;
 
 use std::sync::Arc;

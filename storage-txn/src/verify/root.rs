@@ -1,0 +1,68 @@
+//! Verifying the object that says which store it is.
+
+use storage_core::StorageProviderExt;
+use storage_log::{LogId, Record, Slot};
+
+use super::{Severity, Verifier};
+use crate::format::root;
+use crate::store::{format_key, key};
+use crate::{Error, ErrorKind, Result};
+
+/// Where in an entry the id of its log is.
+const LOG_ID: std::ops::Range<usize> = 8..24;
+
+impl Verifier<'_> {
+    /// The id of the store: as `format` says, unless the log knows better.
+    pub(super) async fn root(&mut self) -> Result<LogId> {
+        let name = format_key()?;
+        let Some(object) = self.provider.try_get(&name).await? else {
+            let Some(id) = self.id_in_log().await? else {
+                return Err(Error::new(
+                    ErrorKind::NoStore,
+                    format!("there is no store on {}", self.provider.info().name),
+                ));
+            };
+            self.found(Severity::Lost, "format", None, "it is missing");
+            return Ok(id);
+        };
+        let said = root::decode(&object.body);
+        if let Err(error) = &said
+            && error.kind() == ErrorKind::UnknownFormat
+        {
+            return said;
+        }
+        let in_log = self.id_in_log().await?;
+        self.read(object.body.len() as u64);
+        let what = match (&said, in_log) {
+            (Ok(said), Some(in_log)) if *said != in_log => {
+                format!("it says that the store is {said}, but the log is that of {in_log}")
+            }
+            (Ok(said), _) => return Ok(*said),
+            (Err(error), _) => error.to_string(),
+        };
+        self.found(Severity::Lost, "format", None, what);
+        match in_log {
+            Some(id) => Ok(id),
+            None => said,
+        }
+    }
+
+    /// The id that the first two entries of the log agree on, or the only one has.
+    async fn id_in_log(&mut self) -> Result<Option<LogId>> {
+        let mut ids = Vec::new();
+        for slot in 1..=2_u64 {
+            let Some(object) = self.provider.try_get(&key(format!("log/{slot:016x}"))?).await?
+            else {
+                continue;
+            };
+            let Some(id) = object.body.get(LOG_ID).and_then(|id| id.try_into().ok()) else {
+                continue;
+            };
+            if Record::decode(LogId(id), Slot(slot), object.body).is_ok() {
+                ids.push(LogId(id));
+            }
+        }
+        ids.dedup();
+        Ok(if ids.len() == 1 { ids.pop() } else { None })
+    }
+}

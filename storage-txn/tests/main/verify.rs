@@ -1,0 +1,82 @@
+//! Verifying a store that is sound, in use and growing: nothing is found, and it costs what it must.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use backend_memory::MemoryProvider;
+use storage_core::StorageProvider;
+use storage_txn::{Options, Store, VerifyEvent, VerifyOptions, VerifyProgress};
+use storage_wrappers::{Counted, TokioEnv};
+
+use crate::tiny;
+
+fn at_once() -> VerifyOptions {
+    let mut options = VerifyOptions::default();
+    options.pause = Duration::ZERO;
+    options
+}
+
+async fn findings(provider: &Arc<dyn StorageProvider>) -> (Vec<String>, u64) {
+    let (mut findings, mut bytes) = (Vec::new(), 0);
+    let mut tell = |event| match event {
+        VerifyEvent::Finding(finding) => findings.push(finding.to_string()),
+        VerifyEvent::Progress(VerifyProgress { bytes: done, bytes_total, .. }) => {
+            assert!(bytes < done && done <= bytes_total);
+            bytes = done;
+        }
+        _ => {}
+    };
+    let env = Arc::new(TokioEnv::new());
+    Store::verify(provider.clone(), env, &at_once(), &mut tell).await.unwrap();
+    (findings, bytes)
+}
+
+#[tokio::test]
+async fn a_store_in_use_has_no_findings() {
+    let provider: Arc<dyn StorageProvider> = Arc::new(MemoryProvider::new());
+    let store = Store::init(provider.clone(), Arc::new(TokioEnv::new()), tiny()).await.unwrap();
+    let writing = tokio::spawn(async move {
+        for round in 0..300_u32 {
+            let write = store.transact(async |tx| {
+                tx.put(format!("{:03}", round % 50), vec![round as u8; 40])?;
+                tx.delete_range(format!("{:03}", round % 7)..format!("{:03}", round % 7 + 2))
+            });
+            write.await.unwrap();
+        }
+        store.flush().await.unwrap();
+    });
+    let mut times = 0;
+    while !writing.is_finished() {
+        let spawned = provider.clone();
+        let (found, _) = tokio::spawn(async move { findings(&spawned).await }).await.unwrap();
+        let real: Vec<_> = found.into_iter().filter(|text| !text.contains("(garbage)")).collect();
+        assert_eq!(real, Vec::<String>::new());
+        times += 1;
+    }
+    writing.await.unwrap();
+    assert!(times > 1);
+    let (found, bytes) = findings(&provider).await;
+    assert_eq!(found, Vec::<String>::new());
+    assert!(bytes > 10_000);
+}
+
+#[tokio::test]
+async fn verifying_writes_nothing_and_reads_every_object_about_once() {
+    let provider = Arc::new(Counted::new(MemoryProvider::new()));
+    let env = Arc::new(TokioEnv::new());
+    let store = Store::init(provider.clone(), env.clone(), Options::default()).await.unwrap();
+    for round in 0..100_u32 {
+        store.transact(async |tx| tx.put(format!("{round}"), vec![1; 2000])).await.unwrap();
+        if round % 40 == 39 {
+            store.flush().await.unwrap();
+        }
+    }
+    let before = provider.counts();
+    let (found, _) = findings(&(provider.clone() as _)).await;
+    let cost = provider.counts().since(&before);
+    assert_eq!(found, Vec::<String>::new());
+    assert_eq!((cost.put.requests, cost.delete.requests), (0, 0));
+    // 102 entries and 22 of them once more, what was asked for behind the end, two checkpoints, the newest twice, and
+    // tail, index and blocks of two segments.
+    assert!(cost.get.requests <= 180, "{cost:?}");
+}
