@@ -1,5 +1,6 @@
 //! A session: what a handle stores is its own, until a commit names it; and its alone, until it is reaped.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ pub(crate) struct Session {
     beats: u64,
     /// When the last began to be given, by the monotonic clock.
     last: Option<Duration>,
+    /// The last signs of life that were seen of others, each with when it was first seen, by the monotonic clock.
+    seen: BTreeMap<u64, (Bytes, Duration)>,
 }
 
 /// A sign of life.
@@ -40,7 +43,6 @@ impl Beat {
         format!("{FORMAT}\nbeat {}\ntime {}\n", self.number, self.time).into()
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "collection reads them, and comes next"))]
     /// `None` for what is none, or none of a format that this program knows.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(bytes).ok()?.strip_suffix('\n')?;
@@ -57,6 +59,12 @@ impl Beat {
 /// The name of the object that says a session lives.
 pub(crate) fn name(session: u64) -> Result<Key> {
     key(format!("{PREFIX}{session:016x}"))
+}
+
+/// The session that an object of this name says lives.
+pub(crate) fn parse(name: &Key) -> Option<u64> {
+    let digits = name.as_str().strip_prefix(PREFIX).filter(|digits| digits.len() == 16)?;
+    u64::from_str_radix(digits, 16).ok()
 }
 
 /// What all are told who would commit in a session that was reaped.
@@ -92,6 +100,28 @@ impl Shared {
         session.beats = session.beats.max(number + 1);
         session.last = session.last.max(Some(now));
         Ok(())
+    }
+
+    /// For how long another session, whose last sign of life is `body`, has given no other: as this handle has seen, or
+    /// as its own clock and ours say. Only ever to choose whom to suspect.
+    pub(crate) fn still_for(&self, session: u64, body: &Bytes) -> Duration {
+        let now = self.env.monotonic();
+        let since = {
+            let mut own = self.session();
+            let seen = own.seen.entry(session).or_insert_with(|| (body.clone(), now));
+            if seen.0 != *body {
+                *seen = (body.clone(), now);
+            }
+            seen.1
+        };
+        let given = Beat::decode(body).map(|beat| Duration::from_micros(beat.time));
+        let age = given.map_or(Duration::ZERO, |given| self.env.wall().saturating_sub(given));
+        age.max(now.saturating_sub(since))
+    }
+
+    /// Forgets what was seen of sessions that are no more.
+    pub(crate) fn forget_sessions(&self, there: &BTreeSet<u64>) {
+        self.session().seen.retain(|session, _| there.contains(session));
     }
 
     // Nothing that holds the lock can panic.

@@ -13,6 +13,9 @@ pub(crate) const SYSTEM: u8 = b's';
 pub(crate) const COMMIT: u8 = b'c';
 /// Versions, by transaction id. Derived likewise.
 pub(crate) const ID: u8 = b'i';
+/// Who needs which large value: by the upload, the version that put it and the user's key. Derived likewise; the
+/// value is empty.
+pub(crate) const VALUE: u8 = b'v';
 
 /// The key as it is called inside.
 pub(crate) fn key(space: u8, key: &[u8]) -> Bytes {

@@ -19,6 +19,8 @@ pub(crate) const SEGMENTS: &str = "segment/";
 /// Keys with this beginning name objects that the store no longer names: an [`Obsolete`]. No view from the version of
 /// the key on needs them.
 pub(crate) const OBSOLETE: &str = "obsolete/";
+/// Under this key is up to where the log was collected: [`Tombstones`].
+pub(crate) const COLLECTED: &[u8] = b"collected";
 /// Keys with this beginning name sessions that commit no more.
 pub(crate) const REAPED: &str = "reaped/";
 /// Under this key is the version below which nothing but what has a tag can be read: 8 bytes, big-endian.
@@ -47,6 +49,17 @@ pub(crate) struct Flushed {
     /// The time of that entry, in microseconds since the Unix epoch.
     #[prost(uint64, tag = "4")]
     pub(crate) time: u64,
+}
+
+/// Up to where nothing is left of the log but tombstones.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(crate) struct Tombstones {
+    /// The last slot that is one.
+    #[prost(uint64, tag = "1")]
+    pub(crate) slot: u64,
+    /// A version that was in the log up to there.
+    #[prost(uint64, tag = "2")]
+    pub(crate) version: u64,
 }
 
 /// Said of an object that is to be deleted.
@@ -115,7 +128,6 @@ impl System {
             .map(move |(key, (version, value))| (key.slice(length..), *version, value))
     }
 
-    #[expect(dead_code, reason = "collecting them comes next")]
     /// The objects that are to be deleted, each with the version from which on no view needs it.
     pub(crate) fn obsolete(&self) -> Result<Vec<(Key, Version, Obsolete)>> {
         let named = self.beginning(OBSOLETE);
@@ -130,6 +142,16 @@ impl System {
                 Ok((key, version, about))
             })
             .collect()
+    }
+
+    /// Up to where the log was collected.
+    pub(crate) fn tombstones(&self) -> Result<Tombstones> {
+        self.get(COLLECTED).map_or(Ok(Tombstones::default()), |(_, value)| decode(COLLECTED, value))
+    }
+
+    /// Whether an object is on the list of those that are to be deleted.
+    pub(crate) fn is_obsolete(&self, name: &str) -> bool {
+        self.entries.contains_key(format!("{OBSOLETE}{name}").as_bytes())
     }
 
     /// Whether the store needs this object.

@@ -17,39 +17,39 @@ use storage_wrappers::{Counted, TokioEnv};
 
 use crate::{open, tiny};
 
-type Provider = Arc<Counted<MemoryProvider>>;
+pub(crate) type Provider = Arc<Counted<MemoryProvider>>;
 
-async fn counted() -> (Provider, Store) {
+pub(crate) async fn counted() -> (Provider, Store) {
     let counted = Arc::new(Counted::new(MemoryProvider::new()));
     let env = Arc::new(TokioEnv::new());
     let store = Store::init(counted.clone(), env, Options::default()).await.unwrap();
     (counted, store)
 }
 
-fn dynamic(provider: &Provider) -> Arc<dyn StorageProvider> {
+pub(crate) fn dynamic(provider: &Provider) -> Arc<dyn StorageProvider> {
     provider.clone()
 }
 
-async fn names(provider: &Provider, prefix: &str) -> Vec<Key> {
+pub(crate) async fn names(provider: &Provider, prefix: &str) -> Vec<Key> {
     let prefix = Prefix::new(prefix).unwrap();
     provider.list_all(&prefix).map_ok(|listed| listed.key).try_collect().await.unwrap()
 }
 
-async fn delete_all(provider: &Provider, prefix: &str) {
+pub(crate) async fn delete_all(provider: &Provider, prefix: &str) {
     provider.delete_many(names(provider, prefix).await).await.unwrap();
 }
 
-async fn put(store: &Store, key: &str, value: &str) -> Version {
+pub(crate) async fn put(store: &Store, key: &str, value: &str) -> Version {
     store.transact(async |tx| tx.put(key, value.to_owned())).await.unwrap().version
 }
 
-async fn all(store: &Store, at: At) -> Vec<Item> {
+pub(crate) async fn all(store: &Store, at: At) -> Vec<Item> {
     let snapshot = store.snapshot(at).await.unwrap();
     snapshot.scan(&Scan::new(..)).await.unwrap().collect().await.unwrap()
 }
 
 /// Some of everything, with a flush in the middle if wanted. The state after each transaction.
-async fn fill(store: &Store, flush_every: usize) -> Vec<(Version, Vec<Item>)> {
+pub(crate) async fn fill(store: &Store, flush_every: usize) -> Vec<(Version, Vec<Item>)> {
     let mut states = Vec::new();
     for round in 0..24_usize {
         let receipt = store.transact(async |tx| {
@@ -70,7 +70,7 @@ async fn fill(store: &Store, flush_every: usize) -> Vec<(Version, Vec<Item>)> {
     states
 }
 
-async fn check(store: &Store, states: &[(Version, Vec<Item>)]) {
+pub(crate) async fn check(store: &Store, states: &[(Version, Vec<Item>)]) {
     for (version, expected) in states {
         assert_eq!(all(store, At::Version(*version)).await, *expected, "version {version}");
     }

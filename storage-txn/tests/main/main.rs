@@ -4,12 +4,16 @@
 #![allow(clippy::duplicate_mod, reason = "what is promised does not depend on where things are")]
 
 mod bounded;
+mod collect;
 mod commits;
 mod corruption;
 mod flush;
+mod gated;
 mod golden;
 mod objects;
 mod verify;
+mod pins;
+mod sessions;
 mod watch;
 
 use std::sync::Arc;

@@ -1,0 +1,198 @@
+//! Handles that are taken for dead: nothing they had is lost, and nothing they do after counts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use storage_core::{StorageProvider, StorageProviderExt};
+use storage_txn::{At, CollectOptions, ErrorKind, Options, SESSION_BEAT, Store};
+
+use crate::collect::{at_once, leave_behind};
+use crate::flush::{all, check, counted, dynamic, fill, names, put};
+use crate::gated::{Clock, Gated, Stop};
+use crate::open;
+
+#[tokio::test]
+async fn a_handle_says_that_it_lives_when_it_stores_something_and_not_oftener_than_needed() {
+    let clock = Clock::new();
+    let (provider, _) = counted().await;
+    let store = Store::open(provider.clone(), clock.clone(), Options::default()).await.unwrap();
+    put(&store, "k1", "1").await;
+    assert_eq!(names(&provider, "session/").await, []);
+    for (wait, expected) in [(Duration::ZERO, 1), (Duration::ZERO, 0), (SESSION_BEAT, 1)] {
+        clock.forward(wait);
+        put(&store, "k1", "2").await;
+        let before = provider.counts();
+        store.flush().await.unwrap();
+        // A segment, its entry, a checkpoint.
+        assert_eq!(provider.counts().since(&before).put.requests, 3 + expected);
+        assert_eq!(names(&provider, "session/").await.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_was_reaped_commits_nothing_more_and_says_so() {
+    let (provider, store) = counted().await;
+    let states = fill(&store, 6).await;
+    let (dead, gated) = leave_behind(&provider).await;
+    let version = put(&store, "k3", "meanwhile").await;
+    let begun = dead.begin();
+    begun.put("begun", "before").unwrap();
+    let collected = store.collect(&at_once()).await.unwrap();
+    assert_eq!((collected.sessions_reaped, collected.segments), (1, 1));
+    gated.open();
+    // It gives up at once when others are faster.
+    dead.snapshot(At::Latest).await.unwrap();
+    // What it has flushed is gone, but not what it has committed.
+    let reaped = |error: storage_txn::Error| {
+        assert_eq!(error.kind(), ErrorKind::SessionReaped, "{error}");
+        assert!(error.to_string().ends_with("was reaped: open the store anew"), "{error}");
+    };
+    reaped(begun.commit().await.unwrap_err());
+    reaped(dead.transact(async |tx| tx.put("more", "1")).await.unwrap_err());
+    reaped(
+        dead.transact(async |tx| tx.get("k1").await.map(|_| tx.put("more", "1")))
+            .await
+            .unwrap_err(),
+    );
+    reaped(dead.flush().await.unwrap_err());
+    // It can still read.
+    let now = dead.snapshot(At::Latest).await.unwrap();
+    assert!(now.version() > version);
+    assert_eq!(now.get("k3").await.unwrap().unwrap(), "meanwhile");
+    assert_eq!(now.get("k2").await.unwrap().unwrap(), "flushed by nobody");
+    assert_eq!(now.get("begun").await.unwrap(), None);
+    let anew = open(&dynamic(&provider), Options::default()).await;
+    put(&anew, "more", "1").await;
+    anew.flush().await.unwrap();
+    check(&anew, &states).await;
+    // Its own attempts to flush left nothing either.
+    assert_eq!(names(&provider, "segment/").await.len(), 5);
+}
+
+#[tokio::test]
+async fn a_commit_that_is_faster_than_the_reaping_of_its_session_counts() {
+    for commit_first in [true, false] {
+        let (provider, store) = counted().await;
+        let mut states = fill(&store, 6).await;
+        let gate = Gated::new(&provider, "log/", Stop::Waits);
+        let suspect = open(&(gate.clone() as _), Options::default()).await;
+        let version = put(&suspect, "k2", "flushed in time").await;
+        states.push((version, all(&suspect, At::Known).await));
+        let reaper_gate = Gated::new(&provider, "log/", Stop::Waits);
+        let reaper = open(&(reaper_gate.clone() as _), Options::default()).await;
+        // Its segment is stored, and the entry that names it is under way.
+        gate.shut(0);
+        let flushing = {
+            let suspect = suspect.clone();
+            tokio::spawn(async move { suspect.flush().await })
+        };
+        gate.reached().await;
+        assert_eq!(names(&provider, "segment/").await.len(), 5);
+        // The reaper has found it unnamed, and the entry that reaps is under way.
+        reaper_gate.shut(0);
+        let mut options = at_once();
+        options.checkpoints_kept = 100;
+        let collecting = tokio::spawn(async move { reaper.collect(&options).await });
+        reaper_gate.reached().await;
+        let collected = if commit_first {
+            gate.open();
+            flushing.await.unwrap().unwrap();
+            reaper_gate.open();
+            collecting.await.unwrap().unwrap()
+        } else {
+            reaper_gate.open();
+            let collected = collecting.await.unwrap().unwrap();
+            gate.open();
+            let error = flushing.await.unwrap().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::SessionReaped);
+            collected
+        };
+        assert_eq!(collected.sessions_reaped, 1);
+        assert_eq!(collected.segments, u64::from(!commit_first));
+        let segments = names(&provider, "segment/").await.len();
+        assert_eq!(segments, if commit_first { 5 } else { 4 });
+        let error = suspect.transact(async |tx| tx.put("more", "1")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::SessionReaped);
+        for store in [&store, &suspect, &open(&dynamic(&provider), crate::tiny()).await] {
+            store.snapshot(At::Latest).await.unwrap();
+            check(store, &states).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_is_left_alone_while_it_may_be_at_work() {
+    let clock = Clock::new();
+    let (provider, _) = counted().await;
+    let store = Store::open(provider.clone(), clock.clone(), Options::default()).await.unwrap();
+    let (alive, gated) = leave_behind(&provider).await;
+    let hour = Duration::from_secs(3600);
+    let mut options = CollectOptions::default();
+    options.session_grace = 2 * hour;
+    for _ in 0..2 {
+        assert_eq!(store.collect(&options).await.unwrap().sessions_reaped, 0);
+        clock.forward(hour);
+    }
+    // It gives a sign of life, by a clock that is hours behind; but what was seen of it is new.
+    gated.open();
+    alive.snapshot(At::Latest).await.unwrap();
+    assert_eq!(names(&provider, "segment/").await.len(), 1);
+    let collected = store.collect(&options).await.unwrap();
+    assert_eq!((collected.sessions_reaped, collected.segments), (1, 1));
+    assert_eq!(names(&provider, "session/").await, []);
+}
+
+#[tokio::test]
+async fn an_idle_handle_that_left_nothing_behind_is_not_reaped() {
+    let (provider, store) = counted().await;
+    let clock = Clock::new();
+    let idle = Store::open(provider.clone(), clock.clone(), Options::default()).await.unwrap();
+    put(&idle, "k1", "1").await;
+    idle.flush().await.unwrap();
+    for round in 0..3 {
+        let collected = store.collect(&at_once()).await.unwrap();
+        assert_eq!((collected.sessions, collected.sessions_reaped), (1, 0), "round {round}");
+        clock.forward(SESSION_BEAT);
+        put(&idle, "k1", "2").await;
+        idle.flush().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_was_stored_after_its_session_was_ended_is_found_by_a_sweep() {
+    for ended in [false, true] {
+        let (provider, store) = counted().await;
+        let states = fill(&store, 6).await;
+        let (_dead, _gated) = leave_behind(&provider).await;
+        let late = {
+            let named = names(&provider, "segment/").await;
+            let session = names(&provider, "session/").await;
+            let owner = |it: &storage_core::Key| it.as_str().split('/').nth(1).unwrap().to_owned();
+            let sessions: Vec<_> = session.iter().map(owner).collect();
+            let count = |of: &str| named.iter().filter(|it| owner(it) == of).count();
+            let dead = sessions.iter().find(|of| count(of) == 1).unwrap().clone();
+            named.into_iter().find(|it| owner(it) == dead).unwrap()
+        };
+        let body = provider.get(&late, storage_core::Get::whole()).await.unwrap().body;
+        if ended {
+            store.collect(&at_once()).await.unwrap();
+        } else {
+            // Its sign of life is lost, which should not happen.
+            let session = names(&provider, "session/").await;
+            provider.delete_many(session).await.unwrap();
+            provider.delete(&late).await.unwrap();
+        }
+        assert_eq!(names(&provider, "segment/").await.len(), 4);
+        provider.put(&late, body, storage_core::PutIf::Always).await.unwrap();
+        assert_eq!(store.collect(&at_once()).await.unwrap().segments, 0);
+        assert_eq!(names(&provider, "segment/").await.len(), 5);
+        let mut sweep = at_once();
+        sweep.sweep = true;
+        let collected = store.collect(&sweep).await.unwrap();
+        assert_eq!(collected.segments, 1);
+        assert_eq!(collected.sessions_reaped, u64::from(!ended));
+        assert_eq!(names(&provider, "segment/").await.len(), 4);
+        check(&open(&(Arc::clone(&provider) as _), Options::default()).await, &states).await;
+        assert_eq!(store.collect(&sweep).await.unwrap().segments, 0);
+    }
+}
