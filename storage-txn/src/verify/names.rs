@@ -9,6 +9,7 @@ use super::{Severity, Verifier};
 use crate::Result;
 use crate::format::checkpoint::{Checkpoint, PREFIX};
 use crate::format::segment::SegmentId;
+use crate::pin::PinName;
 
 /// What a listing showed when verifying began. Of the log, and of what is in order, only how much.
 #[derive(Debug, Default)]
@@ -75,7 +76,8 @@ impl Kind {
             }
             "format" if rest.is_empty() => Some(Self::Format),
             "session" => hexadecimal(rest, 16).map(|_| Self::Other),
-            "value" | "pin" if !rest.is_empty() => Some(Self::Format),
+            "pin" => PinName::parse(key).map(|_| Self::Other),
+            "value" if !rest.is_empty() => Some(Self::Format),
             _ => None,
         }
     }

@@ -11,9 +11,9 @@ mod flush;
 mod gated;
 mod golden;
 mod objects;
-mod verify;
 mod pins;
 mod sessions;
+mod verify;
 mod watch;
 
 use std::sync::Arc;
