@@ -5,9 +5,8 @@ use futures_util::stream::{FuturesOrdered, StreamExt};
 use crate::{CommitLog, Head, Record, Result};
 
 /// All records after `head`, in order, each checked against the one before it, up to the first slot that
-/// was missing when it was asked for. Reads ahead as many slots as it has
-/// found so far, and at most `ahead`: with nothing to catch up it makes one request, with much it asks for much
-/// at once.
+/// was missing when it was asked for. Reads `first` slots at once, then as many as it has found so far, and at most
+/// `ahead`: with nothing to catch up and a `first` of 1 it makes one request, with much it asks for much at once.
 ///
 /// # Errors
 ///
@@ -15,6 +14,7 @@ use crate::{CommitLog, Head, Record, Result};
 pub async fn catch_up(
     log: &dyn CommitLog,
     head: Head,
+    first: usize,
     ahead: usize,
     mut take: impl FnMut(Record) -> Result<()>,
 ) -> Result<Head> {
@@ -23,7 +23,7 @@ pub async fn catch_up(
     let mut next = head.slot;
     let mut reads = FuturesOrdered::new();
     loop {
-        while reads.len() < found.clamp(1, ahead.max(1)) {
+        while reads.len() < found.max(first).clamp(1, ahead.max(1)) {
             next = next.next();
             reads.push_back(log.read(next));
         }

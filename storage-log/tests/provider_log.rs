@@ -171,7 +171,7 @@ fn catching_up_reads_every_entry_in_order_and_one_slot_more() {
         };
         *flaky.gets.lock().unwrap() = 0;
         let mut read = Vec::new();
-        let end = catch_up(&log, start, 8, |record| {
+        let end = catch_up(&log, start, 1, 8, |record| {
             read.push(record.id());
             Ok(())
         });

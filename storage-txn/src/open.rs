@@ -58,7 +58,7 @@ pub(crate) async fn open(
 ///
 /// There was a checkpoint of `slot`, which is `wrong` in some way: so the log must not end before it.
 async fn replay(shared: &Shared, slot: u64, wrong: Option<Error>) -> Result<()> {
-    if shared.read_on().await? == Advanced::Collected {
+    if shared.read_on(1).await? == Advanced::Collected {
         // A checkpoint may have been written and the log collected since we looked.
         let slot = shared.state().head.slot.next().0;
         shared.reload().await.map_err(|error| match error.kind() {

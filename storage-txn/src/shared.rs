@@ -98,7 +98,12 @@ impl Shared {
     /// Reads the log to its end, as it was at some time during this call. Where the log was collected before this
     /// handle has read it, goes on from the newest checkpoint.
     pub(crate) async fn catch_up(&self) -> Result<()> {
-        while self.read_on().await? == Advanced::Collected {
+        self.catch_up_reading(1).await
+    }
+
+    /// As [`catch_up`](Self::catch_up), with so many slots asked for at once to begin with.
+    async fn catch_up_reading(&self, first: usize) -> Result<()> {
+        while self.read_on(first).await? == Advanced::Collected {
             self.reload().await?;
             self.arrivals.arrived();
         }
@@ -120,7 +125,9 @@ impl Shared {
     /// [`Corrupt`](crate::ErrorKind::Corrupt) when it has not, and those of [`catch_up`](Self::catch_up).
     pub(crate) async fn catch_up_from_checkpoint(&self) -> Result<()> {
         let Head { slot, id } = self.state().head;
-        let (found, caught_up) = join(self.log.read(slot), self.catch_up()).await;
+        // After the slot of a checkpoint comes at least the entry of the flush that made it.
+        let caught_up = self.catch_up_reading(2);
+        let (found, caught_up) = join(self.log.read(slot), caught_up).await;
         let wrong = match found? {
             Some(record) if record.id() == id => return caught_up,
             Some(_) => "has another entry there",
@@ -131,12 +138,12 @@ impl Shared {
         )))
     }
 
-    /// Reads the log to its end, or to where it was collected.
-    pub(crate) async fn read_on(&self) -> Result<Advanced> {
+    /// Reads the log to its end, or to where it was collected, with `first` slots asked for at once to begin with.
+    pub(crate) async fn read_on(&self, first: usize) -> Result<Advanced> {
         let start = self.env.monotonic();
         let head = self.state().head;
         let mut advanced = Ok(Advanced::Yes);
-        let result = catch_up(&*self.log, head, self.options.read_ahead, |record| {
+        let result = catch_up(&*self.log, head, first, self.options.read_ahead, |record| {
             // What does not belong to the log is its error; what the store makes of an entry is ours.
             if matches!(advanced, Ok(Advanced::Yes)) {
                 advanced = self.advance(&record);

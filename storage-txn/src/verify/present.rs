@@ -100,7 +100,7 @@ impl Present {
             Ok(())
         };
         let mut failed = None;
-        let result = catch_up(&*self.log, self.head, self.ahead, |record| {
+        let result = catch_up(&*self.log, self.head, 1, self.ahead, |record| {
             if failed.is_none() {
                 failed = take(&record).err();
             }

@@ -7,6 +7,7 @@ mod bounded;
 mod collect;
 mod commits;
 mod corruption;
+mod costs;
 mod flush;
 mod gated;
 mod golden;
