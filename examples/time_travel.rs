@@ -30,7 +30,8 @@ async fn main() -> Result<()> {
     let mut history = store.history("menu/soup").await?;
     while let Some(revision) = history.next().await? {
         let who = revision.commit.map_or("somebody".into(), |commit| commit.author);
-        let price = revision.written.value().map_or("gone".into(), |price| text(price));
+        let price = revision.written.value().and_then(|price| price.inline());
+        let price = price.map_or("gone".into(), |price| text(price));
         println!("version {} by {who}: soup {price}", revision.version);
     }
 

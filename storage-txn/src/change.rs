@@ -1,7 +1,12 @@
 //! What a transaction does to a key, and how changes add up to a value.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
+use crate::content::{Content, Kind};
+use crate::format::value::ValueRef;
+use crate::options::INLINE_BYTES_MAX;
 use crate::{Error, ErrorKind, Result, Version};
 
 /// What a transaction does to one key.
@@ -9,6 +14,8 @@ use crate::{Error, ErrorKind, Result, Version};
 pub(crate) enum Change {
     /// The value is these bytes.
     Put(Bytes),
+    /// The value is what is stored there.
+    Ref(Arc<ValueRef>),
     /// There is no value.
     Delete,
     /// The value is what these make of the one before, in order.
@@ -30,6 +37,18 @@ pub enum Merge {
     Append(Bytes),
 }
 
+/// About what a reference to a large value takes.
+const REF_BYTES: usize = 80;
+
+impl From<Content> for Change {
+    fn from(content: Content) -> Self {
+        match content.0 {
+            Kind::Inline(bytes) => Self::Put(bytes),
+            Kind::Large(reference) => Self::Ref(reference),
+        }
+    }
+}
+
 impl std::fmt::Debug for Merge {
     /// Says how many bytes there are, never which.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -46,6 +65,7 @@ impl std::fmt::Debug for Change {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Put(value) => write!(f, "Put({} bytes)", value.len()),
+            Self::Ref(value) => write!(f, "Ref({} bytes in {})", value.size(), value.id()),
             Self::Delete => f.write_str("Delete"),
             Self::Merge(merges) => f.debug_tuple("Merge").field(merges).finish(),
         }
@@ -65,8 +85,15 @@ impl Change {
                 first.extend(more);
                 Self::Merge(first)
             }
-            (Self::Put(base), Self::Merge(more)) => Self::Put(fold(Some(base), more.iter())?),
-            (Self::Delete, Self::Merge(more)) => Self::Put(fold(None, more.iter())?),
+            (Self::Put(base), Self::Merge(more)) => fold(base.into(), more.iter())?.into(),
+            (Self::Delete, Self::Merge(more)) => fold(Bytes::new().into(), more.iter())?.into(),
+            (Self::Ref(base), Self::Merge(more)) => {
+                let merged = fold(Content(Kind::Large(base)), more.iter())?;
+                if let Kind::Large(merged) = &merged.0 {
+                    check_tail(merged.tail.len())?;
+                }
+                merged.into()
+            }
             (_, later) => later,
         })
     }
@@ -75,6 +102,7 @@ impl Change {
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Self::Put(value) => value.len(),
+            Self::Ref(value) => REF_BYTES + value.tail.len(),
             Self::Delete => 0,
             Self::Merge(merges) => merges.iter().map(Merge::bytes).sum(),
         }
@@ -82,6 +110,16 @@ impl Change {
 }
 
 impl Merge {
+    /// # Errors
+    ///
+    /// [`ErrorKind::LimitExceeded`] when it is too large for the log.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self {
+            Self::Append(more) => check_tail(more.len()),
+            Self::Add(_) | Self::Max(_) => Ok(()),
+        }
+    }
+
     fn bytes(&self) -> usize {
         match self {
             Self::Add(_) | Self::Max(_) => 8,
@@ -116,10 +154,13 @@ pub(crate) fn empty_at(stack: &mut Stack, emptied: Option<Version>) {
 }
 
 /// The value that a settled stack adds up to.
-pub(crate) fn value(stack: &Stack) -> Result<Option<Bytes>> {
+pub(crate) fn value(stack: &Stack) -> Result<Option<Content>> {
     let (base, merges) = match stack.last() {
         None | Some((_, Change::Delete)) => (None, stack.len().saturating_sub(1)),
-        Some((_, Change::Put(value))) => (Some(value.clone()), stack.len() - 1),
+        Some((_, Change::Put(value))) => (Some(value.clone().into()), stack.len() - 1),
+        Some((_, Change::Ref(value))) => {
+            (Some(Content(Kind::Large(value.clone()))), stack.len() - 1)
+        }
         Some((_, Change::Merge(_))) => (None, stack.len()),
     };
     if merges == 0 {
@@ -127,13 +168,32 @@ pub(crate) fn value(stack: &Stack) -> Result<Option<Bytes>> {
     }
     let in_order = stack[..merges].iter().rev().flat_map(|(_, change)| match change {
         Change::Merge(merges) => merges.as_slice(),
-        Change::Put(_) | Change::Delete => &[],
+        Change::Put(_) | Change::Ref(_) | Change::Delete => &[],
     });
-    fold(base, in_order).map(Some)
+    fold(base.unwrap_or_else(|| Bytes::new().into()), in_order).map(Some)
 }
 
-fn fold<'a>(base: Option<Bytes>, merges: impl Iterator<Item = &'a Merge>) -> Result<Bytes> {
-    let mut value = base.unwrap_or_default();
+/// What merges make of a value. Of a large one they need not know the bytes: what is appended comes after them, and a
+/// number it is not.
+fn fold<'a>(base: Content, merges: impl Iterator<Item = &'a Merge>) -> Result<Content> {
+    let mut large = match base.0 {
+        Kind::Inline(value) => return fold_inline(value, merges).map(Content::from),
+        Kind::Large(reference) => (*reference).clone(),
+    };
+    let mut tail = large.tail.to_vec();
+    for merge in merges {
+        match merge {
+            Merge::Append(more) => tail.extend_from_slice(more),
+            Merge::Add(_) | Merge::Max(_) => {
+                return Err(not_a_number(large.bytes + tail.len() as u64));
+            }
+        }
+    }
+    large.tail = tail.into();
+    Ok(Content::large(large))
+}
+
+fn fold_inline<'a>(mut value: Bytes, merges: impl Iterator<Item = &'a Merge>) -> Result<Bytes> {
     for merge in merges {
         value = match merge {
             Merge::Add(number) => encode(decode(&value)?.wrapping_add(*number)),
@@ -146,6 +206,20 @@ fn fold<'a>(base: Option<Bytes>, merges: impl Iterator<Item = &'a Merge>) -> Res
     Ok(value)
 }
 
+/// What is appended goes into the log, so it has a bound.
+fn check_tail(bytes: usize) -> Result<()> {
+    if bytes > INLINE_BYTES_MAX {
+        return Err(Error::new(
+            ErrorKind::LimitExceeded,
+            format!(
+                "{bytes} bytes are appended to a large value in one transaction, more than {INLINE_BYTES_MAX} \
+                 (INLINE_BYTES_MAX)"
+            ),
+        ));
+    }
+    Ok(())
+}
+
 fn encode(number: i64) -> Bytes {
     Bytes::copy_from_slice(&number.to_le_bytes())
 }
@@ -154,14 +228,13 @@ fn decode(value: &[u8]) -> Result<i64> {
     if value.is_empty() {
         return Ok(0);
     }
-    let bytes = value.try_into().map_err(|_| {
-        Error::new(
-            ErrorKind::NotANumber,
-            format!(
-                "a number was added to a value of {} bytes, which is not one of 8",
-                value.len()
-            ),
-        )
-    })?;
+    let bytes = value.try_into().map_err(|_| not_a_number(value.len() as u64))?;
     Ok(i64::from_le_bytes(bytes))
+}
+
+fn not_a_number(bytes: u64) -> Error {
+    Error::new(
+        ErrorKind::NotANumber,
+        format!("a number was added to a value of {bytes} bytes, which is not one of 8"),
+    )
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::bounds::KeyRange;
 use crate::commits::{Commit, Commits, LogScan, no_longer_kept};
+use crate::content::Content;
 use crate::renew::check_kept;
 use crate::snapshot::Snapshot;
 use crate::view::Walk;
@@ -69,16 +70,16 @@ pub struct ChangedKey {
     /// The key.
     pub key: Bytes,
     /// What it was.
-    pub before: Option<(Version, Bytes)>,
+    pub before: Option<(Version, Content)>,
     /// What it became.
-    pub after: Option<(Version, Bytes)>,
+    pub after: Option<(Version, Content)>,
 }
 
 impl std::fmt::Debug for ChangedKey {
     /// Says how much there is, not what.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let say = |side: &Option<(Version, Bytes)>| match side {
-            Some((version, value)) => format!("{} bytes of version {version}", value.len()),
+        let say = |side: &Side| match side {
+            Some((version, value)) => format!("{} bytes of version {version}", value.size()),
             None => "nothing".to_owned(),
         };
         f.debug_struct("ChangedKey")
@@ -100,7 +101,7 @@ pub struct ChangedKeys {
     /// Over the first of the ranges.
     walk: Option<Walk>,
     /// The next key that was there in one of the ranges.
-    emptied: Option<(Bytes, Version, Bytes)>,
+    emptied: Option<(Bytes, Version, Content)>,
 }
 
 impl ChangedKeys {
@@ -171,13 +172,13 @@ impl ChangedKeys {
     async fn read(&self, key: &Bytes) -> Result<(Side, Side)> {
         let before = match &self.emptied {
             Some((emptied, version, value)) if emptied == key => Some((*version, value.clone())),
-            _ => self.before.view.get(key, self.before.version).await?,
+            _ => self.before.view.find(key, self.before.version).await?,
         };
-        Ok((before, self.after.view.get(key, self.after.version).await?))
+        Ok((before, self.after.view.find(key, self.after.version).await?))
     }
 }
 
-type Side = Option<(Version, Bytes)>;
+type Side = Option<(Version, Content)>;
 
 /// Commits with their changes, being read in order. Its futures may be dropped at any time: the next call goes
 /// on where the last one that finished ended.

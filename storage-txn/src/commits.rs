@@ -9,7 +9,7 @@ use crate::bounds::KeyRange;
 use crate::format::commit::CommitRecord;
 use crate::snapshot::Snapshot;
 use crate::state::version_of;
-use crate::view::{View, Walk};
+use crate::view::{View, Walk, small};
 use crate::writes::Range;
 use crate::{At, Error, ErrorKind, Result, Store, TransactionId, Version, space};
 
@@ -175,7 +175,7 @@ impl Commits {
             let number = key[1..]
                 .try_into()
                 .map_err(|_| Error::corrupt("the key of a commit record is not a version"))?;
-            let commit = Commit::decode(Version(u64::from_be_bytes(number)), value)?;
+            let commit = Commit::decode(Version(u64::from_be_bytes(number)), small(value)?)?;
             if self.maintenance || commit.changes_keys() {
                 self.left -= 1;
                 return Ok(Some(commit));

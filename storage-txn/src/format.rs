@@ -5,6 +5,7 @@ pub(crate) mod commit;
 pub(crate) mod entry;
 pub(crate) mod root;
 pub(crate) mod segment;
+pub(crate) mod value;
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::bounds::check_key;
 use crate::change::{Change, value};
 use crate::commits::Commit;
+use crate::content::{Content, Kind};
 use crate::snapshot::Snapshot;
 use crate::{At, ErrorKind, Result, Store, Version, space};
 
@@ -29,9 +30,9 @@ pub struct Revision {
 #[derive(Clone, PartialEq, Eq)]
 pub enum Written {
     /// Put this value.
-    Value(Bytes),
+    Value(Content),
     /// Merged something in, and this is what it came to.
-    Merged(Bytes),
+    Merged(Content),
     /// Added a number to what is none: reading this version fails with
     /// [`NotANumber`](ErrorKind::NotANumber).
     NotANumber,
@@ -42,7 +43,7 @@ pub enum Written {
 impl Written {
     /// The value the key had then, if there is one to be read.
     #[must_use]
-    pub fn value(&self) -> Option<&Bytes> {
+    pub fn value(&self) -> Option<&Content> {
         match self {
             Self::Value(value) | Self::Merged(value) => Some(value),
             Self::NotANumber | Self::Deleted => None,
@@ -54,8 +55,8 @@ impl std::fmt::Debug for Written {
     /// Says how much it is, not what.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Value(value) => write!(f, "Value({} bytes)", value.len()),
-            Self::Merged(value) => write!(f, "Merged({} bytes)", value.len()),
+            Self::Value(value) => write!(f, "Value({value:?})"),
+            Self::Merged(value) => write!(f, "Merged({value:?})"),
             Self::NotANumber => f.write_str("NotANumber"),
             Self::Deleted => f.write_str("Deleted"),
         }
@@ -116,7 +117,8 @@ impl History {
         let mut page = VecDeque::new();
         for (at, (version, change)) in changes.iter().rev().enumerate() {
             let written = match change {
-                Change::Put(value) => Written::Value(value.clone()),
+                Change::Put(value) => Written::Value(value.clone().into()),
+                Change::Ref(value) => Written::Value(Content(Kind::Large(value.clone()))),
                 Change::Delete => Written::Deleted,
                 // What the first of the page adds to is read; what the others add to is known by then. Of what is
                 // no longer kept as it was merged, what it came to is read too.
@@ -188,16 +190,16 @@ impl Store {
 /// What a merge makes of what was there before.
 fn after(before: &Written, version: Version, merge: &Change) -> Result<Written> {
     let base = match before {
-        Written::Value(value) | Written::Merged(value) => Change::Put(value.clone()),
+        Written::Value(value) | Written::Merged(value) => Change::from(value.clone()),
         Written::Deleted => Change::Delete,
         Written::NotANumber => return Ok(Written::NotANumber),
     };
     merged(value(&vec![(version, merge.clone()), (Version::ZERO, base)]))
 }
 
-fn merged(result: Result<Option<Bytes>>) -> Result<Written> {
+fn merged(result: Result<Option<Content>>) -> Result<Written> {
     match result {
-        Ok(value) => Ok(Written::Merged(value.unwrap_or_default())),
+        Ok(value) => Ok(Written::Merged(value.unwrap_or_else(|| Bytes::new().into()))),
         Err(error) if error.kind() == ErrorKind::NotANumber => Ok(Written::NotANumber),
         Err(error) => Err(error),
     }

@@ -8,10 +8,11 @@
 //! 1. [`Store`]: open, transact, snapshot, outcome.
 //! 2. [`Transaction`]: reads and writes that are committed together, as if nobody else were there.
 //! 3. [`Snapshot`], [`At`]: the store at one version, for as long as it is held.
-//! 4. [`Commit`], [`History`], [`Changes`], [`Watch`]: what was done, when and by whom, in the past and as it comes;
+//! 4. [`Value`], [`ValueStream`]: values larger than memory, uploaded before they are put and read in parts.
+//! 5. [`Commit`], [`History`], [`Changes`], [`Watch`]: what was done, when and by whom, in the past and as it comes;
 //!    [`Store::undo`].
-//! 5. [`Store::verify`]: is everything as it must be, and what is not.
-//! 6. [`Error`], [`ErrorKind`]: what went wrong; [`ErrorKind::CommitUnknown`] is not a failure.
+//! 6. [`Store::verify`]: is everything as it must be, and what is not.
+//! 7. [`Error`], [`ErrorKind`]: what went wrong; [`ErrorKind::CommitUnknown`] is not a failure.
 //!
 //! # Examples
 //!
@@ -48,6 +49,7 @@ mod checkpoint;
 mod collect;
 mod commit;
 mod commits;
+mod content;
 mod error;
 mod flush;
 mod format;
@@ -69,6 +71,7 @@ mod state;
 mod store;
 mod system;
 mod transaction;
+mod value;
 mod verify;
 mod version;
 mod view;
@@ -80,16 +83,18 @@ pub use change::Merge;
 pub use changes::{ChangedKey, ChangedKeys, Changes, CommitChanges};
 pub use collect::{CollectOptions, Collected};
 pub use commits::{Commit, CommitRef, Commits, LogScan};
+pub use content::Content;
 pub use error::{Error, ErrorKind, Result};
 pub use history::{History, Revision, Written};
 pub use info::StoreInfo;
 pub use names::NAME_BYTES_MAX;
-pub use options::{KEY_BYTES_MAX, Options};
+pub use options::{INLINE_BYTES_MAX, KEY_BYTES_MAX, Options};
 pub use pin::Pin;
 pub use session::SESSION_BEAT;
-pub use snapshot::{Item, Items, Scan, Snapshot};
+pub use snapshot::{Item, Items, Meta, Metas, Scan, Snapshot};
 pub use store::{At, Outcome, Store};
 pub use transaction::{Receipt, Transaction};
+pub use value::{Value, ValueStream};
 pub use verify::{
     Finding, Severity, Unnamed, VerifyEvent, VerifyOptions, VerifyProgress, VerifyReport,
 };

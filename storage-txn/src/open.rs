@@ -26,6 +26,7 @@ pub(crate) async fn open(
     env: Arc<dyn Env>,
     options: Options,
 ) -> Result<Arc<Shared>> {
+    options.check()?;
     let (format, newest) = join(provider.try_get(&format_key()?), newest_name(&*provider)).await;
     let Some(format) = format? else {
         return Err(Error::new(

@@ -1,15 +1,25 @@
 //! The bounds of a store, each with a name and a default.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
+
+use crate::{Error, ErrorKind, Result};
 
 /// The most bytes a user's key has.
 pub const KEY_BYTES_MAX: usize = 4096;
+
+/// The most that [`Options::inline_bytes_max`] can be, in bytes; also the most that one transaction appends to a
+/// value with merges.
+pub const INLINE_BYTES_MAX: usize = 1 << 20;
+/// Values of so many bytes are always inline, so that a number is.
+pub(crate) const INLINE_BYTES_MIN: usize = 8;
 
 /// How a store is used by this process. Nothing of it is stored; two processes may differ in all of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Options {
-    /// The most bytes one transaction writes: keys and inline values.
+    /// The most bytes one transaction holds in memory: keys and values, but not what is
+    /// [streamed](crate::Transaction::put_stream) or [uploaded](crate::Store::upload).
     pub transaction_bytes_max: usize,
     /// The most bytes of transactions put into one entry of the log. A single larger transaction still gets
     /// an entry of its own.
@@ -27,6 +37,17 @@ pub struct Options {
     pub flush_bytes: usize,
     /// How large segments are at most, but for one key with all its changes, which is never divided.
     pub segment_bytes: usize,
+    /// Values of at most so many bytes go into the log with their transaction; larger ones into objects of their own
+    /// before it. From 8 to [`INLINE_BYTES_MAX`].
+    pub inline_bytes_max: usize,
+    /// How large the objects of large values are at most. A larger value is divided into chunks of about this size,
+    /// smaller ones of one transaction share an object. Never more than the provider takes.
+    pub chunk_bytes: usize,
+    /// How many requests a large value is written or read with at the same time: in memory there are at most so many
+    /// times [`chunk_bytes`](Self::chunk_bytes) of it, and two more.
+    pub value_requests_max: usize,
+    /// The most bytes of a large value that are handed out in one piece. Beyond it, read a part, or a stream.
+    pub get_bytes_max: usize,
     /// The most bytes of segments kept in memory to be read again.
     pub cache_bytes_max: usize,
     /// How many entries of the log are read at once to catch up.
@@ -35,6 +56,25 @@ pub struct Options {
     pub watch_pause_min: Duration,
     /// How long it pauses at most: it hears of commits by others about so late after a quiet time.
     pub watch_pause_max: Duration,
+}
+
+impl Options {
+    /// # Errors
+    ///
+    /// [`ErrorKind::LimitExceeded`], naming the option.
+    pub(crate) fn check(&self) -> Result<()> {
+        let within = |name: &str, value: usize, range: RangeInclusive<usize>| {
+            if range.contains(&value) {
+                return Ok(());
+            }
+            let (least, most) = range.into_inner();
+            let message = format!("{name} is {value}, which is not from {least} to {most}");
+            Err(Error::new(ErrorKind::LimitExceeded, message))
+        };
+        within("inline_bytes_max", self.inline_bytes_max, INLINE_BYTES_MIN..=INLINE_BYTES_MAX)?;
+        within("chunk_bytes", self.chunk_bytes, 1..=usize::MAX)?;
+        within("value_requests_max", self.value_requests_max, 1..=usize::MAX)
+    }
 }
 
 impl Default for Options {
@@ -47,6 +87,10 @@ impl Default for Options {
             commit_time_max: Duration::from_secs(30),
             flush_bytes: 8 << 20,
             segment_bytes: 64 << 20,
+            inline_bytes_max: 64 << 10,
+            chunk_bytes: 8 << 20,
+            value_requests_max: 4,
+            get_bytes_max: 64 << 20,
             cache_bytes_max: 64 << 20,
             read_ahead: 16,
             watch_pause_min: Duration::from_millis(50),

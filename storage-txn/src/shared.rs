@@ -1,5 +1,6 @@
 //! What all parts of one handle on a store share.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_channel::oneshot;
@@ -26,6 +27,8 @@ pub(crate) struct Shared {
     pub(crate) queue: Mutex<Queue>,
     pub(crate) flushes: Mutex<Flushes>,
     pub(crate) arrivals: Arrivals,
+    /// How many large values, or objects of them, this handle has named.
+    pub(crate) values: AtomicU64,
     pub(crate) session: Mutex<Session>,
     state: Mutex<State>,
     probes: Mutex<Probes>,
@@ -76,6 +79,7 @@ impl Shared {
             queue: Mutex::default(),
             flushes: Mutex::default(),
             arrivals: Arrivals::default(),
+            values: AtomicU64::new(0),
             state: Mutex::new(state),
             probes: Mutex::default(),
             session: Mutex::default(),

@@ -1,21 +1,26 @@
 //! A snapshot: the store as it was at one version, for as long as it is held.
 
+mod large;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::bounds::{KeyRange, check_key};
+use crate::bounds::KeyRange;
+use crate::content::Content;
 use crate::shared::Shared;
 use crate::view::{View, Walk};
 use crate::writes::Range;
-use crate::{Result, Version, space};
+use crate::{ErrorKind, Result, Version, space};
+
+pub use large::{Meta, Metas};
 
 /// The store as it was at one version. Reading it conflicts with nothing.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     pub(crate) view: Arc<View>,
     pub(crate) version: Version,
-    /// Asked for a newer view when a segment of this one is gone.
+    /// Asked for a newer view when a segment of this one is gone, and for large values.
     pub(crate) shared: Arc<Shared>,
 }
 
@@ -103,7 +108,8 @@ impl Snapshot {
     /// # Errors
     ///
     /// [`LimitExceeded`](crate::ErrorKind::LimitExceeded) for a key longer than
-    /// [`KEY_BYTES_MAX`](crate::KEY_BYTES_MAX), [`NotANumber`](crate::ErrorKind::NotANumber),
+    /// [`KEY_BYTES_MAX`](crate::KEY_BYTES_MAX) and for a value larger than
+    /// [`get_bytes_max`](crate::Options::get_bytes_max), [`NotANumber`](crate::ErrorKind::NotANumber),
     /// [`SnapshotExpired`](crate::ErrorKind::SnapshotExpired), [`Corrupt`](crate::ErrorKind::Corrupt),
     /// [`Storage`](crate::ErrorKind::Storage).
     pub async fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Bytes>> {
@@ -116,8 +122,10 @@ impl Snapshot {
     ///
     /// Those of [`get`](Self::get).
     pub async fn get_versioned(&self, key: impl AsRef<[u8]>) -> Result<Option<(Version, Bytes)>> {
-        let key = space::key(space::USER, check_key(key.as_ref())?);
-        self.view.get(&key, self.version).await
+        match self.find(key.as_ref()).await? {
+            Some((version, content)) => Ok(Some((version, self.shared.bytes_of(content).await?))),
+            None => Ok(None),
+        }
     }
 
     /// The values of several keys, in the order of the keys.
@@ -132,7 +140,8 @@ impl Snapshot {
         futures_util::future::try_join_all(keys.into_iter().map(|key| self.get(key))).await
     }
 
-    /// Keys and values in order, one after the other: memory does not grow with the range.
+    /// Keys and values in order, one after the other: memory does not grow with the range. For keys alone, see
+    /// [`scan_meta`](Self::scan_meta).
     ///
     /// # Errors
     ///
@@ -140,34 +149,48 @@ impl Snapshot {
     pub async fn scan(&self, scan: &Scan) -> Result<Items> {
         let range = scan.range()?;
         let walk = Walk::new(&self.view, self.version, &range, scan.is_backward(), None).await?;
-        Ok(Items { walk, left: scan.limit_or_max() })
+        Ok(Items { shared: self.shared.clone(), walk, next: None, left: scan.limit_or_max() })
     }
 }
 
 /// A scan under way.
 #[derive(Debug)]
 pub struct Items {
+    shared: Arc<Shared>,
     walk: Walk,
+    /// The next item, whose value is being read.
+    next: Option<(Bytes, Version, Content)>,
     left: usize,
 }
 
 impl Items {
-    /// The next item, or `None` after the last.
+    /// The next item, or `None` after the last. May be dropped at any time: the next call goes on with the same.
     ///
     /// # Errors
     ///
-    /// Those of [`Snapshot::get`].
+    /// Those of [`Snapshot::get`]. After [`LimitExceeded`](ErrorKind::LimitExceeded) of one value the next call goes
+    /// on with the key after it.
     pub async fn next(&mut self) -> Result<Option<Item>> {
         if self.left == 0 {
             return Ok(None);
         }
-        self.left -= 1;
-        let next = self.walk.next().await?;
-        Ok(next.map(|(key, version, value)| Item {
-            key: space::strip(&key),
-            value,
-            version: Some(version),
-        }))
+        if self.next.is_none() {
+            self.next = self.walk.next().await?;
+        }
+        let Some((key, version, content)) = self.next.clone() else {
+            self.left = 0;
+            return Ok(None);
+        };
+        let read = self.shared.bytes_of(content).await;
+        let passed = match &read {
+            Ok(_) => true,
+            Err(error) => error.kind() == ErrorKind::LimitExceeded,
+        };
+        if passed {
+            self.next = None;
+            self.left -= 1;
+        }
+        Ok(Some(Item { key: space::strip(&key), value: read?, version: Some(version) }))
     }
 
     /// All that are left.

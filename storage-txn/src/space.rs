@@ -2,6 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use crate::format::value::ValueId;
 use crate::writes::Range;
 use crate::{TransactionId, Version};
 
@@ -38,6 +39,34 @@ pub(crate) fn commit(version: Version) -> Bytes {
 /// The key under which the version of a transaction is found.
 pub(crate) fn id(id: TransactionId) -> Bytes {
     key(ID, &id.0)
+}
+
+/// The key of the record that a user's `key`, as it is called inside, needs a large value since `version`.
+pub(crate) fn value(id: ValueId, version: Version, user: &[u8]) -> Bytes {
+    let mut inside = BytesMut::from(&value_prefix(id)[..]);
+    inside.put_u64(version.0);
+    inside.put_slice(user.get(1..).unwrap_or_default());
+    inside.freeze()
+}
+
+/// The keys of all such records of one upload.
+pub(crate) fn values(id: ValueId) -> Range {
+    let start = value_prefix(id);
+    let mut end = start.to_vec();
+    // No upload has the highest number of all, and it would only make the range empty.
+    match id.number.checked_add(1) {
+        Some(next) => end[9..].copy_from_slice(&next.to_be_bytes()),
+        None => end.extend([u8::MAX; 9]),
+    }
+    Range { start, end: end.into() }
+}
+
+fn value_prefix(id: ValueId) -> Bytes {
+    let mut inside = BytesMut::with_capacity(21);
+    inside.put_u8(VALUE);
+    inside.put_u64(id.session);
+    inside.put_u32(id.number);
+    inside.freeze()
 }
 
 /// All keys of a space.

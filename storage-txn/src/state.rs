@@ -248,6 +248,12 @@ pub(crate) fn derived(
     derived.change(space::commit(version), Change::Put(record.encode_to_vec().into()))?;
     let number = Bytes::copy_from_slice(&version.0.to_be_bytes());
     derived.change(space::id(transaction.id), Change::Put(number))?;
+    for (key, change) in transaction.writes.points_within(&space::all(space::USER)) {
+        if let Change::Ref(value) = change {
+            let needed = space::value(value.id(), version, key);
+            derived.change(needed, Change::Put(Bytes::new()))?;
+        }
+    }
     Ok(derived)
 }
 

@@ -127,11 +127,19 @@ impl Store {
                 // It decided to give up on what it read: only right if that still is so.
                 Err(error) if error.kind() == ErrorKind::Aborted => match transaction.check().await
                 {
-                    Err(outdated) if conflict(&outdated) => continue,
-                    Err(outdated) => return Err(outdated),
-                    Ok(_) => return Err(error),
+                    Err(outdated) if conflict(&outdated) => {
+                        transaction.discard().await;
+                        continue;
+                    }
+                    checked => {
+                        transaction.discard().await;
+                        return Err(checked.err().unwrap_or(error));
+                    }
                 },
-                Err(error) => return Err(error),
+                Err(error) => {
+                    transaction.discard().await;
+                    return Err(error);
+                }
             };
             match transaction.commit().await {
                 Ok(Receipt { version, transaction_id, time, .. }) => {

@@ -1,5 +1,6 @@
 //! A transaction: reads at one version, writes that wait, a commit.
 
+mod large;
 mod undo;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,15 +10,18 @@ use bytes::Bytes;
 use futures_channel::oneshot;
 
 use crate::bounds::{KeyRange, check_key};
-use crate::change::{Change, Merge, settle, value};
+use crate::change::{Change, Merge};
 use crate::commit::Waiting;
 use crate::format::entry::Logged;
 use crate::reads::Reads;
 use crate::shared::Shared;
-use crate::snapshot::{Item, Scan};
+use crate::snapshot::{Item, Scan, Snapshot};
+use crate::value::{Uploaded, Value};
 use crate::view::{OWN, View, Walk, after};
 use crate::writes::{Range, Writes};
 use crate::{Error, ErrorKind, Result, TransactionId, Version, space};
+
+pub(crate) use large::record_of;
 
 /// What a commit answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +62,12 @@ struct Pending {
     required: Vec<(Bytes, Option<Version>)>,
     writes: Writes,
     committing: bool,
+    /// Alive as long as the transaction is, unless it is being committed.
+    token: Arc<()>,
+    /// Values of others that it puts.
+    values: Vec<Value>,
+    /// What it has uploaded itself.
+    uploads: Vec<Uploaded>,
 }
 
 impl Transaction {
@@ -75,6 +85,9 @@ impl Transaction {
             required: Vec::new(),
             writes: Writes::default(),
             committing: false,
+            token: Arc::new(()),
+            values: Vec::new(),
+            uploads: Vec::new(),
         };
         Self { shared, view, version, pending: Arc::new(Mutex::new(pending)) }
     }
@@ -113,22 +126,14 @@ impl Transaction {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::LimitExceeded`] for a key longer than [`KEY_BYTES_MAX`](crate::KEY_BYTES_MAX),
-    /// [`ErrorKind::NotANumber`], [`ErrorKind::SnapshotExpired`], [`ErrorKind::Corrupt`],
+    /// [`ErrorKind::LimitExceeded`] for a key longer than [`KEY_BYTES_MAX`](crate::KEY_BYTES_MAX) and for a value
+    /// larger than [`get_bytes_max`](crate::Options::get_bytes_max), [`ErrorKind::NotANumber`], [`ErrorKind::SnapshotExpired`], [`ErrorKind::Corrupt`],
     /// [`ErrorKind::Storage`].
     pub async fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Bytes>> {
-        let key = space::key(space::USER, check_key(key.as_ref())?);
-        let own = self.pending().writes.get(&key);
-        let own_is_final = own.as_ref().is_some_and(Change::is_final);
-        let mut stack = if own_is_final {
-            Vec::new()
-        } else {
-            self.pending().reads.key(key.clone());
-            self.view.stack(&key, self.version).await?
-        };
-        stack.extend(own.map(|change| (OWN, change)));
-        settle(&mut stack);
-        value(&stack)
+        match self.content(key.as_ref()).await? {
+            Some(content) => self.shared.bytes_of(content).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// The values of several keys, in the order of the keys.
@@ -168,6 +173,7 @@ impl Transaction {
                 }
             }
             let version = if version == OWN { None } else { Some(version) };
+            let value = self.shared.bytes_of(value).await?;
             items.push(Item { key: space::strip(&key), value, version });
         }
         if scan.limit_or_max() > 0 {
@@ -176,7 +182,8 @@ impl Transaction {
         Ok(items)
     }
 
-    /// Gives `key` this value.
+    /// Gives `key` this value. One larger than [`inline_bytes_max`](crate::Options::inline_bytes_max) is uploaded when
+    /// the transaction is committed; for those larger than memory see [`put_stream`](Self::put_stream).
     ///
     /// # Errors
     ///
@@ -199,9 +206,10 @@ impl Transaction {
     ///
     /// # Errors
     ///
-    /// As [`put`](Self::put); [`ErrorKind::NotANumber`] when this transaction itself has put something that is
-    /// not a number there.
+    /// As [`put`](Self::put), also for more than [`INLINE_BYTES_MAX`](crate::INLINE_BYTES_MAX) to append;
+    /// [`ErrorKind::NotANumber`] when this transaction itself has put something that is not a number there.
     pub fn merge(&self, key: impl AsRef<[u8]>, merge: Merge) -> Result<()> {
+        merge.check()?;
         self.change(key.as_ref(), Change::Merge(vec![merge]))
     }
 
@@ -238,11 +246,25 @@ impl Transaction {
     /// [`ErrorKind::LimitExceeded`], and of the provider's [`ErrorKind::Corrupt`] and [`ErrorKind::Storage`]:
     /// nothing was done. [`ErrorKind::CommitUnknown`]: nobody knows.
     pub async fn commit(self) -> Result<Receipt> {
-        let pending = {
+        let mut pending = {
             let mut pending = self.open()?;
             pending.committing = true;
             pending.clone()
         };
+        let result = self.commit_pending(&mut pending).await;
+        match &result {
+            Err(error) if matches!(error.kind(), ErrorKind::CommitUnknown(_)) => {}
+            Err(_) => {
+                pending.values.iter().for_each(Value::release);
+                self.shared.delete_uploads(&pending.uploads).await;
+            }
+            Ok(_) => {}
+        }
+        result
+    }
+
+    /// Commits what was gathered. When it is not committed for certain, nothing names what it has uploaded.
+    async fn commit_pending(&self, pending: &mut Pending) -> Result<Receipt> {
         let bytes = pending.writes.bytes() + pending.author.len() + pending.message.len();
         let bytes_max = self.shared.options.transaction_bytes_max;
         if bytes > bytes_max {
@@ -256,18 +278,22 @@ impl Transaction {
         if pending.writes.is_empty() && pending.required.is_empty() && !pending.repeated {
             return self.check().await;
         }
+        let uploads = self.shared.upload_large(&mut pending.writes).await?;
+        pending.uploads.extend(uploads);
+        // From here on it may be in the log, also when nobody waits for the answer.
+        pending.values.iter().for_each(Value::spend);
         let (id, (reply, answer)) = (pending.id, oneshot::channel());
         self.shared.enqueue(Waiting {
             transaction: Logged {
                 id,
-                author: pending.author,
-                message: pending.message,
+                author: std::mem::take(&mut pending.author),
+                message: std::mem::take(&mut pending.message),
                 cancelled: false,
-                writes: pending.writes,
+                writes: std::mem::take(&mut pending.writes),
             },
-            reads: pending.reads,
+            reads: std::mem::take(&mut pending.reads),
             read_at: self.version,
-            required: pending.required,
+            required: std::mem::take(&mut pending.required),
             repeated: pending.repeated,
             reply,
         })?;
@@ -300,6 +326,11 @@ impl Transaction {
             ));
         }
         Ok(Receipt { value: (), version, transaction_id: id, time })
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let (shared, view) = (self.shared.clone(), self.view.clone());
+        Snapshot { shared, view, version: self.version }
     }
 
     fn change(&self, key: &[u8], change: Change) -> Result<()> {

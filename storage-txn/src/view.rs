@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::change::{Change, Stack, settle, value};
+use crate::content::{Content, Kind};
 use crate::memtable::Memtable;
 use crate::renew::renewing;
 use crate::shared::Shared;
@@ -94,13 +95,23 @@ impl View {
     }
 
     /// The value of `key` at `version`, and the version of its last change.
+    pub(crate) async fn find(
+        &self,
+        key: &[u8],
+        version: Version,
+    ) -> Result<Option<(Version, Content)>> {
+        let stack = self.stack(key, version).await?;
+        Ok(value(&stack)?.map(|value| (stack[0].0, value)))
+    }
+
+    /// The same of a key of the store's own, whose values are never large.
     pub(crate) async fn get(
         &self,
         key: &[u8],
         version: Version,
     ) -> Result<Option<(Version, Bytes)>> {
-        let stack = self.stack(key, version).await?;
-        Ok(value(&stack)?.map(|value| (stack[0].0, value)))
+        let found = self.find(key, version).await?;
+        found.map(|(version, content)| Ok((version, small(content)?))).transpose()
     }
 
     /// The newest changes of `key` with a version above `after` and up to `upto`, newest first, final or not,
@@ -174,6 +185,16 @@ impl View {
             }
         }
         Ok(false)
+    }
+}
+
+/// The bytes of a value that the store has written for itself.
+pub(crate) fn small(content: Content) -> Result<Bytes> {
+    match content.0 {
+        Kind::Inline(bytes) => Ok(bytes),
+        Kind::Large(value) => {
+            Err(Error::corrupt(format!("{} is named where no large value can be", value.id())))
+        }
     }
 }
 
@@ -285,7 +306,7 @@ impl Walk {
     }
 
     /// The next key that has a value, with the version of its last change.
-    pub(crate) async fn next(&mut self) -> Result<Option<(Bytes, Version, Bytes)>> {
+    pub(crate) async fn next(&mut self) -> Result<Option<(Bytes, Version, Content)>> {
         loop {
             while let Err(error) = self.fill().await {
                 if error.missing_object().is_none() {

@@ -1,5 +1,7 @@
 //! The body of an entry of the log: a list of transactions.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use prost::Message;
 
@@ -91,6 +93,7 @@ fn transaction_from_wire(transaction: wire::Transaction) -> Result<Logged> {
 pub(crate) fn change_to_wire(change: &Change) -> wire::Change {
     match change {
         Change::Put(value) => wire::Change::Put(value.clone()),
+        Change::Ref(value) => wire::Change::Ref((**value).clone()),
         Change::Delete => wire::Change::Delete(wire::Nothing {}),
         Change::Merge(merges) => {
             let merges = merges.iter().map(|merge| wire::Merge {
@@ -108,6 +111,7 @@ pub(crate) fn change_to_wire(change: &Change) -> wire::Change {
 pub(crate) fn change_from_wire(change: wire::Change) -> Result<Change> {
     Ok(match change {
         wire::Change::Put(value) => Change::Put(value),
+        wire::Change::Ref(value) => Change::Ref(Arc::new(value.check()?)),
         wire::Change::Merge(merges) => {
             Change::Merge(merges.merges.into_iter().map(merge_from_wire).collect::<Result<_>>()?)
         }
@@ -128,6 +132,8 @@ fn merge_from_wire(merge: wire::Merge) -> Result<Merge> {
 /// skipped but refused.
 pub(crate) mod wire {
     use bytes::Bytes;
+
+    use crate::format::value::ValueRef;
 
     #[derive(Clone, PartialEq, prost::Message)]
     pub(crate) struct Batch {
@@ -157,7 +163,7 @@ pub(crate) mod wire {
     pub(crate) struct Write {
         #[prost(bytes = "bytes", tag = "1")]
         pub(crate) key: Bytes,
-        #[prost(oneof = "Change", tags = "2, 3, 4, 5")]
+        #[prost(oneof = "Change", tags = "2, 3, 4, 5, 6")]
         pub(crate) change: Option<Change>,
     }
 
@@ -171,6 +177,8 @@ pub(crate) mod wire {
         DeleteUpTo(Bytes),
         #[prost(message, tag = "5")]
         Merge(Merges),
+        #[prost(message, tag = "6")]
+        Ref(ValueRef),
     }
 
     #[derive(Clone, Copy, PartialEq, prost::Message)]

@@ -10,12 +10,14 @@ use prost::encoding::{decode_varint, encode_varint};
 
 use crate::change::{Change, Stack};
 use crate::format::entry::{change_from_wire, change_to_wire, wire};
+use crate::format::value::ValueRef;
 use crate::{Error, Result, Version};
 
 /// The kinds of changes, numbered as in an entry of the log.
 const PUT: u8 = 2;
 const DELETE: u8 = 3;
 const MERGE: u8 = 5;
+const REF: u8 = 6;
 
 /// Added to the kind of what is superseded: by how many versions later follows.
 const SUPERSEDED: u8 = 0x80;
@@ -264,6 +266,7 @@ fn encode(change: &Change) -> (u8, Bytes) {
     match change_to_wire(change) {
         wire::Change::Put(value) => (PUT, value),
         wire::Change::Delete(_) | wire::Change::DeleteUpTo(_) => (DELETE, Bytes::new()),
+        wire::Change::Ref(value) => (REF, value.encode_to_vec().into()),
         wire::Change::Merge(merges) => (MERGE, merges.encode_to_vec().into()),
     }
 }
@@ -273,6 +276,13 @@ fn decode(kind: u8, value: Bytes, block: usize) -> Result<Change> {
         PUT if value.len() < block / COPIED_PART => Ok(Change::Put(Bytes::copy_from_slice(&value))),
         PUT => Ok(Change::Put(value)),
         DELETE => Ok(Change::Delete),
+        REF => {
+            // Copied, so that who keeps it does not keep the block.
+            let value = ValueRef::decode(Bytes::copy_from_slice(&value)).map_err(|error| {
+                Error::corrupt(format!("what names a large value cannot be read: {error}"))
+            })?;
+            change_from_wire(wire::Change::Ref(value))
+        }
         MERGE => {
             let merges = wire::Merges::decode(value)
                 .map_err(|error| Error::corrupt(format!("a merge cannot be read: {error}")))?;

@@ -14,6 +14,7 @@ use storage_wrappers::Counted;
 
 use super::{Cache, Segment, Shelf, Stored, Writer};
 use crate::change::{Change, Merge, Stack, value};
+use crate::content::Content;
 use crate::format::segment::{SegmentId, SegmentRef};
 use crate::memtable::Memtable;
 use crate::view::{Run, View, Walk};
@@ -60,7 +61,7 @@ async fn walk(
     range: &Range,
     backward: bool,
     version: Version,
-) -> Vec<(Bytes, Version, Bytes)> {
+) -> Vec<(Bytes, Version, Content)> {
     let mut walk = Walk::new(view, version, range, backward, None).await.unwrap();
     let mut found = Vec::new();
     while let Some(item) = walk.next().await.unwrap() {
@@ -133,7 +134,7 @@ proptest! {
                     let expected: Stack = memory.stack(key, version).await.unwrap();
                     prop_assert_eq!(segments.stack(key, version).await.unwrap(), expected.clone());
                     prop_assert_eq!(
-                        segments.get(key, version).await.unwrap(),
+                        segments.find(key, version).await.unwrap(),
                         value(&expected).unwrap().map(|value| (expected[0].0, value))
                     );
                     for (after, limit) in [(0, 100), (5, 3), (version.0 / 2, 1)] {
@@ -197,7 +198,7 @@ fn a_key_whose_history_fills_many_blocks_is_read_at_each_version() {
     let view = View { runs: vec![Arc::new(segment)], ..View::default() };
     block_on(async {
         for version in [2_u64, 3, 33, 34, 35, 100, 398, 399, 1000] {
-            let found = view.get(b"b", Version(version)).await.unwrap().unwrap();
+            let found = view.find(b"b", Version(version)).await.unwrap().unwrap();
             let last = version.min(399);
             assert_eq!(found, (Version(last), noise(last as u32, 1000).into()));
             for backward in [false, true] {

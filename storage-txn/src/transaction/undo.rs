@@ -7,7 +7,7 @@ use crate::change::{Change, value};
 use crate::changes::disjoint;
 use crate::commits::{Commit, CommitRef};
 use crate::snapshot::Snapshot;
-use crate::transaction::{Receipt, Transaction};
+use crate::transaction::{Receipt, Transaction, record_of};
 use crate::view::Walk;
 use crate::{Error, ErrorKind, Result, Store, Version, space};
 
@@ -25,8 +25,7 @@ impl Transaction {
     /// the version this transaction reads at; [`ErrorKind::SnapshotExpired`] when what was before is no longer
     /// kept; [`ErrorKind::NotANumber`], [`ErrorKind::Corrupt`], [`ErrorKind::Storage`].
     pub async fn undo(&self, what: impl Into<CommitRef>) -> Result<Commit> {
-        let shared = self.shared.clone();
-        let now = Snapshot { view: self.view.clone(), version: self.version, shared };
+        let now = self.snapshot();
         let commit = now.commit_info(what).await?;
         let version = commit.version;
         if !commit.changes_keys() {
@@ -36,11 +35,11 @@ impl Transaction {
             ));
         }
         let before = now.at(Version(version.0 - 1))?;
-        let mut restored = Vec::new();
+        let (mut restored, mut needed) = (Vec::new(), Vec::new());
         let mut overtaken = Overtaken::default();
         for key in touched(&commit, &before).await? {
             if now.view.changes(&key, version, now.version, 1).await?.is_empty() {
-                let change = was(&before, &key).await?;
+                let change = was(&before, &key, &mut needed).await?;
                 restored.push((key, change));
             } else {
                 overtaken.add(&key);
@@ -53,6 +52,8 @@ impl Transaction {
             pending.reads.key(key.clone());
             pending.writes.change(key, change)?;
         }
+        // Whoever lets go of a large value that is put back is in the way too.
+        needed.into_iter().for_each(|record| pending.reads.key(record));
         drop(pending);
         Ok(commit)
     }
@@ -118,12 +119,13 @@ async fn touched(commit: &Commit, before: &Snapshot) -> Result<Vec<Bytes>> {
     Ok(keys)
 }
 
-/// The change that makes a key what it was.
-async fn was(before: &Snapshot, key: &Bytes) -> Result<Change> {
+/// The change that makes a key what it was. To `needed` goes the record that its large value is needed.
+async fn was(before: &Snapshot, key: &Bytes, needed: &mut Vec<Bytes>) -> Result<Change> {
     let stack = before.view.stack(key, before.version).await?;
+    needed.extend(record_of(key, &stack));
     match stack.first() {
         Some((_, change)) if change.is_final() => Ok(change.clone()),
-        _ => Ok(value(&stack)?.map_or(Change::Delete, Change::Put)),
+        _ => Ok(value(&stack)?.map_or(Change::Delete, Change::from)),
     }
 }
 

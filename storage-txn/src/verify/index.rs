@@ -19,7 +19,7 @@ use crate::format::segment::{SegmentId, SegmentRef};
 use crate::segment::{Cache, Content, Segment, Shelf};
 use crate::state::derived;
 use crate::store::key;
-use crate::view::{Run, View, Walk};
+use crate::view::{Run, View, Walk, small};
 use crate::writes::Range;
 use crate::{Error, Result, Version, space};
 
@@ -204,7 +204,7 @@ impl Verifier<'_> {
                 if version != expected {
                     self.missing_commits(expected, version - 1);
                 }
-                let record = CommitRecord::decode_at(Version(version), value)?;
+                let record = CommitRecord::decode_at(Version(version), small(value)?)?;
                 if record.time < time {
                     let what =
                         format!("version {version} has a time before that of the version before");

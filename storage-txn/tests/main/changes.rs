@@ -10,7 +10,7 @@ type Told = (&'static str, Option<(u64, &'static str)>, Option<(u64, &'static st
 
 fn expected(told: &[Told]) -> Vec<ChangedKey> {
     let side = |side: Option<(u64, &'static str)>| {
-        side.map(|(version, value)| (Version(version), Bytes::from(value)))
+        side.map(|(version, value)| (Version(version), value.into()))
     };
     let key = |(key, before, after): &Told| ChangedKey {
         key: Bytes::from(*key),
@@ -141,7 +141,7 @@ async fn changes_applied_in_order_make_a_copy() {
         copy.transact(async |tx| {
             for key in &keys {
                 match &key.after {
-                    Some((_, value)) => tx.put(&key.key, value.clone())?,
+                    Some((_, value)) => tx.put(&key.key, value.inline().unwrap().clone())?,
                     None => tx.delete(&key.key)?,
                 }
             }

@@ -181,8 +181,12 @@ fn read(objects: &Objects) -> String {
             let mut history = store.history(&key).await.unwrap();
             while let Some(revision) = history.next().await.unwrap() {
                 let what = match &revision.written {
-                    Written::Value(value) => format!("value {}", value.escape_ascii()),
-                    Written::Merged(value) => format!("merged to {}", value.escape_ascii()),
+                    Written::Value(value) => {
+                        format!("value {}", value.inline().unwrap().escape_ascii())
+                    }
+                    Written::Merged(value) => {
+                        format!("merged to {}", value.inline().unwrap().escape_ascii())
+                    }
                     other => format!("{other:?}"),
                 };
                 writeln!(line, "    {} {what}", revision.version).unwrap();

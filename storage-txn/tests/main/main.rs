@@ -14,6 +14,7 @@ mod golden;
 mod objects;
 mod pins;
 mod sessions;
+mod values;
 mod verify;
 mod watch;
 
@@ -44,6 +45,7 @@ macro_rules! with_options {
 
 with_options!(in_memory, storage_txn::Options::default());
 with_options!(in_segments, crate::tiny());
+with_options!(in_objects, crate::elsewhere());
 
 /// The same tests of the past with everything in memory, and with everything put into segments before it is read: only
 /// then, as a flush takes a version too.
@@ -80,6 +82,14 @@ fn tiny() -> Options {
     options.flush_bytes = 1;
     options.segment_bytes = 1000;
     options.cache_bytes_max = 4000;
+    options
+}
+
+/// As [`tiny`], and keeps hardly a value where its key is.
+fn elsewhere() -> Options {
+    let mut options = tiny();
+    options.inline_bytes_max = 8;
+    options.chunk_bytes = 5;
     options
 }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
-use storage_txn::{Revision, Written};
+use storage_txn::{Content, Revision, Written};
 
 use super::at::moment;
 use super::open::OpenStore;
@@ -60,7 +60,7 @@ impl Rows {
             Some(commit) => (moment(commit.time), &commit.author[..], &commit.message[..]),
             None => ("-".into(), "-", ""),
         };
-        let size = revision.written.value().map_or("-".into(), |value| value.len().to_string());
+        let size = revision.written.value().map_or("-".into(), |value| value.size().to_string());
         self.waiting.push([
             revision.version.to_string(),
             time,
@@ -92,7 +92,7 @@ fn object(key: &[u8], revision: &Revision) -> Value {
     text::insert(&mut object, "key", key);
     object.insert("version".into(), revision.version.0.into());
     object.insert("change".into(), label(&revision.written).into());
-    object.insert("size".into(), revision.written.value().map(Bytes::len).into());
+    object.insert("size".into(), revision.written.value().map(Content::size).into());
     let commit = revision.commit.as_ref();
     let of = |part: fn(&storage_txn::Commit) -> String| Value::from(commit.map(part));
     object.insert("transaction_id".into(), of(|commit| commit.transaction_id.to_string()));

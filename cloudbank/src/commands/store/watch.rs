@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
-use storage_txn::{At, ChangedKey, CommitChanges, Version};
+use storage_txn::{At, ChangedKey, CommitChanges, Content, Version};
 
 use super::open::OpenStore;
 use super::{at, log, text};
@@ -70,14 +70,14 @@ impl Watch {
 /// A key, and how large its value was and is.
 struct Changed {
     key: Bytes,
-    before: Option<(Version, usize)>,
-    after: Option<(Version, usize)>,
+    before: Option<(Version, u64)>,
+    after: Option<(Version, u64)>,
 }
 
 impl Changed {
     fn of(changed: &ChangedKey) -> Self {
-        let size = |side: &Option<(Version, Bytes)>| {
-            side.as_ref().map(|(version, value)| (*version, value.len()))
+        let size = |side: &Option<(Version, Content)>| {
+            side.as_ref().map(|(version, value)| (*version, value.size()))
         };
         Self {
             key: changed.key.clone(),
@@ -89,7 +89,7 @@ impl Changed {
     fn object(&self) -> Value {
         let mut object = Map::new();
         text::insert(&mut object, "key", &self.key);
-        let size = |side: Option<(Version, usize)>| Value::from(side.map(|(_, size)| size));
+        let size = |side: Option<(Version, u64)>| Value::from(side.map(|(_, size)| size));
         object.insert("before_version".into(), self.before.map(|(version, _)| version.0).into());
         object.insert("before_size".into(), size(self.before));
         object.insert("size".into(), size(self.after));
@@ -100,8 +100,8 @@ impl Changed {
         let key = text::shown(&self.key);
         match (self.before, self.after) {
             (_, None) => format!("    - {key}"),
-            (None, Some((_, size))) => format!("    + {key}  {}", human_size(size as u64)),
-            (Some(_), Some((_, size))) => format!("    ~ {key}  {}", human_size(size as u64)),
+            (None, Some((_, size))) => format!("    + {key}  {}", human_size(size)),
+            (Some(_), Some((_, size))) => format!("    ~ {key}  {}", human_size(size)),
         }
     }
 }

@@ -1,0 +1,143 @@
+//! Large values: uploaded before the transaction that names them, read in parts.
+
+mod read;
+mod stream;
+mod upload;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use bytes::Bytes;
+use futures_util::Stream;
+
+pub use stream::ValueStream;
+pub(crate) use upload::Uploaded;
+
+use crate::content::{Content, Kind};
+use crate::shared::Shared;
+use crate::{Error, ErrorKind, Result, Store};
+
+/// A value that was uploaded and is not yet under any key: see [`Store::upload`]. Clones are the same upload.
+///
+/// It can be [put](crate::Transaction::put_value) by one transaction, under as many keys as that likes; when the
+/// transaction fails, by another. What a transaction has committed is
+/// [copied](crate::Transaction::copy) from there.
+#[derive(Debug, Clone)]
+pub struct Value {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    shared: Arc<Shared>,
+    content: Content,
+    claim: Mutex<Claim>,
+}
+
+/// Who may put it. Once it is in the store, the keys that have it keep it alive, and when they let go it is
+/// deleted: so nobody may bring it back by a handle.
+#[derive(Debug, Clone)]
+enum Claim {
+    Free,
+    /// A transaction that is alive as long as this is.
+    Held(Weak<()>),
+    Spent,
+}
+
+impl Value {
+    /// How many bytes it has.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.inner.content.size()
+    }
+
+    /// What a transaction of `shared` that is alive as long as `token` writes to put it.
+    pub(crate) fn claim(&self, shared: &Arc<Shared>, token: &Arc<()>) -> Result<Content> {
+        let refuse = |why: &str| Err(Error::new(ErrorKind::PreconditionFailed, why));
+        if let Kind::Large(_) = &self.inner.content.0 {
+            if !Arc::ptr_eq(&self.inner.shared, shared) {
+                return refuse("the value was uploaded through another handle on a store");
+            }
+            let mut claim = self.state();
+            match &*claim {
+                Claim::Held(by)
+                    if !Weak::ptr_eq(by, &Arc::downgrade(token)) && by.strong_count() > 0 =>
+                {
+                    return refuse("another transaction that is under way puts the uploaded value");
+                }
+                Claim::Spent => {
+                    return refuse(
+                        "the uploaded value was committed already, or may have been: copy it from its key, or \
+                         upload it again",
+                    );
+                }
+                Claim::Held(_) | Claim::Free => *claim = Claim::Held(Arc::downgrade(token)),
+            }
+        }
+        Ok(self.inner.content.clone())
+    }
+
+    /// Takes note that a transaction that puts it goes into the log, or may.
+    pub(crate) fn spend(&self) {
+        *self.state() = Claim::Spent;
+    }
+
+    /// Takes note that it did not, and never will.
+    pub(crate) fn release(&self) {
+        *self.state() = Claim::Free;
+    }
+
+    // Nothing that holds the lock can panic.
+    fn state(&self) -> MutexGuard<'_, Claim> {
+        self.inner.claim.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Store {
+    /// Uploads a value, however large, so that a transaction can [put](crate::Transaction::put_value) it: also one
+    /// that is run again on conflict, without uploading it again. Holds a bounded part of it in memory, for which
+    /// see [`value_requests_max`](crate::Options::value_requests_max). One that is small enough to be inline is kept
+    /// in memory and not uploaded.
+    ///
+    /// An upload that is put nowhere takes space until its handle on the store is reaped.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Aborted`] when the stream fails, with its error as
+    /// [`source`](std::error::Error::source); [`ErrorKind::Storage`]; [`ErrorKind::LimitExceeded`] for a value of
+    /// more than 2³² chunks, or when this handle has made as many uploads.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use bytes::Bytes;
+    /// # use futures_util::stream;
+    /// # use storage_txn::{At, Options, Store};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), storage_txn::Error> {
+    /// # let provider = Arc::new(backend_memory::MemoryProvider::new());
+    /// # let env = Arc::new(storage_wrappers::TokioEnv::new());
+    /// # let store = Store::init(provider, env, Options::default()).await?;
+    /// let pieces = (0..100).map(|_| Ok::<_, std::io::Error>(Bytes::from(vec![7; 1000])));
+    /// let value = store.upload(stream::iter(pieces)).await?;
+    /// store
+    ///     .transact(async |tx| {
+    ///         tx.put("size", value.size().to_string())?;
+    ///         tx.put_value("film", &value)
+    ///     })
+    ///     .await?;
+    /// let now = store.snapshot(At::Known).await?;
+    /// assert_eq!(now.get_range("film", 99_998..).await?.as_deref(), Some(&[7, 7][..]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn upload<S, E>(&self, stream: S) -> Result<Value>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Send,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (content, _) = self.shared.upload(stream).await?;
+        let shared = self.shared.clone();
+        Ok(Value { inner: Arc::new(Inner { shared, content, claim: Mutex::new(Claim::Free) }) })
+    }
+}
