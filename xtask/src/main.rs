@@ -3,6 +3,7 @@
 mod bench;
 mod deny;
 mod matrix;
+mod models;
 mod mutants;
 mod readme;
 mod services;
@@ -35,6 +36,8 @@ enum Command {
     Matrix(matrix::Arguments),
     /// Find code that no test notices when it is changed (cargo-mutants).
     Mutants(mutants::Arguments),
+    /// Look at every state of the models of our protocols, in the large size.
+    Models,
     /// Run whole stores in a simulated world with faults and crashes, a run for each seed.
     Simulate(simulate::Arguments),
     /// Check licences, sources, duplicates and advisories of the dependencies (cargo-deny).
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Matrix(arguments) => matrix::run(&arguments),
         Command::Mutants(arguments) => mutants::run(&arguments),
+        Command::Models => models::run(),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Deny => deny::run(),
     };

@@ -101,6 +101,13 @@ const RULES: &[Rule] = &[
         because: "the suite asks for capabilities, never which backend it is",
     },
     Rule {
+        member: "models",
+        may_use: &[],
+        tests_may_use: &[],
+        others: Some(&["stateright"]),
+        because: "a model says for itself what the protocol is, and is no copy of the code",
+    },
+    Rule {
         member: "simulation",
         may_use: &["storage-core"],
         tests_may_use: &[],
