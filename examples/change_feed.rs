@@ -94,8 +94,16 @@ async fn follow(shop: &Path, report: &Path) -> Result<()> {
             }
             for changed in &keys {
                 match &changed.after {
-                    Some((_, value)) => tx.put(&changed.key, value.clone())?,
                     None => tx.delete(&changed.key)?,
+                    Some((_, value)) => match value.inline() {
+                        Some(bytes) => tx.put(&changed.key, bytes.clone())?,
+                        // A large one does not come with the change, and goes over without being held in memory.
+                        None => {
+                            if let Some(value) = change.after().get_stream(&changed.key).await? {
+                                tx.put_stream(&changed.key, value).await?;
+                            }
+                        }
+                    },
                 }
                 tx.merge("changes", Merge::Add(1))?;
             }
