@@ -1,6 +1,6 @@
 //! Writing checkpoints, and finding the newest that can be read.
 
-use storage_core::{List, Listed, PutIf, StorageProvider, StorageProviderExt};
+use storage_core::{List, ListConsistency, Listed, PutIf, StorageProvider, StorageProviderExt};
 use storage_log::LogId;
 
 use crate::format::checkpoint::{Checkpoint, PREFIX};
@@ -66,19 +66,33 @@ impl Shared {
         let provider = &*self.shelf.provider;
         let newest = newest_name(provider).await?;
         let (checkpoint, wrong) = newest_readable(provider, self.log.id(), newest).await?;
-        let mut state = self.state();
-        let known = state.head.slot;
-        match checkpoint {
-            Some(checkpoint) if checkpoint.flushed.slot > known.0 => state.restore(&checkpoint),
-            _ => Err(collected(known.next().0, wrong)),
+        let next = {
+            let mut state = self.state();
+            match checkpoint {
+                Some(checkpoint) if checkpoint.flushed.slot > state.head.slot.0 => {
+                    return state.restore(&checkpoint);
+                }
+                _ => state.head.slot.next(),
+            }
+        };
+        // Another task of this handle may have gone on from there already, and further.
+        let found = self.log.read(next).await?;
+        if found.is_none_or(|record| record.body().is_some()) {
+            return Ok(());
         }
+        Err(collected(provider, next.0, wrong))
     }
 }
 
-/// What is said when the log is no longer whole and no checkpoint takes its place.
-pub(crate) fn collected(slot: u64, wrong: Option<Error>) -> Error {
+/// What is said when the log is no longer whole and no checkpoint takes its place. Where lists may be out of date, the
+/// next may show it.
+pub(crate) fn collected(provider: &dyn StorageProvider, slot: u64, wrong: Option<Error>) -> Error {
+    let kind = match provider.info().capabilities.list {
+        ListConsistency::Eventual => ErrorKind::Storage(storage_core::ErrorKind::Unavailable),
+        _ => ErrorKind::Corrupt,
+    };
     let error = Error::new(
-        ErrorKind::Corrupt,
+        kind,
         format!(
             "log slot {slot} was collected, and no checkpoint after it can be read{}",
             wrong.as_ref().map(|wrong| format!(": {wrong}")).unwrap_or_default()

@@ -209,6 +209,9 @@ impl Collection<'_> {
 
     /// Whether what has this time, in microseconds since the Unix epoch, has been left long enough.
     fn is_past_grace(&self, time: u64) -> bool {
-        Duration::from_micros(time).saturating_add(self.options.grace) <= self.shared.env.wall()
+        // Who wants none does not ask whose clock is right either.
+        self.options.grace.is_zero()
+            || Duration::from_micros(time).saturating_add(self.options.grace)
+                <= self.shared.env.wall()
     }
 }

@@ -63,7 +63,7 @@ async fn replay(shared: &Shared, slot: u64, wrong: Option<Error>) -> Result<()> 
         // A checkpoint may have been written and the log collected since we looked.
         let slot = shared.state().head.slot.next().0;
         shared.reload().await.map_err(|error| match error.kind() {
-            ErrorKind::Corrupt => collected(slot, wrong.or(Some(error))),
+            ErrorKind::Corrupt => collected(&*shared.shelf.provider, slot, wrong.or(Some(error))),
             _ => error,
         })?;
         return shared.catch_up().await;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use conformance::serializability::{Logged, check, check_witness};
 use simulation::{Crashes, Fault, Faults, Plan, Sim, Simulator};
 use storage_txn::{Outcome, Store};
-use workload::{Notes, node, open, options, read_all};
+use workload::{Notes, collect_all, node, open, options, read_all};
 
 /// Three processes on one store, until all is done; then everything is looked at.
 fn processes(sim: &mut Sim, nodes: u32) -> Result<(), String> {
@@ -34,6 +34,7 @@ fn processes(sim: &mut Sim, nodes: u32) -> Result<(), String> {
     let log = sim.ask("judge", move |node| async move {
         let store = open(&node, place).await;
         read_all(&store, &asked).await;
+        collect_all(&store, &node, place).await?;
         let mut log = Vec::new();
         for (id, begun) in asked.ids() {
             match store.outcome(id).await {

@@ -1,6 +1,7 @@
 //! What the clients do: transactions of every kind on few keys, each written down.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,8 +12,8 @@ use conformance::serializability::{
 use futures_channel::oneshot;
 use simulation::{Node, Place};
 use storage_txn::{
-    At, ErrorKind, KeyRange, Merge, Options, Outcome, Result, Scan, Store, Transaction,
-    TransactionId, Version,
+    At, CollectOptions, Collected, ErrorKind, KeyRange, Merge, Options, Outcome, Result, Scan,
+    Store, Transaction, TransactionId, VerifyEvent, VerifyOptions, Version,
 };
 
 /// How many clients a node has.
@@ -109,7 +110,7 @@ pub(crate) async fn open(node: &Node, place: Place) -> Store {
 
 /// What a node does from its start to its end or crash.
 pub(crate) async fn node(node: Node, place: Place, notes: Arc<Notes>) {
-    let store = open(&node, place).await;
+    let store = Arc::new(Mutex::new(open(&node, place).await));
     let mut ends = Vec::new();
     for client in 0..CLIENTS {
         let (end, ended) = oneshot::channel::<()>();
@@ -118,9 +119,16 @@ pub(crate) async fn node(node: Node, place: Place, notes: Arc<Notes>) {
         node.env().spawn(Box::pin(async move {
             let mut process = notes.process();
             while notes.another((node.id().0, client)) {
-                let client = Client { node: &node, store: &store, notes: &notes, process };
+                let handle = lock(&store).clone();
+                let reaped = AtomicBool::new(false);
+                let client =
+                    Client { node: &node, store: &handle, notes: &notes, process, reaped: &reaped };
                 if client.transaction().await == Status::Unknown {
                     process = notes.process();
+                }
+                if reaped.load(Ordering::Relaxed) {
+                    let anew = open(&node, place).await;
+                    *lock(&store) = anew;
                 }
             }
             let _ = end.send(());
@@ -136,10 +144,15 @@ struct Client<'a> {
     store: &'a Store,
     notes: &'a Notes,
     process: u32,
+    /// Whether the handle is of no use any more.
+    reaped: &'a AtomicBool,
 }
 
 impl Client<'_> {
     async fn transaction(&self) -> Status {
+        if self.node.choose(6) == 5 {
+            self.collect().await;
+        }
         match self.node.choose(8) {
             0 => self.look(At::Latest).await,
             1 => {
@@ -169,9 +182,28 @@ impl Client<'_> {
             Ok(snapshot.version())
         };
         let result: Result<Version> = read.await;
-        let status = if result.is_ok() { Status::Ok } else { Status::Failed };
+        let status = match result.as_ref().map_err(|error| (error.kind(), error)) {
+            Ok(_) => Status::Ok,
+            Err((ErrorKind::Storage(_), _)) => Status::Failed,
+            Err((kind, error)) => panic!("nothing here leads to {kind:?}: {error}"),
+        };
         self.notes.recorder().end(begun, status, result.ok().map(|version| version.0));
         status
+    }
+
+    /// Deletes what nothing needs, now and then as if no time had to pass before that.
+    async fn collect(&self) {
+        let mut options = CollectOptions::default();
+        options.grace = Duration::from_secs([0, 0, 1, 60][self.node.choose(4) as usize]);
+        options.session_grace = Duration::from_secs([0, 0, 1, 7200][self.node.choose(4) as usize]);
+        options.sweep = self.node.choose(4) == 3;
+        match self.store.collect(&options).await.map_err(|error| (error.kind(), error)) {
+            Ok(_)
+            | Err((ErrorKind::Storage(_) | ErrorKind::CommitUnknown(_) | ErrorKind::Conflict, _)) =>
+                {}
+            Err((ErrorKind::SessionReaped, _)) => self.reaped.store(true, Ordering::Relaxed),
+            Err((kind, error)) => panic!("no collection leads to {kind:?}: {error}"),
+        }
     }
 
     /// Through `transact`, which runs it again.
@@ -213,6 +245,10 @@ impl Client<'_> {
             Err(error) => match error.kind() {
                 ErrorKind::CommitUnknown(id) => self.ask(id).await,
                 ErrorKind::Conflict | ErrorKind::Storage(_) => (Status::Failed, None),
+                ErrorKind::SessionReaped => {
+                    self.reaped.store(true, Ordering::Relaxed);
+                    (Status::Failed, None)
+                }
                 kind => panic!("nothing here leads to {kind:?}: {error}"),
             },
         };
@@ -278,6 +314,38 @@ impl Client<'_> {
     }
 }
 
+/// Collects all that can be, and tells what is wrong after that: something that is damaged, or left over.
+pub(crate) async fn collect_all(
+    store: &Store,
+    node: &Node,
+    place: Place,
+) -> std::result::Result<(), String> {
+    let mut options = CollectOptions::default();
+    (options.grace, options.session_grace) = (Duration::ZERO, Duration::ZERO);
+    options.sweep = true;
+    // Else that might be done in the background between the two.
+    store.flush().await.map_err(|error| format!("the last flush: {error}"))?;
+    store.collect(&options).await.map_err(|error| format!("the last collection: {error}"))?;
+    let again = store.collect(&options).await.map_err(|error| format!("one more: {error}"))?;
+    if again != Collected::default() {
+        return Err(format!("something was left to collect: {again:?}"));
+    }
+    let mut found = Vec::new();
+    let mut tell = |event| {
+        if let VerifyEvent::Finding(finding) = event {
+            found.push(finding);
+        }
+    };
+    let provider = Arc::new(node.provider(place));
+    let options = VerifyOptions::default();
+    let report = Store::verify(provider, node.env(), &options, &mut tell).await;
+    let report = report.map_err(|error| format!("it cannot be verified: {error}"))?;
+    if !found.is_empty() || !report.unnamed.is_empty() {
+        return Err(format!("it is not as it should be: {found:?} {report:?}"));
+    }
+    Ok(())
+}
+
 /// Reads everything, as the last transaction of the history.
 pub(crate) async fn read_all(store: &Store, notes: &Notes) {
     let begun = notes.recorder().begin(notes.process(), false);
@@ -292,6 +360,10 @@ pub(crate) async fn read_all(store: &Store, notes: &Notes) {
     let items = items.into_iter().map(|item| (item.key, item.value));
     notes.recorder().record(begun, seen("reg/", "reg0", false, None, items));
     notes.recorder().end(begun, Status::Ok, Some(snapshot.version().0));
+}
+
+fn lock(store: &Mutex<Store>) -> MutexGuard<'_, Store> {
+    store.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn read_of(key: &str, found: Option<Bytes>) -> Operation {
