@@ -20,7 +20,7 @@ fn mistakes_are_found<P: Protocol>() {
                 println!("{what}\n{flaw}\n");
             }
             Err(wrong) => {
-                problems.push(format!("{what}: not \"{}\", but {wrong}", mistaken.breaks))
+                problems.push(format!("{what}: not \"{}\", but {wrong}", mistaken.breaks));
             }
             Ok(checked) => problems.push(format!("{what}: in none of {} states", checked.states)),
         }
