@@ -87,7 +87,7 @@ fn objects_travel_from_server_to_server_and_back() {
     let all = bench.ok("provider ls -p local --long");
     let missing = bench.session(&format!("provider ls -p {}", names[0]));
     assert!(missing.contains("cloudbank.toml:") && missing.ends_with("[2]\n"), "{missing}");
-    // Every command that opens a server probes it, which SeaweedFS lets wait for seconds while puts race.
+    // Every command that opens a server to write probes it, which SeaweedFS lets wait for seconds while puts race.
     // Once for each server is enough; after that it is believed.
     let config = String::from_utf8(bench.read("cloudbank.toml")).unwrap();
     let believed = config.replace("request_timeout =", "probe = \"off\"\nrequest_timeout =");
@@ -131,7 +131,7 @@ fn a_server_that_ignores_conditions_is_refused_with_the_way_out() {
     bench.ok("provider create -p rclone");
     let config = String::from_utf8(bench.read("cloudbank.toml")).unwrap();
     bench.write("strict.toml", config.replace("conditional_put = \"unsupported\"\n", ""));
-    let said = bench.session("provider ls -p rclone --config strict.toml");
+    let said = bench.session("provider put -p rclone a - --config strict.toml");
     assert!(
         said.contains("`conditional_put = \"unsupported\"`") && said.ends_with("[2]\n"),
         "{said}"
