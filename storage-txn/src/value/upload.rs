@@ -64,6 +64,8 @@ impl Shared {
                 None => return Ok((start.freeze().into(), None)),
             }
         }
+        // Once before all, not once for each that goes out at the same time.
+        self.before_upload().await?;
         let mut upload = Upload::new(self)?;
         let mut next = Some(Ok(start.freeze()));
         let fed = loop {
@@ -108,6 +110,7 @@ impl Shared {
         if large.is_empty() {
             return Ok(Vec::new());
         }
+        self.before_upload().await?;
         let mut batch = UploadBatch {
             shared: self,
             most: self.chunk_bytes()?,

@@ -11,6 +11,7 @@ mod costs;
 mod flush;
 mod gated;
 mod golden;
+mod large;
 mod objects;
 mod pins;
 mod sessions;

@@ -44,7 +44,7 @@ async fn names(provider: &Provider, prefix: &str) -> Vec<Key> {
 }
 
 /// Bytes that are different everywhere, and for every seed.
-fn noise(seed: u64, bytes: usize) -> Bytes {
+pub(crate) fn noise(seed: u64, bytes: usize) -> Bytes {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let next = |_| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(seed | 1);
