@@ -26,4 +26,4 @@ pub use entry::{ENTRY_OVERHEAD_BYTES, Entry, Record};
 pub use error::{Error, Result};
 pub use log::{Appended, CommitLog};
 pub use provider_log::ProviderLog;
-pub use tail::catch_up;
+pub use tail::{catch_up, catch_up_while};

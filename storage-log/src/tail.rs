@@ -18,6 +18,23 @@ pub async fn catch_up(
     ahead: usize,
     mut take: impl FnMut(Record) -> Result<()>,
 ) -> Result<Head> {
+    let all = |record| take(record).map(|()| true);
+    Ok(catch_up_while(log, head, first, ahead, all).await?.0)
+}
+
+/// As [`catch_up`], but ends when `take` answers `false`: so that who takes can do something about what it has taken, and
+/// then go on after the head that is returned. Whether it came to the end.
+///
+/// # Errors
+///
+/// Those of [`catch_up`].
+pub async fn catch_up_while(
+    log: &dyn CommitLog,
+    head: Head,
+    first: usize,
+    ahead: usize,
+    mut take: impl FnMut(Record) -> Result<bool>,
+) -> Result<(Head, bool)> {
     let mut head = head;
     let mut found = 0;
     let mut next = head.slot;
@@ -29,11 +46,13 @@ pub async fn catch_up(
         }
         let record = match reads.next().await {
             Some(Ok(Some(record))) => record,
-            Some(Ok(None)) | None => return Ok(head),
+            Some(Ok(None)) | None => return Ok((head, true)),
             Some(Err(error)) => return Err(error),
         };
         head = head.follow(&record)?;
-        take(record)?;
+        if !take(record)? {
+            return Ok((head, false));
+        }
         found += 1;
     }
 }

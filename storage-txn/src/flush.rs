@@ -44,7 +44,7 @@ pub(crate) struct Flushes {
 }
 
 /// What is to be flushed, frozen.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Frozen {
     /// Everything up to this version is in segments already.
     pub(crate) from: Version,
@@ -54,6 +54,10 @@ pub(crate) struct Frozen {
     pub(crate) flushed_at: Option<Version>,
     /// Segments that are lost, and the versions that named them: this flush makes up for them.
     pub(crate) replaced: Vec<(SegmentId, Version)>,
+    /// Segments that hold what comes before `from`, and that nobody names yet.
+    pub(crate) remade: Vec<(SegmentId, SegmentRef)>,
+    /// With these it is everything since the first transaction.
+    pub(crate) whole: bool,
 }
 
 /// Who has written to the memtable that may be full.
@@ -198,7 +202,7 @@ impl Shared {
     }
 
     /// Writes segments of all that is frozen, and says in `made` which it has begun to write.
-    async fn make_segments(
+    pub(crate) async fn make_segments(
         &self,
         frozen: &Frozen,
         made: &mut Vec<(SegmentId, SegmentRef)>,
@@ -254,7 +258,7 @@ impl Shared {
             make_obsolete(&mut writes, &key(id.to_string())?, &about)?;
             required.push((name, Some(*named_at)));
         }
-        for (id, about) in made {
+        for (id, about) in frozen.remade.iter().chain(made) {
             let name = space::system(id.to_string().as_bytes());
             writes.change(name, Change::Put(about.encode_to_vec().into()))?;
         }

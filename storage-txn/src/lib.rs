@@ -11,7 +11,7 @@
 //! 4. [`Value`], [`ValueStream`]: values larger than memory, uploaded before they are put and read in parts.
 //! 5. [`Commit`], [`History`], [`Changes`], [`Watch`]: what was done, when and by whom, in the past and as it comes;
 //!    [`Store::undo`].
-//! 6. [`Store::verify`]: is everything as it must be, and what is not.
+//! 6. [`Store::verify`]: is everything as it must be, and what is not; [`Store::rebuild_index`].
 //! 7. [`Error`], [`ErrorKind`]: what went wrong; [`ErrorKind::CommitUnknown`] is not a failure.
 //!
 //! # Examples
@@ -61,6 +61,7 @@ mod open;
 mod options;
 mod pin;
 mod reads;
+mod rebuild;
 mod renew;
 mod segment;
 mod session;
@@ -90,6 +91,7 @@ pub use info::StoreInfo;
 pub use names::NAME_BYTES_MAX;
 pub use options::{INLINE_BYTES_MAX, KEY_BYTES_MAX, Options};
 pub use pin::Pin;
+pub use rebuild::Rebuilt;
 pub use session::SESSION_BEAT;
 pub use snapshot::{Item, Items, Meta, Metas, Scan, Snapshot};
 pub use store::{At, Outcome, Store};

@@ -59,7 +59,7 @@ pub(crate) async fn open(
 ///
 /// There was a checkpoint of `slot`, which is `wrong` in some way: so the log must not end before it.
 async fn replay(shared: &Shared, slot: u64, wrong: Option<Error>) -> Result<()> {
-    if shared.read_on(1).await? == Advanced::Collected {
+    if shared.read_whole().await? == Advanced::Collected {
         // A checkpoint may have been written and the log collected since we looked.
         let slot = shared.state().head.slot.next().0;
         shared.reload().await.map_err(|error| match error.kind() {
@@ -74,6 +74,10 @@ async fn replay(shared: &Shared, slot: u64, wrong: Option<Error>) -> Result<()> 
             "the log ends with slot {last}, but there was a checkpoint at slot {slot}: the log was rolled \
              back or lost"
         )));
+    }
+    if shared.state().has_remade() {
+        // What was too much for memory is in new segments, and all that is named is not.
+        return Ok(());
     }
     let system = shared.state().view.system.clone();
     let there = stream::iter(system.segments()?).map(|(id, _, about)| async move {

@@ -67,7 +67,8 @@ impl Shared {
             shared.refresh().await?;
             let view = shared.state().view.clone();
             if missing.missing_object().is_none_or(|key| view.system.names_object(key)) {
-                return Err(missing);
+                let message = format!("{missing}: rebuild the index, which makes it again");
+                return Err(Error::new(missing.kind(), message).with_source(missing));
             }
             if view.system.keeps(version)? {
                 return Ok(view);

@@ -12,6 +12,7 @@ use crate::flush::Frozen;
 use crate::format::checkpoint::Checkpoint;
 use crate::format::commit::CommitRecord;
 use crate::format::entry::{Batch, Logged};
+use crate::format::segment::{SegmentId, SegmentRef};
 use crate::memtable::Memtable;
 use crate::segment::{Segment, Shelf};
 use crate::shared::Shared;
@@ -40,6 +41,16 @@ pub(crate) struct State {
     system_known: Version,
     /// Everything since the first transaction is in memory, and segments are not looked at: they may be lost.
     whole: bool,
+    /// What of that is in new segments, which nobody names yet, and no longer in memory.
+    remade: Remade,
+}
+
+/// Segments that were made again from the log.
+#[derive(Debug, Default)]
+struct Remade {
+    segments: Vec<(SegmentId, SegmentRef)>,
+    /// They hold everything up to this version.
+    upto: Version,
 }
 
 /// Whether a record was taken in.
@@ -65,6 +76,7 @@ impl State {
             users: Version::ZERO,
             system_known: Version::ZERO,
             whole: true,
+            remade: Remade::default(),
         }
     }
 
@@ -88,7 +100,27 @@ impl State {
         self.users = Version::ZERO;
         self.system_known = checkpoint.version;
         self.whole = false;
+        self.remade = Remade::default();
         Ok(())
+    }
+
+    /// Freezes what is in memory to be put into segments that nobody names yet: a log that is read whole may be too much
+    /// for memory.
+    pub(crate) fn freeze_part(&mut self) -> Frozen {
+        self.freeze_from(self.remade.upto)
+    }
+
+    /// Takes note that these segments hold such a part, and lets go of it.
+    pub(crate) fn remade(&mut self, part: &Frozen, segments: Vec<(SegmentId, SegmentRef)>) {
+        self.remade.upto = Version(part.to.version);
+        self.remade.segments.extend(segments);
+        let runs = self.runs_of(self.remade.segments.iter().cloned());
+        self.change_view(|view| {
+            view.memtables.retain(|memtable| {
+                !part.memtables.iter().any(|frozen| Arc::ptr_eq(frozen, memtable))
+            });
+            view.runs = runs;
+        });
     }
 
     /// Freezes what is in memory to be flushed, unless everything up to `goal` was flushed already.
@@ -98,13 +130,17 @@ impl State {
         if !self.whole && (flushed >= goal || flushed >= self.users) {
             return Ok(None);
         }
-        let (from, replaced) = if self.whole {
-            let lost = system.segments()?.into_iter().map(|(id, at, _)| (id, at)).collect();
-            (Version::ZERO, lost)
-        } else {
-            (flushed, Vec::new())
-        };
-        let flushed_at = system.get(FLUSHED).map(|(at, _)| at);
+        let mut frozen = self.freeze_from(if self.whole { self.remade.upto } else { flushed });
+        if self.whole {
+            let named = self.view.system.segments()?.into_iter();
+            frozen.replaced = named.map(|(id, at, _)| (id, at)).collect();
+            frozen.remade = self.remade.segments.clone();
+            frozen.whole = true;
+        }
+        Ok(Some(frozen))
+    }
+
+    fn freeze_from(&mut self, from: Version) -> Frozen {
         let memtables = self.view.memtables.clone();
         self.change_view(|view| view.memtables.insert(0, Arc::default()));
         let to = Flushed {
@@ -113,19 +149,27 @@ impl State {
             entry: Bytes::copy_from_slice(&self.head.id.0),
             time: self.time,
         };
-        Ok(Some(Frozen { from, to, memtables, flushed_at, replaced }))
+        let flushed_at = self.view.system.get(FLUSHED).map(|(at, _)| at);
+        let (replaced, remade) = (Vec::new(), Vec::new());
+        Frozen { from, to, memtables, flushed_at, replaced, remade, whole: false }
     }
 
     /// Takes note that a flush of this handle was committed, which has made up for all segments that were lost.
     pub(crate) fn trust_segments(&mut self, flushed: &Frozen) -> Result<()> {
-        if flushed.from == Version::ZERO { self.trust_all() } else { Ok(()) }
+        if flushed.whole { self.trust_all() } else { Ok(()) }
     }
 
-    /// Takes note that all segments are there.
+    /// Takes note that all segments are there, and that nothing is in those alone that were made again and are not named.
     pub(crate) fn trust_all(&mut self) -> Result<()> {
         self.whole = false;
+        self.remade = Remade::default();
         let system = self.view.system.clone();
         self.look_at_segments(system)
+    }
+
+    /// Whether there are segments that were made again and are not named.
+    pub(crate) fn has_remade(&self) -> bool {
+        !self.remade.segments.is_empty()
     }
 
     /// Whether the log ended before the version that a checkpoint knows of.
@@ -197,7 +241,11 @@ impl State {
     /// segments too. What is added later goes elsewhere than what was there, so that the next flush lets go of it.
     fn look_at_segments(&mut self, system: Arc<System>) -> Result<()> {
         let flushed = system.flushed()?.map_or(Version::ZERO, |flushed| Version(flushed.version));
-        let runs = if self.whole { Vec::new() } else { self.runs(&system)? };
+        let runs = if self.whole {
+            self.runs_of(self.remade.segments.iter().cloned())
+        } else {
+            self.runs(&system)?
+        };
         let whole = self.whole;
         self.change_view(|view| {
             if view.system.get(FLUSHED) != system.get(FLUSHED) {
@@ -221,12 +269,18 @@ impl State {
 
     /// The segments that system keys name, the one with the highest version first.
     fn runs(&self, system: &System) -> Result<Vec<Arc<dyn Run>>> {
-        let segments = system.segments()?.into_iter();
+        Ok(self.runs_of(system.segments()?.into_iter().map(|(id, _, about)| (id, about))))
+    }
+
+    fn runs_of(
+        &self,
+        segments: impl Iterator<Item = (SegmentId, SegmentRef)>,
+    ) -> Vec<Arc<dyn Run>> {
         let mut runs: Vec<Arc<dyn Run>> = segments
-            .map(|(id, _, about)| Arc::new(Segment::new(&self.shelf, id, about)) as _)
+            .map(|(id, about)| Arc::new(Segment::new(&self.shelf, id, about)) as _)
             .collect();
         runs.sort_by_key(|run| std::cmp::Reverse(run.last()));
-        Ok(runs)
+        runs
     }
 
     /// How many different writers the last entries are from.

@@ -275,18 +275,24 @@ async fn a_reader_whose_segments_were_replaced_meanwhile_goes_on() {
 
 #[tokio::test]
 async fn a_store_without_its_checkpoints_and_segments_is_read_from_the_log_and_made_whole() {
-    for lost in [&["checkpoint/"][..], &["checkpoint/", "segment/"]] {
+    let all_lost = [&["checkpoint/"][..], &["checkpoint/", "segment/"]];
+    // A handle that can keep hardly anything in memory puts the log into segments while it reads it.
+    for (lost, options) in
+        all_lost.iter().flat_map(|lost| [(lost, Options::default()), (lost, tiny())])
+    {
         let (provider, store) = counted().await;
         let states = fill(&store, 7).await;
-        for prefix in lost {
+        for prefix in *lost {
             delete_all(&provider, prefix).await;
         }
-        let opened = open(&dynamic(&provider), Options::default()).await;
+        let opened = open(&dynamic(&provider), options.clone()).await;
         check(&opened, &states).await;
         let version = put(&opened, "after", "1").await;
-        assert_eq!(names(&provider, "checkpoint/").await, []);
+        if options == Options::default() {
+            assert_eq!(names(&provider, "checkpoint/").await, []);
+        }
         opened.flush().await.unwrap();
-        assert_eq!(names(&provider, "checkpoint/").await.len(), 1);
+        assert!(!names(&provider, "checkpoint/").await.is_empty());
         for store in [&opened, &store, &open(&dynamic(&provider), Options::default()).await] {
             assert!(store.snapshot(At::Latest).await.unwrap().version() > version);
             check(store, &states).await;

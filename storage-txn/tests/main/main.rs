@@ -14,6 +14,7 @@ mod golden;
 mod large;
 mod objects;
 mod pins;
+mod rebuild;
 mod sessions;
 mod values;
 mod verify;

@@ -1,0 +1,239 @@
+//! Whatever is derived from the log is made again from it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use storage_core::{
+    Error, ErrorKind as StorageErrorKind, Get, Key, List, Object, Page, ProviderInfo, PutIf,
+    Result, StorageProvider, Version as ObjectVersion, async_trait,
+};
+use storage_txn::{
+    At, ErrorKind, Item, Merge, Options, Scan, Store, VerifyEvent, VerifyOptions, Version,
+};
+use storage_wrappers::ManualEnv;
+
+use crate::objects::{Objects, collect, objects_of, provider_of};
+
+/// Damages an object, or says that it is gone.
+type Damage = fn(&str, &mut Bytes) -> bool;
+
+/// The state at each version.
+type States = Vec<(Version, Vec<Item>)>;
+
+fn tiny() -> Options {
+    let mut options = Options::default();
+    options.segment_bytes = 500;
+    options.flush_bytes = 1000;
+    options
+}
+
+/// A store of several flushes.
+fn store(collected: u64) -> (Objects, States) {
+    let provider = provider_of(&Objects::new());
+    let env = ManualEnv::new(7);
+    env.block_on(async {
+        let mut options = tiny();
+        options.flush_bytes = usize::MAX;
+        let clock = Arc::new(env.clone());
+        let store = Store::init(provider.clone(), clock, options).await.unwrap();
+        for round in 0..30_usize {
+            let write = store.transact(async |tx| {
+                tx.put(format!("k{}", round % 7), vec![round as u8; 40])?;
+                tx.merge("n", Merge::Add(1))?;
+                match round % 6 {
+                    5 => tx.delete_range("k2".."k4"),
+                    _ => tx.put(format!("k{}", round % 5), "short"),
+                }
+            });
+            write.await.unwrap();
+            if round % 8 == 7 {
+                store.flush().await.unwrap();
+            }
+        }
+        let states = states(&store).await;
+        collect(&provider, 1..=collected).await;
+        (objects_of(&provider).await, states)
+    })
+}
+
+async fn all(store: &Store, version: Version) -> Vec<Item> {
+    let snapshot = store.snapshot(At::Version(version)).await.unwrap();
+    snapshot.scan(&Scan::new(..)).await.unwrap().collect().await.unwrap()
+}
+
+async fn states(store: &Store) -> States {
+    let last = store.snapshot(At::Latest).await.unwrap().version();
+    let mut states = States::new();
+    for version in (1..=last.0).map(Version) {
+        states.push((version, all(store, version).await));
+    }
+    states
+}
+
+async fn open(provider: &Arc<dyn StorageProvider>, env: &ManualEnv) -> Store {
+    Store::open(provider.clone(), Arc::new(env.clone()), Options::default()).await.unwrap()
+}
+
+/// Reads everything in a new handle, and verifies.
+async fn check(what: &str, provider: &Arc<dyn StorageProvider>, env: &ManualEnv, states: &States) {
+    let store = open(provider, env).await;
+    for (version, expected) in states {
+        assert_eq!(all(&store, *version).await, *expected, "{what}: version {version}");
+    }
+    let mut options = VerifyOptions::default();
+    options.pause = Duration::ZERO;
+    let mut findings = Vec::new();
+    let mut tell = |event| {
+        if let VerifyEvent::Finding(finding) = event {
+            findings.push(finding);
+        }
+    };
+    let clock = Arc::new(env.clone());
+    let report = Store::verify(provider.clone(), clock, &options, &mut tell).await.unwrap();
+    assert!(report.is_sound(), "{what}: {findings:?}");
+}
+
+#[test]
+fn a_store_whose_segments_are_lost_or_damaged_is_made_whole_again() {
+    let (objects, states) = store(0);
+    let damages: [(&str, Damage); 4] = [
+        ("nothing", |_, _| true),
+        ("no segments", |name, _| !name.starts_with("segment/")),
+        ("no segments, no checkpoints", |name, _| {
+            name.starts_with("log/") || name.starts_with("format")
+        }),
+        ("flipped segments", |name, body| {
+            if name.starts_with("segment/") {
+                let mut bad = body.to_vec();
+                bad[10] ^= 1;
+                *body = bad.into();
+            }
+            true
+        }),
+    ];
+    for (what, damage) in damages {
+        let mut objects = objects.clone();
+        objects.retain(|name, body| damage(name, body));
+        let (provider, env) = (provider_of(&objects), ManualEnv::new(8));
+        env.block_on(async {
+            let clock = Arc::new(env.clone());
+            let rebuilt = Store::rebuild_index(provider.clone(), clock, tiny()).await.unwrap();
+            // As much as is read at once is more than a handle should have in memory, so there are several parts.
+            assert!(rebuilt.segments_made > 3, "{what}: {rebuilt:?}");
+            assert_eq!(rebuilt.segments_kept, 0, "{what}");
+            check(what, &provider, &env, &states).await;
+        });
+    }
+}
+
+#[test]
+fn what_the_log_still_has_is_made_again_and_what_it_lacks_is_refused() {
+    // Collected up to the first of four checkpoints, and to the last.
+    let (objects, _) = store(0);
+    let slots: Vec<u64> = objects
+        .keys()
+        .filter_map(|name| name.strip_prefix("checkpoint/"))
+        .map(|name| !u64::from_str_radix(&name[..16], 16).unwrap())
+        .collect();
+    let (last, first) = (slots[0], slots[slots.len() - 1]);
+    let (mut made, mut refused) = (0, 0);
+    for collected in [first, last] {
+        let (objects, states) = store(collected);
+        for name in objects.keys().filter(|name| name.starts_with("segment/")) {
+            let mut without = objects.clone();
+            without.remove(name);
+            let (provider, env) = (provider_of(&without), ManualEnv::new(9));
+            env.block_on(async {
+                let clock = Arc::new(env.clone());
+                match Store::rebuild_index(provider.clone(), clock, tiny()).await {
+                    Ok(rebuilt) => {
+                        assert!(rebuilt.segments_made > 0 && rebuilt.segments_kept > 0);
+                        check(name, &provider, &env, &states).await;
+                        made += 1;
+                    }
+                    Err(error) => {
+                        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+                        assert!(error.to_string().starts_with(name), "{error}");
+                        assert!(error.to_string().ends_with("the log was collected"), "{error}");
+                        let left = objects_of(&provider).await;
+                        assert_eq!(left, without, "nothing was done");
+                        refused += 1;
+                    }
+                }
+            });
+        }
+    }
+    assert!(made > 3 && refused > 3, "{made} made again, {refused} refused");
+}
+
+/// A provider that fails after so many puts: everything, as when the process stops.
+#[derive(Debug)]
+struct Stops {
+    inner: Arc<dyn StorageProvider>,
+    puts_left: AtomicU64,
+}
+
+#[async_trait]
+impl StorageProvider for Stops {
+    fn info(&self) -> ProviderInfo {
+        self.inner.info()
+    }
+
+    async fn put(&self, key: &Key, body: Bytes, when: PutIf) -> Result<ObjectVersion> {
+        let left = self
+            .puts_left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        if left.is_err() {
+            return Err(Error::not_applied(StorageErrorKind::PermissionDenied, "stopped"));
+        }
+        self.inner.put(key, body, when).await
+    }
+
+    async fn get(&self, key: &Key, request: Get) -> Result<Object> {
+        self.inner.get(key, request).await
+    }
+
+    async fn list(&self, request: List<'_>) -> Result<Page> {
+        self.inner.list(request).await
+    }
+
+    async fn delete(&self, key: &Key) -> Result<()> {
+        if self.puts_left.load(Ordering::Relaxed) == 0 {
+            return Err(Error::not_applied(StorageErrorKind::PermissionDenied, "stopped"));
+        }
+        self.inner.delete(key).await
+    }
+}
+
+#[test]
+fn a_rebuild_that_stops_at_any_put_has_changed_nothing_that_is_read() {
+    let mut ends = 0;
+    for collected in [0, 8] {
+        let (mut objects, states) = store(collected);
+        let victim = objects.keys().rfind(|name| name.starts_with("segment/")).cloned();
+        let victim = victim.unwrap();
+        let segment = objects.remove(&victim).unwrap();
+        for puts in 0.. {
+            let (inner, env) = (provider_of(&objects), ManualEnv::new(10));
+            let stops = Stops { inner: inner.clone(), puts_left: AtomicU64::new(puts) };
+            let done = env.block_on(async {
+                let clock = Arc::new(env.clone());
+                let result = Store::rebuild_index(Arc::new(stops), clock.clone(), tiny()).await;
+                if result.is_err() {
+                    // Once more, to the end this time.
+                    Store::rebuild_index(inner.clone(), clock, tiny()).await.unwrap();
+                }
+                check(&format!("{puts} puts"), &inner, &env, &states).await;
+                result.is_ok()
+            });
+            if done {
+                ends += puts;
+                break;
+            }
+        }
+        objects.insert(victim, segment);
+    }
+    assert!(ends > 8, "{ends} puts in all");
+}
