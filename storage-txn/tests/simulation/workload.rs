@@ -89,6 +89,8 @@ pub(crate) fn options() -> Options {
     options.flush_bytes = 300;
     options.segment_bytes = 500;
     options.cache_bytes_max = 1000;
+    options.inline_bytes_max = 8;
+    options.chunk_bytes = 9;
     options
 }
 
@@ -283,14 +285,14 @@ impl Client<'_> {
                 4 => {
                     let value = self.notes.value();
                     record(Operation::Put { key: register.into(), value });
-                    tx.put(register, value.to_le_bytes().to_vec())?;
+                    tx.put(register, in_register(value))?;
                 }
                 5 => {
                     record(Operation::Delete { key: register.into() });
                     tx.delete(register)?;
                 }
                 6 => {
-                    let found = tx.get(register).await?.map(|value| number(&value));
+                    let found = tx.get(register).await?.map(|value| of_register(&value));
                     record(Operation::Get { key: register.into(), found });
                 }
                 _ => {
@@ -375,6 +377,17 @@ fn number(value: &[u8]) -> u64 {
     u64::from_le_bytes(value.try_into().expect("eight bytes were put"))
 }
 
+/// Some are too large to be inline.
+fn in_register(value: u64) -> Vec<u8> {
+    value.to_le_bytes().repeat(if value.is_multiple_of(3) { 2 } else { 1 })
+}
+
+fn of_register(stored: &[u8]) -> u64 {
+    let value = number(&stored[..8]);
+    assert_eq!(stored, in_register(value), "a value is not whole");
+    value
+}
+
 fn seen(
     from: &str,
     to: &str,
@@ -383,6 +396,7 @@ fn seen(
     items: impl Iterator<Item = (Bytes, Bytes)>,
 ) -> Operation {
     let text = |key: Bytes| String::from_utf8(key.to_vec()).expect("keys are text here");
-    let found = items.map(|(key, value)| (text(key), Content::Value(number(&value)))).collect();
+    let found =
+        items.map(|(key, value)| (text(key), Content::Value(of_register(&value)))).collect();
     Operation::Scan(Seen { from: from.into(), to: Some(to.into()), backward, limit, found })
 }
