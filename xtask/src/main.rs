@@ -8,6 +8,7 @@ mod mutants;
 mod readme;
 mod services;
 mod simulate;
+mod soak;
 mod test;
 mod workspace;
 
@@ -40,6 +41,8 @@ enum Command {
     Models,
     /// Run whole stores in a simulated world with faults and crashes, a run for each seed.
     Simulate(simulate::Arguments),
+    /// Kill real processes that share a store at random, and judge what they were told.
+    Soak(soak::Arguments),
     /// Check licences, sources, duplicates and advisories of the dependencies (cargo-deny).
     Deny,
 }
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Command::Mutants(arguments) => mutants::run(&arguments),
         Command::Models => models::run(),
         Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::Soak(arguments) => soak::run(&arguments),
         Command::Deny => deny::run(),
     };
     match result {
