@@ -7,6 +7,7 @@ mod names;
 mod present;
 mod root;
 mod sums;
+mod values;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -168,8 +169,8 @@ impl VerifyReport {
 }
 
 impl Store {
-    /// Reads everything that is stored, and tells `tell` of whatever is wrong: with entries of the log, checkpoints and
-    /// segments by themselves, with what they say of each other, and with what nobody names.
+    /// Reads everything that is stored, and tells `tell` of whatever is wrong: with entries of the log, checkpoints,
+    /// segments and large values by themselves, with what they say of each other, and with what nobody names.
     ///
     /// Writes nothing, and needs no store that can be opened. Others may use the store meanwhile. Whether entries at the very
     /// end of the log were lost, which no checkpoint knows of, cannot be told: such a store is as it once was.
@@ -233,7 +234,8 @@ impl Verifier<'_> {
         let listed = self.list().await?;
         let log = Arc::new(ProviderLog::new(self.provider.clone(), prefix("log/")?, id)?);
         let walked = self.log(id, &log, &listed).await?;
-        self.index(log, walked, listed).await
+        self.index(log, walked, listed).await?;
+        self.values().await
     }
 
     fn found(

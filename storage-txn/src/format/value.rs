@@ -47,6 +47,21 @@ impl std::fmt::Display for ValueObject {
     }
 }
 
+impl ValueObject {
+    /// The object of this name, if it is one.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        let (session, rest) = name.strip_prefix("value/")?.split_once('/')?;
+        let (number, chunk) = match rest.split_once('=') {
+            Some((number, chunk)) => (number, Some(u32::from_str_radix(chunk, 16).ok()?)),
+            None => (rest, None),
+        };
+        let session = u64::from_str_radix(session, 16).ok()?;
+        let id = ValueId { session, number: u32::from_str_radix(number, 16).ok()? };
+        let object = Self { id, chunk };
+        (object.to_string() == name).then_some(object)
+    }
+}
+
 /// A large value, as it stands in the place of its bytes.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub(crate) struct ValueRef {

@@ -9,6 +9,7 @@ use super::{Severity, Verifier};
 use crate::Result;
 use crate::format::checkpoint::{Checkpoint, PREFIX};
 use crate::format::segment::SegmentId;
+use crate::format::value::ValueObject;
 use crate::pin::PinName;
 
 /// What a listing showed when verifying began. Of the log, and of what is in order, only how much.
@@ -37,7 +38,7 @@ impl Verifier<'_> {
                     listed.segments.insert(id, object.size);
                 }
                 Some(Kind::Checkpoint) => listed.checkpoints.push(object.key),
-                Some(Kind::Format) => {}
+                Some(Kind::Format | Kind::Value) => {}
                 // Nothing depends on what is in them.
                 Some(Kind::Other) => self.read(object.size),
                 None => {
@@ -58,6 +59,7 @@ enum Kind {
     Segment(SegmentId),
     Checkpoint,
     Format,
+    Value,
     Other,
 }
 
@@ -77,7 +79,7 @@ impl Kind {
             "format" if rest.is_empty() => Some(Self::Format),
             "session" => hexadecimal(rest, 16).map(|_| Self::Other),
             "pin" => PinName::parse(key).map(|_| Self::Other),
-            "value" if !rest.is_empty() => Some(Self::Format),
+            "value" => ValueObject::parse(name).map(|_| Self::Value),
             _ => None,
         }
     }
