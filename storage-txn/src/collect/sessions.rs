@@ -136,7 +136,9 @@ impl Collection<'_> {
             None => false,
             Some(number) if is_value(listed) => {
                 let upload = format!("{VALUES}{session:016x}/{number:08x}");
-                !used.contains(&number) && !system.is_obsolete(&upload)
+                !used.contains(&number)
+                    && !system.is_obsolete(&upload)
+                    && !system.is_obsolete(listed.key.as_str())
             }
             Some(_) => {
                 !system.names_object(&listed.key) && !system.is_obsolete(listed.key.as_str())

@@ -196,3 +196,55 @@ async fn what_was_stored_after_its_session_was_ended_is_found_by_a_sweep() {
         assert_eq!(store.collect(&sweep).await.unwrap().segments, 0);
     }
 }
+
+#[tokio::test]
+async fn the_large_values_of_a_dead_session_stay_if_they_were_named_and_go_if_not() {
+    let (provider, store) = counted().await;
+    let mut options = Options::default();
+    (options.inline_bytes_max, options.chunk_bytes) = (1000, 100_000);
+    let open = async || {
+        let env = Arc::new(storage_wrappers::TokioEnv::new());
+        Store::open(provider.clone(), env, options.clone()).await.unwrap()
+    };
+    let dead = open().await;
+    let value = vec![7; 250_000];
+    put_bytes(&dead, "named", &value).await;
+    put_bytes(&dead, "deleted", &value).await;
+    dead.transact(async |tx| tx.delete("deleted")).await.unwrap();
+    dead.flush().await.unwrap();
+    let other = open().await;
+    other.transact(async |tx| tx.copy("named", "copy").await.map(drop)).await.unwrap();
+    assert_eq!(names(&provider, "value/").await.len(), 6);
+    let bytes = futures_util::stream::iter([Ok::<_, std::io::Error>(value.clone().into())]);
+    let upload = dead.upload(bytes).await.unwrap();
+    let tx = dead.begin();
+    tx.put_value("late", &upload).unwrap();
+    assert_eq!(names(&provider, "value/").await.len(), 9);
+    // Not yet taken for dead.
+    let collected = store.collect(&CollectOptions::default()).await.unwrap();
+    assert_eq!((collected.values, collected.sessions), (0, 0));
+    let collected = store.collect(&at_once()).await.unwrap();
+    assert_eq!((collected.values, collected.sessions_reaped), (3, 1));
+    assert!(collected.bytes > value.len() as u64);
+    assert_eq!(names(&provider, "value/").await.len(), 6);
+    let error = tx.commit().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::SessionReaped);
+    let bytes = futures_util::stream::iter([Ok::<_, std::io::Error>(value.clone().into())]);
+    assert_eq!(dead.upload(bytes).await.unwrap_err().kind(), ErrorKind::SessionReaped);
+    let mut sweep = at_once();
+    sweep.sweep = true;
+    assert_eq!(store.collect(&sweep).await.unwrap().values, 0);
+    for store in [&store, &dead, &other, &open().await] {
+        let now = store.snapshot(At::Latest).await.unwrap();
+        for key in ["named", "copy"] {
+            assert_eq!(now.get(key).await.unwrap().unwrap(), value, "{key}");
+        }
+        let then = store.snapshot(At::Version(storage_txn::Version(2))).await.unwrap();
+        assert_eq!(then.get("deleted").await.unwrap().unwrap(), value);
+        assert_eq!(now.get("late").await.unwrap(), None);
+    }
+}
+
+async fn put_bytes(store: &Store, key: &str, value: &[u8]) {
+    store.transact(async |tx| tx.put(key, value.to_vec())).await.unwrap();
+}
