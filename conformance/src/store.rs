@@ -8,8 +8,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use storage_core::{Env, StorageProvider, async_trait};
 use storage_txn::{
-    At, Item, KeyRange, Merge, Options, Outcome, Receipt, Result, Scan, Snapshot, Store,
-    Transaction, TransactionId, Version,
+    At, CollectOptions, Collected, Item, KeyRange, Merge, Options, Outcome, Receipt, Result, Scan,
+    Snapshot, Store, Transaction, TransactionId, Version,
 };
 use storage_wrappers::TokioEnv;
 
@@ -58,6 +58,20 @@ pub trait StoreHandle: Send + Sync + 'static {
     ///
     /// As there.
     async fn outcome(&self, id: TransactionId) -> Result<Outcome>;
+
+    /// As [`Store::flush`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    async fn flush(&self) -> Result<()>;
+
+    /// As [`Store::collect`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    async fn collect(&self, options: &CollectOptions) -> Result<Collected>;
 }
 
 /// A transaction under way: [`Transaction`]. Errors are those of its methods.
@@ -189,6 +203,14 @@ impl StoreHandle for Store {
 
     async fn outcome(&self, id: TransactionId) -> Result<Outcome> {
         Store::outcome(self, id).await
+    }
+
+    async fn flush(&self) -> Result<()> {
+        Store::flush(self).await
+    }
+
+    async fn collect(&self, options: &CollectOptions) -> Result<Collected> {
+        Store::collect(self, options).await
     }
 }
 

@@ -3,6 +3,7 @@
 mod atomic;
 mod cost;
 mod durable;
+mod garbage;
 mod histories;
 mod isolation;
 mod order;
@@ -100,6 +101,15 @@ cases! {
     "store.history.versions", 200, versions::as_they_were,
         "every transaction makes the next version, and every version reads as it was, on every handle and after \
          reopening; one to come is `NoSuchVersion`";
+    "store.slots.used", 1500, garbage::used_slots,
+        "a writer that slept while the log was collected has no slot that was used: it commits at the end, seen by all, or \
+         is told of the conflict";
+    "store.garbage.collected", 1500, garbage::collected,
+        "a collection deletes the log and the checkpoints that nothing needs and nothing else: every version reads as it \
+         was, on every handle and after reopening";
+    "store.garbage.uploads", 600, garbage::uploads,
+        "what a handle has stored and not yet named is left alone while it may be at work; once its session is reaped that \
+         is deleted, and the handle commits nothing more and says `SessionReaped`";
     "store.cost.commit", 60, cost::commit,
         "a small transaction costs one put and nothing else";
     "store.cost.group", 60, cost::group,

@@ -15,6 +15,7 @@ mod lie;
 
 mod bodies;
 mod cancel;
+mod collectors;
 mod conditions;
 mod deletes;
 mod folder;
@@ -71,6 +72,7 @@ pub(crate) const ALL: &[(&str, &[Row])] = &[
     ("Full and read-only places", limits::LIARS),
     ("Honesty", honesty::LIARS),
     ("Stores", stores::LIARS),
+    ("Stores that collect", collectors::LIARS),
     ("Logs beneath a store", logs::LIARS),
 ];
 

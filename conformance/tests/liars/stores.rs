@@ -7,8 +7,8 @@ use std::time::Duration;
 use conformance::Hooks;
 use conformance::store::{RealStores, SnapshotHandle, StoreHandle, StoreHook, TransactionHandle};
 use storage_txn::{
-    At, ErrorKind as Kind, Item, KeyRange, Merge, Options, Outcome, Receipt, Result, Scan,
-    TransactionId, Version,
+    At, CollectOptions, Collected, ErrorKind as Kind, Item, KeyRange, Merge, Options, Outcome,
+    Receipt, Result, Scan, TransactionId, Version,
 };
 use storage_wrappers::Prefixed;
 
@@ -220,6 +220,14 @@ impl StoreHandle for WrongStore {
         }
         let found = self.wrong.shared.committed.lock().unwrap().get(&id).copied();
         Ok(found.map_or(Outcome::NotCommitted, Outcome::Committed))
+    }
+
+    async fn flush(&self) -> Result<()> {
+        self.honest.flush().await
+    }
+
+    async fn collect(&self, options: &CollectOptions) -> Result<Collected> {
+        self.honest.collect(options).await
     }
 }
 
