@@ -3,9 +3,11 @@
 //! The traits are the methods of [`storage_txn`]'s types of the same names, made so that a wrapper can stand in front:
 //! the suite's own test puts wrong stores there.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::{TryStreamExt, stream};
 use storage_core::{Env, StorageProvider, async_trait};
 use storage_txn::{
     At, CollectOptions, Collected, Item, KeyRange, Merge, Options, Outcome, Receipt, Result, Scan,
@@ -135,6 +137,20 @@ pub trait TransactionHandle: Send + Sync + 'static {
     /// As there.
     fn require(&self, key: &str, version: Option<Version>) -> Result<()>;
 
+    /// As [`Transaction::put_stream`], of these pieces.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    async fn put_stream(&self, key: &str, pieces: Vec<Bytes>) -> Result<u64>;
+
+    /// As [`Transaction::copy`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    async fn copy(&self, from: &str, to: &str) -> Result<bool>;
+
     /// As [`Transaction::commit`]. Called once.
     ///
     /// # Errors
@@ -155,6 +171,20 @@ pub trait SnapshotHandle: Send + Sync + 'static {
     ///
     /// As there.
     async fn get_versioned(&self, key: &str) -> Result<Option<(Version, Bytes)>>;
+
+    /// As [`Snapshot::get_range`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Option<Bytes>>;
+
+    /// As [`Snapshot::get_stream`], collected.
+    ///
+    /// # Errors
+    ///
+    /// As there, and those of the stream.
+    async fn get_stream(&self, key: &str) -> Result<Option<Vec<Bytes>>>;
 
     /// As [`Snapshot::scan`], collected.
     ///
@@ -256,6 +286,15 @@ impl TransactionHandle for Transaction {
         Transaction::require(self, key, version)
     }
 
+    async fn put_stream(&self, key: &str, pieces: Vec<Bytes>) -> Result<u64> {
+        let pieces = pieces.into_iter().map(Ok::<_, std::io::Error>);
+        Transaction::put_stream(self, key, stream::iter(pieces)).await
+    }
+
+    async fn copy(&self, from: &str, to: &str) -> Result<bool> {
+        Transaction::copy(self, from, to).await
+    }
+
     async fn commit(&self) -> Result<Receipt> {
         Transaction::commit(self.clone()).await
     }
@@ -269,6 +308,17 @@ impl SnapshotHandle for Snapshot {
 
     async fn get_versioned(&self, key: &str) -> Result<Option<(Version, Bytes)>> {
         Snapshot::get_versioned(self, key).await
+    }
+
+    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Option<Bytes>> {
+        Snapshot::get_range(self, key, range).await
+    }
+
+    async fn get_stream(&self, key: &str) -> Result<Option<Vec<Bytes>>> {
+        match Snapshot::get_stream(self, key).await? {
+            Some(stream) => stream.try_collect().await.map(Some),
+            None => Ok(None),
+        }
     }
 
     async fn scan(&self, scan: &Scan) -> Result<Vec<Item>> {

@@ -6,6 +6,7 @@ mod durable;
 mod garbage;
 mod histories;
 mod isolation;
+mod large;
 mod order;
 mod phantoms;
 mod unknown;
@@ -85,6 +86,14 @@ cases! {
     "store.writes.required", 60, writes::required,
         "a transaction that requires a version of a key, or its absence, commits if that is so when it commits, and \
          otherwise does nothing and says `PreconditionFailed`";
+    "store.large.stream", 600, large::stream,
+        "values too large for the log go in and out as streams, and any range of them is read, on every handle";
+    "store.large.atomic", 600, large::atomic,
+        "a transaction of large and small values is seen whole or not at all, by others too, from the moment it is \
+         acknowledged";
+    "store.large.copy", 400, large::copy,
+        "a copy of a large value moves none of its bytes, outlives what it was made from, and conflicts with a change \
+         of that";
     "store.durable.reopened", 600, durable::reopened,
         "what was acknowledged is there, whole and in order, for whoever opens the store later";
     "store.durable.intact", 200, durable::intact,

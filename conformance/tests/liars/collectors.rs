@@ -197,6 +197,14 @@ impl TransactionHandle for GoesOn {
         self.inner.require(key, version)
     }
 
+    async fn put_stream(&self, key: &str, pieces: Vec<Bytes>) -> Result<u64> {
+        self.inner.put_stream(key, pieces).await
+    }
+
+    async fn copy(&self, from: &str, to: &str) -> Result<bool> {
+        self.inner.copy(from, to).await
+    }
+
     async fn commit(&self) -> Result<Receipt> {
         match self.inner.commit().await {
             Err(error) if error.kind() == Kind::SessionReaped => {}

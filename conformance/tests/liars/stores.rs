@@ -1,6 +1,7 @@
 //! Wrong stores on honest providers.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ use storage_wrappers::Prefixed;
 
 use super::lie::Truth;
 use super::prelude::{
-    Bytes, Error, ErrorKind, Prefix, StorageProvider, World, async_trait, shared,
+    Bytes, Error, ErrorKind, Get, Key, List, Object, Page, Prefix, ProviderInfo, PutIf,
+    StorageProvider, World, async_trait, shared,
 };
 
 liars! {
@@ -54,6 +56,12 @@ liars! {
         "lists the range and deletes what was there: `for key in scan: delete(key)`";
     requirements_are_checked_early: "store.writes.required", store(RequiredEarly),
         "looks at the version when it is asked to, not when it commits: check, then act";
+    streams_are_cut: "store.large.stream", store(StreamsAreCut),
+        "keeps the full pieces of a stream and forgets the rest: a buffer that is not flushed at the end";
+    values_come_after: "store.large.atomic", store(ValuesComeAfter),
+        "commits what names a value before the value is stored: an upload that nobody waited for";
+    copy_is_a_link: "store.large.copy", store(CopyIsALink),
+        "copies the name and not what it stands for: a symbolic link sold as a hard one";
     acknowledges_five_at_a_time: "store.durable.reopened", store(WriteBehind),
         "acknowledges what waits in memory, and commits five at a time: fsync every second, write-behind";
     corrupt_log_begins_anew: "store.durable.intact", store(BeginsAnew),
@@ -104,6 +112,9 @@ enum Mistake {
     MergesReadAndPut,
     DeleteRangeFindsKeys,
     RequiredEarly,
+    StreamsAreCut,
+    ValuesComeAfter,
+    CopyIsALink,
     WriteBehind,
     BeginsAnew,
     UnknownIsTriedAgain,
@@ -142,6 +153,17 @@ impl Wrong {
         Self { mistake, shared: Arc::default() }
     }
 
+    fn place(&self, place: Arc<dyn StorageProvider>) -> Arc<dyn StorageProvider> {
+        if self.mistake == ValuesComeAfter {
+            return Arc::new(Late {
+                inner: place,
+                waiting: Mutex::default(),
+                due: Mutex::default(),
+            });
+        }
+        place
+    }
+
     fn dress(&self, honest: Honest) -> Honest {
         if self.mistake == Polls {
             tokio::spawn(poll(Arc::downgrade(&honest)));
@@ -162,10 +184,12 @@ async fn poll(store: Weak<dyn StoreHandle>) {
 #[async_trait]
 impl StoreHook for Wrong {
     async fn init(&self, place: Arc<dyn StorageProvider>, options: Options) -> Result<Honest> {
+        let place = self.place(place);
         Ok(self.dress(RealStores.init(place, options).await?))
     }
 
     async fn open(&self, place: Arc<dyn StorageProvider>, options: Options) -> Result<Honest> {
+        let place = self.place(place);
         match RealStores.open(place.clone(), options.clone()).await {
             Err(error) if self.mistake == BeginsAnew && error.kind() == Kind::Corrupt => {
                 let prefix = Prefix::new("recovered/").expect("a word and a slash are a prefix");
@@ -205,7 +229,7 @@ impl StoreHandle for WrongStore {
         };
         let inner = self.honest.snapshot(at).await?;
         Ok(match self.wrong.mistake {
-            ShowsPending | SnapshotsMove => Arc::new(WrongSnapshot {
+            ShowsPending | SnapshotsMove | CopyIsALink => Arc::new(WrongSnapshot {
                 inner,
                 honest: self.honest.clone(),
                 wrong: self.wrong.clone(),
@@ -247,6 +271,9 @@ impl SnapshotHandle for WrongSnapshot {
         if self.wrong.mistake == SnapshotsMove {
             return self.honest.snapshot(At::Known).await?.get_versioned(key).await;
         }
+        if self.wrong.mistake == CopyIsALink {
+            return self.inner.get_versioned(&self.target(key).await?).await;
+        }
         let pending = self.wrong.shared.pending.lock().unwrap().get(key).cloned();
         match pending {
             Some(value) => Ok(Some((self.inner.version(), value))),
@@ -254,8 +281,75 @@ impl SnapshotHandle for WrongSnapshot {
         }
     }
 
+    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Option<Bytes>> {
+        self.inner.get_range(&self.target(key).await?, range).await
+    }
+
+    async fn get_stream(&self, key: &str) -> Result<Option<Vec<Bytes>>> {
+        self.inner.get_stream(&self.target(key).await?).await
+    }
+
     async fn scan(&self, scan: &Scan) -> Result<Vec<Item>> {
         self.inner.scan(scan).await
+    }
+}
+
+impl WrongSnapshot {
+    /// Where a link leads, or where one is.
+    async fn target(&self, key: &str) -> Result<String> {
+        let found = self.inner.get_versioned(key).await?;
+        let link = found.and_then(|(_, value)| Some(value.strip_prefix(LINK)?.to_vec()));
+        Ok(link.map_or(key.to_owned(), |link| String::from_utf8_lossy(&link).into_owned()))
+    }
+}
+
+const LINK: &[u8] = b"link to ";
+
+/// Stores large values when the entry after the one that names them is put.
+#[derive(Debug)]
+struct Late {
+    inner: Arc<dyn StorageProvider>,
+    waiting: Mutex<Vec<(Key, Bytes)>>,
+    /// Those whose entry is there.
+    due: Mutex<Vec<(Key, Bytes)>>,
+}
+
+#[async_trait]
+impl StorageProvider for Late {
+    fn info(&self) -> ProviderInfo {
+        self.inner.info()
+    }
+
+    async fn put(
+        &self,
+        key: &Key,
+        body: Bytes,
+        when: PutIf,
+    ) -> storage_core::Result<storage_core::Version> {
+        if key.as_str().starts_with("value/") {
+            self.waiting.lock().unwrap().push((key.clone(), body));
+            return Ok(storage_core::Version::new("late"));
+        }
+        let due = std::mem::take(&mut *self.due.lock().unwrap());
+        for (key, body) in due {
+            self.inner.put(&key, body, PutIf::Always).await?;
+        }
+        let put = self.inner.put(key, body, when).await?;
+        let waiting = std::mem::take(&mut *self.waiting.lock().unwrap());
+        self.due.lock().unwrap().extend(waiting);
+        Ok(put)
+    }
+
+    async fn get(&self, key: &Key, request: Get) -> storage_core::Result<Object> {
+        self.inner.get(key, request).await
+    }
+
+    async fn list(&self, request: List<'_>) -> storage_core::Result<Page> {
+        self.inner.list(request).await
+    }
+
+    async fn delete(&self, key: &Key) -> storage_core::Result<()> {
+        self.inner.delete(key).await
     }
 }
 
@@ -522,6 +616,26 @@ impl TransactionHandle for WrongTransaction {
             return Ok(());
         }
         self.inner.require(key, version)
+    }
+
+    async fn put_stream(&self, key: &str, mut pieces: Vec<Bytes>) -> Result<u64> {
+        let size = pieces.iter().map(|piece| piece.len() as u64).sum();
+        if self.mistake() == StreamsAreCut {
+            pieces.pop();
+        }
+        self.inner.put_stream(key, pieces).await?;
+        Ok(size)
+    }
+
+    async fn copy(&self, from: &str, to: &str) -> Result<bool> {
+        if self.mistake() != CopyIsALink {
+            return self.inner.copy(from, to).await;
+        }
+        let found = self.inner.get(from).await?.is_some();
+        if found {
+            self.inner.put(to, [LINK, from.as_bytes()].concat().into())?;
+        }
+        Ok(found)
     }
 
     async fn commit(&self) -> Result<Receipt> {
