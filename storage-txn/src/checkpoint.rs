@@ -30,9 +30,12 @@ pub(crate) async fn newest_readable(
     let mut names: Vec<Listed> = newest.into_iter().collect();
     while let Some(last) = names.last().map(|listed| listed.key.clone()) {
         for listed in names {
-            let result = match provider.try_get(&listed.key).await? {
-                Some(object) => Checkpoint::decode(log, &listed.key, &object.body),
-                None => Err(Error::corrupt(format!("{} is missing", listed.key))),
+            let result = match provider.try_get(&listed.key).await.map_err(Error::from) {
+                Ok(Some(object)) => Checkpoint::decode(log, &listed.key, &object.body),
+                Ok(None) => Err(Error::corrupt(format!("{} is missing", listed.key))),
+                // The provider has found out by itself that it is damaged.
+                Err(error) if error.kind() == ErrorKind::Corrupt => Err(error),
+                Err(error) => return Err(error),
             };
             match result {
                 Ok(checkpoint) => return Ok((Some(checkpoint), wrong)),

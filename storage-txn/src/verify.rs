@@ -7,6 +7,7 @@ mod names;
 mod present;
 mod root;
 mod sums;
+mod tolerant;
 mod values;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use storage_core::{Env, StorageProvider};
 use storage_log::ProviderLog;
 
+use self::tolerant::Tolerant;
 use crate::store::prefix;
 use crate::{Result, Store, Version};
 
@@ -207,8 +209,10 @@ impl Store {
         options: &VerifyOptions,
         tell: &mut (dyn FnMut(VerifyEvent) + Send),
     ) -> Result<VerifyReport> {
+        let tolerant = Arc::new(Tolerant::new(provider));
         let mut verifier = Verifier {
-            provider,
+            provider: tolerant.clone(),
+            tolerant,
             env,
             options: options.clone(),
             tell,
@@ -222,6 +226,8 @@ impl Store {
 /// A store being verified.
 struct Verifier<'a> {
     provider: Arc<dyn StorageProvider>,
+    /// The same.
+    tolerant: Arc<Tolerant>,
     env: Arc<dyn Env>,
     options: VerifyOptions,
     tell: &'a mut (dyn FnMut(VerifyEvent) + Send),
@@ -252,7 +258,12 @@ impl Verifier<'_> {
             Severity::Garbage => &mut self.report.garbage,
         };
         *count += 1;
-        let finding = Finding { severity, object: object.into(), offset, what: what.into() };
+        let object = object.into();
+        let (offset, what) = match self.tolerant.said_of(&object) {
+            Some(said) => (None, format!("the provider says: {said}")),
+            None => (offset, what.into()),
+        };
+        let finding = Finding { severity, object, offset, what };
         (self.tell)(VerifyEvent::Finding(finding));
     }
 
