@@ -2,12 +2,14 @@
 
 mod store;
 mod transfer;
+mod upkeep;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 pub(crate) use store::{Read, StoreCommand, StoreWhich, Write};
 pub(crate) use transfer::{ExportArgs, ImportArgs, StoreBenchArgs};
+pub(crate) use upkeep::CollectArgs;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 

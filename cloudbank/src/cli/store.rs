@@ -271,6 +271,39 @@ Examples:
         #[arg(value_name = "TXN")]
         transaction: String,
     },
+    /// Read all that is stored, and say what is wrong with it
+    #[command(after_help = "\
+Reads every object, bit by bit, and writes nothing. What is wrong is said with the object and the byte:
+  lost         it is stored nowhere else
+  weakened     an entry of the log is damaged that segments have taken in: nothing is lost yet
+  rebuildable  it can be made again from the log
+  garbage      it only takes up room
+Exit code 1 if there is anything but garbage. Others may use the store meanwhile.
+
+Examples:
+  cloudbank store verify
+  cloudbank store verify --at-once 64 --json")]
+    Verify {
+        #[command(flatten)]
+        which: StoreWhich,
+        /// How many requests at a time
+        #[arg(long, value_name = "N", default_value = "16", value_parser = clap::value_parser!(u16).range(1..=1024))]
+        at_once: u16,
+    },
+    /// Make segments and a checkpoint again, from the log
+    #[command(after_help = "\
+For a store of which `verify` says that something is rebuildable. Nothing changes before all of it is
+made; others may use the store meanwhile.
+
+Examples:
+  cloudbank store rebuild
+  cloudbank store rebuild --provider aws")]
+    Rebuild {
+        #[command(flatten)]
+        which: StoreWhich,
+    },
+    /// Delete what nothing needs any more
+    Collect(super::CollectArgs),
     /// Put the files of a folder into the store
     Import(super::ImportArgs),
     /// Write the values of the store into the files of a folder

@@ -4,6 +4,7 @@ mod at;
 mod author;
 mod bench;
 mod cat;
+mod collect;
 mod commit;
 mod export;
 mod get;
@@ -16,11 +17,14 @@ mod ls;
 mod open;
 mod outcome;
 mod put;
+mod rebuild;
 mod rm;
+mod source;
 mod tag;
 mod text;
 mod txn;
 mod undo;
+mod verify;
 mod watch;
 
 use crate::cli::StoreCommand;
@@ -103,6 +107,17 @@ pub(crate) async fn run(context: &Context, command: StoreCommand) -> Result<()> 
             let remains = "it was not found out; ask again";
             let outcome = outcome::run(context, &which, &transaction);
             context.unless_interrupted(remains, outcome).await
+        }
+        StoreCommand::Verify { which, at_once } => {
+            context.unless_interrupted(NOTHING_CHANGED, verify::run(context, &which, at_once)).await
+        }
+        StoreCommand::Rebuild { which } => {
+            let remains = "the store is as it was, or as it was to be";
+            context.unless_interrupted(remains, rebuild::run(context, &which)).await
+        }
+        StoreCommand::Collect(arguments) => {
+            let remains = "what was deleted was not needed; run the same command again to go on";
+            context.unless_interrupted(remains, collect::run(context, &arguments)).await
         }
         StoreCommand::Import(arguments) => {
             let remains = "what was committed stays; run the same command again to go on";

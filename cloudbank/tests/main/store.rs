@@ -6,6 +6,7 @@ mod past;
 mod together;
 mod transfer;
 mod txn;
+mod upkeep;
 mod wrong;
 
 use crate::support::Bench;

@@ -21,6 +21,8 @@ use crate::run::Context;
 
 use measure::{Measured, Operation, Plan};
 
+/// The largest value: one that a transaction can have in memory.
+const VALUE_BYTES_MAX: u64 = 32 << 20;
 const BAR: &str = "{bar:30} {pos}/{len} operations  {msg}";
 
 pub(super) async fn run(context: &Context, arguments: StoreBenchArgs) -> Result<()> {
@@ -30,11 +32,11 @@ pub(super) async fn run(context: &Context, arguments: StoreBenchArgs) -> Result<
             arguments.size
         ))
     })?;
-    if size > super::put::value_bytes_max() {
+    if size > VALUE_BYTES_MAX {
         return Err(Error::Usage(format!(
-            "values of {} are too large: a value has up to {}",
+            "values of {} are too large: they are made in memory, up to {}",
             exact_size(size),
-            exact_size(super::put::value_bytes_max())
+            exact_size(VALUE_BYTES_MAX)
         )));
     }
     let site = Site::find(context, &arguments.which)?;

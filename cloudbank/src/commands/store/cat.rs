@@ -12,8 +12,10 @@ pub(super) async fn run(context: &Context, read: &Read, keys: &[Bytes]) -> Resul
     let opened = OpenStore::find_to_read(context, &read.which).await?;
     let snapshot = opened.snapshot(read.at.as_deref()).await?;
     for key in keys {
-        let (_, value) = find(&opened, &snapshot, key).await?;
-        context.output.bytes(&value)?;
+        let (_, mut value) = find(&opened, &snapshot, key).await?;
+        while let Some(piece) = value.next().await.map_err(opened.explain())? {
+            context.output.bytes(&piece)?;
+        }
     }
     Ok(())
 }

@@ -1,11 +1,11 @@
 //! `store export`: keys become the files of a folder.
 
 mod folder;
+mod hold;
 mod tally;
 
 use bytes::Bytes;
-use futures_util::future::join;
-use storage_txn::{Item, KeyRange, Scan, Snapshot};
+use storage_txn::{KeyRange, Scan, Snapshot};
 
 use super::open::OpenStore;
 use super::text;
@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::run::Context;
 
 use folder::Folder;
+use hold::hold;
 use tally::Tally;
 
 const BAR: &str = "{bar:30} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left  {msg}";
@@ -26,13 +27,19 @@ pub(super) async fn run(context: &Context, arguments: ExportArgs) -> Result<()> 
     let folder = Folder::open(&arguments.folder, arguments.overwrite, arguments.dry_run)?;
     let bar = context.output.progress(None, SPINNER);
     let mut tally = Tally::new(context, arguments.dry_run, snapshot.version());
+    let mut held = None;
     let work = export(&opened, &snapshot, &prefix, folder, &mut tally, &bar);
     let done = tokio::select! {
         done = work => done,
         // Only adds a total to the progress, and ends before the export or is not missed.
         never = measure(context.output.shows_progress(), &snapshot, &prefix, &bar) => match never {},
+        never = hold(&snapshot, &context.output, &mut held) => match never {},
     };
     bar.finish_and_clear();
+    if let Some(pin) = held {
+        // It ends by itself too.
+        let _ = pin.release().await;
+    }
     if let Err(error) = done {
         context.output.note(tally.words());
         return Err(error);
@@ -49,26 +56,23 @@ async fn export(
     bar: &indicatif::ProgressBar,
 ) -> Result<()> {
     let scan = Scan::new(KeyRange::prefix(prefix));
-    let mut items = snapshot.scan(&scan).await.map_err(opened.explain())?;
-    let mut next = items.next().await.map_err(opened.explain())?;
-    while let Some(Item { key, value, .. }) = next {
-        let (name, size) = (key.slice(prefix.len()..), value.len() as u64);
-        let writing = tokio::task::spawn_blocking(move || {
-            let done = folder.write(&name, &value);
-            (folder, done)
-        });
-        // The next one is read while this one is written.
-        let (written, following) = join(writing, items.next()).await;
-        let (returned, done) = written
-            .map_err(|error| Error::Failed(format!("write {}: {error}", text::shown(&key))))?;
-        folder = returned;
-        match done {
-            Ok(done) => tally.done(&key, size, done)?,
+    let mut metas = snapshot.scan_meta(&scan).await.map_err(opened.explain())?;
+    while let Some(meta) = metas.next().await.map_err(opened.explain())? {
+        let name = meta.key.slice(prefix.len()..);
+        let value = async || {
+            let value = snapshot.get_stream(&meta.key).await.map_err(opened.explain())?;
+            // Of the same snapshot, so it is there.
+            let missing = || Error::Failed(format!("`{}` is missing", text::shown(&meta.key)));
+            value.ok_or_else(missing)
+        };
+        match folder.write(&name, meta.size, &value, opened).await {
+            Ok(done) => tally.done(&meta.key, meta.size, done)?,
+            // That would be the same for every file.
+            Err(error @ Error::Store { .. }) => return Err(error),
             Err(error) => tally.failed(&error),
         }
-        bar.inc(size);
+        bar.inc(meta.size);
         bar.set_message(tally.words());
-        next = following.map_err(opened.explain())?;
     }
     Ok(())
 }
@@ -82,9 +86,9 @@ async fn measure(
 ) -> std::convert::Infallible {
     let total = async {
         let mut total = 0;
-        let mut items = snapshot.scan(&Scan::new(KeyRange::prefix(prefix))).await?;
-        while let Some(item) = items.next().await? {
-            total += item.value.len() as u64;
+        let mut metas = snapshot.scan_meta(&Scan::new(KeyRange::prefix(prefix))).await?;
+        while let Some(meta) = metas.next().await? {
+            total += meta.size;
         }
         Ok::<_, storage_txn::Error>(total)
     };

@@ -3,7 +3,7 @@
 mod tally;
 mod walk;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt, stream};
@@ -12,7 +12,8 @@ use tokio::sync::mpsc;
 
 use super::commit::Label;
 use super::open::OpenStore;
-use super::{put, text};
+use super::source::Source;
+use super::text;
 use crate::cli::ImportArgs;
 use crate::error::{Error, Result};
 use crate::run::Context;
@@ -22,10 +23,12 @@ pub(super) use walk::is_provider;
 use walk::{Found, walk};
 
 /// A transaction takes files up to so many bytes, or one larger file.
-const BATCH_BYTES: usize = 8 << 20;
+const BATCH_BYTES: u64 = 8 << 20;
 /// And so many files.
 const BATCH_FILES: usize = 1000;
-/// So many files are compared with what is there at a time, each at most as large as a value can be.
+/// Smaller files are in memory until their transaction is committed; larger ones pass through it in pieces.
+const IN_MEMORY_BYTES_MAX: u64 = 1 << 20;
+/// So many files are compared with what is there at a time.
 const FILES_AT_ONCE: usize = 4;
 /// So many names are known ahead.
 const NAMES_AHEAD: usize = 256;
@@ -84,12 +87,19 @@ fn check(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// What is in a file.
+enum Content {
+    Small(Bytes),
+    Large(PathBuf),
+}
+
 /// A file that was looked at.
 enum Looked {
-    /// It is to be put: this key, these bytes; whether they replace others.
+    /// It is to be put under this key; whether that replaces what is there.
     Put {
         key: Bytes,
-        value: Bytes,
+        file: Content,
+        size: u64,
         replaces: bool,
     },
     /// The same bytes are there.
@@ -117,15 +127,18 @@ async fn import(
     let mut batch = Batch::default();
     while let Some(looked) = looked.next().await {
         match looked {
-            Looked::Put { key, value, replaces } => {
-                if tally.dry_run {
-                    tally.would_put(&key, value.len() as u64, replaces)?;
-                    continue;
+            Looked::Put { key, size, replaces, .. } if tally.dry_run => {
+                tally.would_put(&key, size, replaces)?;
+            }
+            Looked::Put { key, file, size, .. } => {
+                if !batch.has_room_for(size) {
+                    batch.commit(opened, label, tally).await?;
                 }
-                if !batch.has_room_for(&value) {
-                    batch.commit(opened, label, tally, bar).await?;
+                match value(opened, file, size, bar).await {
+                    Ok((value, size)) => batch.add(key, value, size),
+                    Err(error @ Error::Store { .. }) => return Err(error),
+                    Err(error) => tally.failed(&error),
                 }
-                batch.add(key, value);
             }
             Looked::Same { key, size } => {
                 tally.same(&key, size)?;
@@ -138,7 +151,7 @@ async fn import(
         }
         bar.set_message(tally.words());
     }
-    batch.commit(opened, label, tally, bar).await
+    batch.commit(opened, label, tally).await
 }
 
 /// Everything in the folder, from a thread of its own.
@@ -167,31 +180,74 @@ async fn look(opened: &OpenStore, snapshot: &Snapshot, prefix: &Bytes, found: Fo
     key.extend_from_slice(&name);
     let looked = async {
         let key = text::checked(key.freeze())?;
-        let value = put::read_file(&path).await?;
-        let there = snapshot.get(&key).await.map_err(opened.explain())?;
-        Ok(match there {
-            Some(there) if there == value => Looked::Same { key, size: value.len() as u64 },
-            there => Looked::Put { key, value, replaces: there.is_some() },
-        })
+        let source = Source::file(&path).await?;
+        let there = snapshot.meta(&key).await.map_err(opened.explain())?;
+        let (small, length) = match source.size() {
+            Some(size) if size > IN_MEMORY_BYTES_MAX => (None, size),
+            _ => {
+                let bytes = source.read(IN_MEMORY_BYTES_MAX).await?;
+                let length = bytes.len() as u64;
+                (Some(bytes), length)
+            }
+        };
+        if there.as_ref().is_some_and(|there| there.size == length)
+            && let Some(mut value) = snapshot.get_stream(&key).await.map_err(opened.explain())?
+        {
+            let source = match &small {
+                Some(bytes) => Source::bytes(bytes.clone()),
+                None => Source::file(&path).await?,
+            };
+            if opened.is_same(&mut value, source).await? {
+                return Ok(Looked::Same { key, size: length });
+            }
+        }
+        let file = small.map_or(Content::Large(path), Content::Small);
+        Ok(Looked::Put { key, file, size: length, replaces: there.is_some() })
     };
     looked.await.unwrap_or_else(Looked::Failed)
+}
+
+/// What a transaction puts for a file: the bytes, or what was uploaded of them. And how many they are.
+async fn value(
+    opened: &OpenStore,
+    file: Content,
+    size: u64,
+    bar: &indicatif::ProgressBar,
+) -> Result<(Put, u64)> {
+    match file {
+        Content::Small(bytes) => {
+            bar.inc(size);
+            Ok((Put::Bytes(bytes), size))
+        }
+        Content::Large(path) => {
+            let value = opened.upload(Source::file(&path).await?, bar).await?;
+            let size = value.size();
+            Ok((Put::Uploaded(value), size))
+        }
+    }
+}
+
+/// What a transaction puts.
+enum Put {
+    Bytes(Bytes),
+    Uploaded(storage_txn::Value),
 }
 
 /// Files that go in one transaction.
 #[derive(Default)]
 struct Batch {
-    files: Vec<(Bytes, Bytes)>,
-    bytes: usize,
+    files: Vec<(Bytes, Put)>,
+    bytes: u64,
 }
 
 impl Batch {
-    fn has_room_for(&self, value: &Bytes) -> bool {
+    fn has_room_for(&self, size: u64) -> bool {
         self.files.is_empty()
-            || (self.files.len() < BATCH_FILES && self.bytes + value.len() <= BATCH_BYTES)
+            || (self.files.len() < BATCH_FILES && self.bytes + size <= BATCH_BYTES)
     }
 
-    fn add(&mut self, key: Bytes, value: Bytes) {
-        self.bytes += value.len();
+    fn add(&mut self, key: Bytes, value: Put, size: u64) {
+        self.bytes += size;
         self.files.push((key, value));
     }
 
@@ -200,7 +256,6 @@ impl Batch {
         opened: &OpenStore,
         label: &Label,
         tally: &mut Tally<'_>,
-        bar: &indicatif::ProgressBar,
     ) -> Result<()> {
         if self.files.is_empty() {
             return Ok(());
@@ -209,13 +264,15 @@ impl Batch {
         let ((), receipt) = opened
             .commit(label, async |transaction| {
                 for (key, value) in &batch.files {
-                    transaction.put(key, value.clone())?;
+                    match value {
+                        Put::Bytes(bytes) => transaction.put(key, bytes.clone())?,
+                        Put::Uploaded(value) => transaction.put_value(key, value)?,
+                    }
                 }
                 Ok(())
             })
             .await?;
-        tally.put(&batch.files, &receipt);
-        bar.inc(batch.bytes as u64);
+        tally.put(batch.files.len() as u64, batch.bytes, &receipt);
         Ok(())
     }
 }

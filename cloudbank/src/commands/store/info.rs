@@ -18,10 +18,10 @@ pub(super) async fn run(context: &Context, read: &Read, counted: bool) -> Result
     if counted {
         let (mut keys, mut bytes) = (0_u64, 0_u64);
         let scan = Scan::new(KeyRange::all());
-        let mut items = snapshot.scan(&scan).await.map_err(opened.explain())?;
+        let mut items = snapshot.scan_meta(&scan).await.map_err(opened.explain())?;
         while let Some(item) = items.next().await.map_err(opened.explain())? {
             keys += 1;
-            bytes += item.value.len() as u64;
+            bytes += item.size;
         }
         sums = Some((keys, bytes));
     }

@@ -43,11 +43,11 @@ impl Ls {
         let to_terminal = std::io::stdout().is_terminal();
         let mut times = Times::new(&snapshot);
         let mut left = self.limit.unwrap_or(u64::MAX);
-        let mut items = snapshot.scan(&scan).await.map_err(opened.explain())?;
+        let mut items = snapshot.scan_meta(&scan).await.map_err(opened.explain())?;
         while left > 0 {
             let Some(item) = items.next().await.map_err(opened.explain())? else { break };
             left -= 1;
-            let version = item.version.unwrap_or_default();
+            let version = item.version;
             let time = match self.long {
                 true => times.of(version).await.map_err(opened.explain())?,
                 false => None,
@@ -55,7 +55,7 @@ impl Ls {
             if output.json {
                 let mut object = Map::new();
                 text::insert(&mut object, "key", &item.key);
-                object.insert("size".into(), item.value.len().into());
+                object.insert("size".into(), item.size.into());
                 object.insert("version".into(), version.0.into());
                 if self.long {
                     object.insert("time".into(), time.into());
@@ -64,7 +64,7 @@ impl Ls {
             } else if self.long {
                 output.line(format_args!(
                     "{:>SIZE_WIDTH$}  {:>VERSION_WIDTH$}  {:27}  {}",
-                    item.value.len(),
+                    item.size,
                     version.0,
                     time.as_deref().unwrap_or("-"),
                     text::shown(&item.key)

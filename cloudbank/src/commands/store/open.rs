@@ -45,7 +45,7 @@ impl Site {
     }
 
     /// For commands that change nothing.
-    async fn provider_to_read(&self) -> Result<Arc<dyn StorageProvider>> {
+    pub(super) async fn provider_to_read(&self) -> Result<Arc<dyn StorageProvider>> {
         self.config.provider(Some(&self.name))?.open_to_read().await
     }
 

@@ -1,19 +1,24 @@
 //! `store put`: a file or standard input becomes a value.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bytes::Bytes;
 use serde_json::Value;
-use storage_txn::{Options, Version};
-use tokio::io::{AsyncRead, AsyncReadExt};
+use storage_txn::Version;
 
 use super::commit::Label;
 use super::open::OpenStore;
+use super::source::Source;
 use super::text;
 use crate::cli::Write;
-use crate::config::{exact_size, human_size};
+use crate::config::human_size;
 use crate::error::{Error, Result};
 use crate::run::Context;
+
+/// From so many bytes on it is worth a request to know beforehand whether a condition holds.
+const LOOKED_BEFORE_BYTES: u64 = 1 << 20;
+const BAR: &str = "{bytes} of {total_bytes} [{bar:30}] {binary_bytes_per_sec}, {eta} left";
+const SPINNER: &str = "{spinner} {bytes}  {binary_bytes_per_sec}";
 
 pub(super) struct Put {
     pub(super) write: Write,
@@ -26,74 +31,58 @@ pub(super) struct Put {
 impl Put {
     pub(super) async fn run(self, context: &Context) -> Result<()> {
         let label = Label::new(&self.write)?;
+        let source = Source::open(&self.file).await?;
         let opened = OpenStore::find(context, &self.write.which).await?;
-        let value = match self.file.as_os_str().as_encoded_bytes() {
-            b"-" => read_all(tokio::io::stdin(), "standard input", 0).await?,
-            _ => read_file(&self.file).await?,
-        };
-        let size = value.len() as u64;
         let required = match (self.if_absent, self.if_version) {
             (true, _) => Some(None),
             (false, Some(version)) => Some(Some(Version(version))),
             (false, None) => None,
         };
+        if let Some(wanted) = required
+            && source.size().is_none_or(|size| size >= LOOKED_BEFORE_BYTES)
+        {
+            self.look(&opened, wanted).await?;
+        }
+        let template = if source.size().is_some() { BAR } else { SPINNER };
+        let bar = context.output.progress(source.size(), template);
+        let value = opened.upload(source, &bar).await?;
+        bar.finish_and_clear();
         let ((), receipt) = opened
             .commit(&label, async |transaction| {
                 if let Some(version) = required {
                     transaction.require(&self.key, version)?;
                 }
-                transaction.put(&self.key, value.clone())
+                transaction.put_value(&self.key, &value)
             })
             .await?;
         opened.tidy(context, receipt.version).await;
         let mut object = OpenStore::receipt(&receipt);
         text::insert(&mut object, "key", &self.key);
-        object.insert("size".into(), size.into());
+        object.insert("size".into(), value.size().into());
         let (key, version) = (text::shown(&self.key), receipt.version);
         context.output.done(
-            format_args!("put {key}: {}, version {version}", human_size(size)),
+            format_args!("put {key}: {}, version {version}", human_size(value.size())),
             &Value::Object(object),
         )
     }
-}
 
-/// The most bytes of a value: one that fits into a transaction, with room for its key and what is said of it.
-pub(super) fn value_bytes_max() -> u64 {
-    const REST_BYTES: u64 = 64 << 10;
-    Options::default().transaction_bytes_max as u64 - REST_BYTES
-}
-
-pub(super) async fn read_file(path: &Path) -> Result<Bytes> {
-    let shown = path.display().to_string();
-    let failed = |error| Error::File { what: format!("read {shown}"), error };
-    let file = tokio::fs::File::open(path).await.map_err(failed)?;
-    let meta = file.metadata().await.map_err(failed)?;
-    if meta.is_dir() {
-        return Err(Error::Usage(format!(
-            "{shown} is a folder: a value is made of a file\n  = `cloudbank store import {shown}` puts all its files"
-        )));
+    /// Whether the condition holds now, before much is uploaded in vain. The commit decides.
+    async fn look(&self, opened: &OpenStore, wanted: Option<Version>) -> Result<()> {
+        let snapshot = opened.snapshot(None).await?;
+        let found = snapshot.meta(&self.key).await.map_err(opened.explain())?;
+        let found = found.map(|meta| meta.version);
+        if found == wanted {
+            return Ok(());
+        }
+        let say = |version: Option<Version>| match version {
+            Some(version) => format!("version {version}"),
+            None => "missing".into(),
+        };
+        let (name, key) = (&opened.name, text::shown(&self.key));
+        Err(Error::Conflict(format!(
+            "store on `{name}`: key \"{key}\" is {}, not {}",
+            say(found),
+            say(wanted)
+        )))
     }
-    // Refused before it is read, not after.
-    if meta.len() > value_bytes_max() {
-        return Err(too_large(&shown, &exact_size(meta.len())));
-    }
-    read_all(file, &shown, meta.len() as usize).await
-}
-
-async fn read_all(source: impl AsyncRead + Unpin, name: &str, expected: usize) -> Result<Bytes> {
-    let most = value_bytes_max();
-    let mut value = Vec::with_capacity(expected);
-    let mut source = source.take(most + 1);
-    source.read_to_end(&mut value).await.map_err(Error::file(format!("read {name}")))?;
-    if value.len() as u64 > most {
-        return Err(too_large(name, &format!("more than {}", exact_size(most))));
-    }
-    Ok(value.into())
-}
-
-fn too_large(name: &str, size: &str) -> Error {
-    Error::Failed(format!(
-        "{name} is too large: {size}, but a value has up to {}",
-        exact_size(value_bytes_max())
-    ))
 }

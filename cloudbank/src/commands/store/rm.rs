@@ -49,7 +49,7 @@ pub(super) async fn run(context: &Context, write: &Write, what: What, yes: bool)
             let removed = opened.commit(&label, async |transaction| {
                 let mut removed = false;
                 for key in keys {
-                    if is_there(transaction.get(key).await)? {
+                    if is_there(transaction.size(key).await)? {
                         transaction.delete(key)?;
                         removed = true;
                     }
@@ -96,7 +96,7 @@ pub(super) async fn run(context: &Context, write: &Write, what: What, yes: bool)
 async fn count_under(opened: &OpenStore, prefix: &[u8]) -> Result<u64> {
     let snapshot = opened.snapshot(None).await?;
     let scan = Scan::new(KeyRange::prefix(prefix));
-    let mut items = snapshot.scan(&scan).await.map_err(opened.explain())?;
+    let mut items = snapshot.scan_meta(&scan).await.map_err(opened.explain())?;
     let mut found = 0;
     while items.next().await.map_err(opened.explain())?.is_some() {
         found += 1;

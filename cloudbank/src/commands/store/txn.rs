@@ -6,13 +6,15 @@ use std::fmt;
 use std::path::Path;
 
 use bytes::Bytes;
+use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 use storage_txn::{KeyRange, Merge, Transaction, Version};
 use tokio::io::AsyncReadExt;
 
 use super::commit::Label;
 use super::open::OpenStore;
-use super::{put, text};
+use super::source::Source;
+use super::text;
 use crate::cli::Write;
 use crate::config::exact_size;
 use crate::error::{Error, Result};
@@ -21,8 +23,11 @@ use crate::run::Context;
 /// The most bytes of a file of operations: base64 and quotes make it larger than what it writes.
 const FILE_BYTES_MAX: u64 = 256 << 20;
 
+/// The most bytes of a value that one is compared with: both are in memory.
+const REQUIRED_BYTES_MAX: u64 = 64 << 20;
+
 /// One line of the file.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 enum Operation {
     Require { key: Bytes, state: State },
     Put { key: Bytes, value: Content },
@@ -33,7 +38,7 @@ enum Operation {
 }
 
 /// What a key is required to be.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 enum State {
     Version(Version),
     Absent,
@@ -42,10 +47,12 @@ enum State {
 }
 
 /// A value that is written in the line, or in a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 enum Content {
     Inline(Bytes),
     File(String),
+    /// What was in the file.
+    Uploaded(storage_txn::Value),
 }
 
 /// A requirement that does not hold.
@@ -68,10 +75,10 @@ pub(super) async fn run(context: &Context, write: &Write, file: &Path) -> Result
     let text = read(file, &name).await?;
     let mut operations = parse::parse(&name, &text)?;
     drop(text);
-    for (line, operation) in &mut operations {
-        operation.load(&name, *line).await?;
-    }
     let opened = OpenStore::find(context, &write.which).await?;
+    for (line, operation) in &mut operations {
+        operation.load(&opened).await.map_err(|error| in_line(&name, *line, error))?;
+    }
     let committed =
         opened.commit(&label, async |transaction| apply(&operations, &transaction).await).await;
     let (answers, receipt) = committed.map_err(|error| refused(&name, error))?;
@@ -99,33 +106,42 @@ async fn read(file: &Path, name: &str) -> Result<String> {
 
 impl Operation {
     /// Reads the files that it names, before anything is done.
-    async fn load(&mut self, name: &str, line: usize) -> Result<()> {
-        let (Self::Put { value: content, .. } | Self::Require { state: State::Value(content), .. }) =
-            self
-        else {
-            return Ok(());
-        };
-        if let Content::File(path) = content {
-            let value = put::read_file(Path::new(path)).await;
-            let value = value.map_err(|error| match error {
-                Error::File { what, error } => {
-                    Error::File { what: format!("{name}, line {line}: {what}"), error }
+    async fn load(&mut self, opened: &OpenStore) -> Result<()> {
+        match self {
+            Self::Put { value, .. } => {
+                if let Content::File(path) = value {
+                    let source = Source::file(Path::new(path)).await?;
+                    let uploaded = opened.upload(source, &ProgressBar::hidden()).await?;
+                    *value = Content::Uploaded(uploaded);
                 }
-                other => other,
-            })?;
-            *content = Content::Inline(value);
+            }
+            Self::Require { state: State::Value(value), .. } => {
+                if let Content::File(path) = value {
+                    let source = Source::file(Path::new(path)).await?;
+                    *value = Content::Inline(source.read(REQUIRED_BYTES_MAX).await?);
+                }
+            }
+            _ => {}
         }
         Ok(())
     }
 }
 
+/// An error with the line of the file that it is about.
+fn in_line(name: &str, line: usize, error: Error) -> Error {
+    let at = format!("{name}, line {line}");
+    match error {
+        Error::File { what, error } => Error::File { what: format!("{at}: {what}"), error },
+        Error::Usage(text) => Error::Usage(format!("{at}: {text}")),
+        Error::Failed(text) => Error::Failed(format!("{at}: {text}")),
+        other => other,
+    }
+}
+
 impl Content {
-    /// What was loaded.
-    fn bytes(&self) -> Bytes {
-        match self {
-            Self::Inline(bytes) => bytes.clone(),
-            Self::File(_) => Bytes::new(),
-        }
+    /// Whether a value that was found is this one, as far as it is at hand.
+    fn is(&self, found: &Bytes) -> bool {
+        matches!(self, Self::Inline(bytes) if bytes == found)
     }
 }
 
@@ -143,7 +159,7 @@ async fn apply(
             Operation::Require { key, state } => {
                 let found = transaction.get(key).await?;
                 let found = match (state, found) {
-                    (State::Value(wanted), Some(found)) if found == wanted.bytes() => continue,
+                    (State::Value(wanted), Some(found)) if wanted.is(&found) => continue,
                     (State::Value(_), Some(_)) => "has another value than required",
                     (_, Some(_)) => continue,
                     (_, None) => "has no value, and one is required",
@@ -151,7 +167,15 @@ async fn apply(
                 let (line, key) = (*line, key.clone());
                 return Err(storage_txn::Error::abort(NotAsRequired { line, key, found }));
             }
-            Operation::Put { key, value } => transaction.put(key, value.bytes())?,
+            Operation::Put { key, value: Content::Inline(bytes) } => {
+                transaction.put(key, bytes.clone())?;
+            }
+            Operation::Put { key, value: Content::Uploaded(value) } => {
+                transaction.put_value(key, value)?;
+            }
+            Operation::Put { value: Content::File(path), .. } => {
+                return Err(storage_txn::Error::abort(format!("{path} was not read")));
+            }
             Operation::Delete { key } => transaction.delete(key)?,
             Operation::DeleteRange { range } => transaction.delete_range(range.clone())?,
             Operation::Merge { key, merge } => transaction.merge(key, merge.clone())?,

@@ -201,3 +201,57 @@ fn the_folder_of_a_provider_is_left_out() {
          store ls",
     ));
 }
+
+#[test]
+fn large_files_go_in_and_out_in_pieces() {
+    let bench = store();
+    let bytes: Vec<u8> =
+        (0..9_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    fs::create_dir_all(bench.path("in")).unwrap();
+    bench.write("in/large", &bytes);
+    bench.write("in/small", "small");
+    expect![[r#"
+        $ store import in
+        2 files put (8.6 MiB), in TIME
+        $ store import in
+        0 files put (0 B), 2 there already, in TIME
+        $ store ls --long
+             9000000         1  MOMENT  large
+                   5         2  MOMENT  small
+        $ store put again in/large
+        put again: 8.6 MiB, version 4
+        $ store export out
+        3 files written (17.2 MiB), version 4, in TIME
+        $ store export out
+        0 files written (0 B), 3 there already, version 4, in TIME
+        $ store get large --json --at 99
+        ! {"code":3,"error":"not_found","kind":"no_such_version","message":"store on `one`: the last version is 4, and not yet 99","provider":"one"}
+        [3]
+    "#]].assert_eq(&bench.session(
+        "store import in
+         store import in
+         store ls --long
+         store put again in/large
+         store export out
+         store export out
+         store get large --json --at 99",
+    ));
+    for name in ["large", "again"] {
+        assert!(bench.read(&format!("out/{name}")) == bytes, "{name}");
+    }
+    assert!(bench.feed("store cat large", b"").stdout == bytes);
+    // One byte more in the middle, and one less in the end.
+    let mut other = bytes.clone();
+    other[4_000_000] ^= 1;
+    bench.write("in/large", &other);
+    assert_eq!(json(&bench, "store import in --json")["put"], 1);
+    bench.write("in/large", &other[..other.len() - 1]);
+    assert_eq!(json(&bench, "store import in --json")["put"], 1);
+    assert!(bench.feed("store put piped -", &bytes).status.success());
+    bench.ok("store get piped piped");
+    assert!(bench.read("piped") == bytes);
+    bench.write("txn", "{\"op\":\"put\",\"key\":\"t\",\"value_file\":\"in/large\"}");
+    bench.ok("store txn txn");
+    assert!(bench.feed("store cat t", b"").stdout == other[..other.len() - 1]);
+    assert_eq!(json(&bench, "store verify --json")["sound"], true);
+}

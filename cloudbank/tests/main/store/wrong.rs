@@ -240,7 +240,7 @@ fn what_is_not_there_and_what_cannot_be_is_named() {
         !   = expected a size such as 100B or 64KiB
         [2]
         $ store bench --size 1GiB
-        ! error: values of 1GiB are too large: a value has up to 65472KiB
+        ! error: values of 1GiB are too large: they are made in memory, up to 32MiB
         [2]
         $ store get
         ! error: the following required arguments were not provided:

@@ -7,7 +7,11 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use storage_txn::ValueStream;
+
 use crate::commands::store::import;
+use crate::commands::store::open::OpenStore;
+use crate::commands::store::source::Source;
 use crate::commands::target::Target;
 use crate::error::{Error, Result};
 
@@ -57,37 +61,25 @@ impl Folder {
         Ok(Self { root: root.into(), overwrite, dry_run, known: None, names })
     }
 
-    /// Gives the file `name`, with `/` between the folders, these bytes. Blocks.
-    pub(super) fn write(&mut self, name: &[u8], bytes: &[u8]) -> Result<Done> {
-        let relative = match relative(name) {
-            Ok(relative) => relative,
-            Err(why) => return Ok(Done::Refused(why.into())),
+    /// Gives the file `name`, with `/` between the folders, the bytes of a value, which is read once or, to be
+    /// compared first, twice.
+    pub(super) async fn write(
+        &mut self,
+        name: &[u8],
+        size: u64,
+        value: &impl AsyncFn() -> Result<ValueStream>,
+        opened: &OpenStore,
+    ) -> Result<Done> {
+        let path = match self.place(name)? {
+            Ok(path) => path,
+            Err(why) => return Ok(Done::Refused(why)),
         };
-        if self.is_taken(&relative) {
-            let why =
-                "another key differs from it only in upper and lower case, which is one file here";
-            return Ok(Done::Refused(why.into()));
-        }
-        let path = self.root.join(&relative);
         let failed = || Error::file(format!("write {}", path.display()));
-        if let Some(why) = self.make_folders(&relative).map_err(failed())? {
-            return Ok(Done::Refused(why));
-        }
-        let there = look(&path).map_err(failed())?;
-        let replaced = match there {
+        let replaced = match look(&path).map_err(failed())? {
             None => false,
-            Some(meta) if meta.is_symlink() => {
-                return Ok(Done::Refused("there is a link in its place".into()));
-            }
-            Some(meta) if meta.is_dir() => {
-                return Ok(Done::Refused("there is a folder in its place".into()));
-            }
-            Some(meta) if !meta.is_file() => {
-                return Ok(Done::Refused("there is something in its place that is no file".into()));
-            }
             Some(meta) => {
-                let same =
-                    meta.len() == bytes.len() as u64 && fs::read(&path).map_err(failed())? == bytes;
+                let same = meta.len() == size
+                    && opened.is_same(&mut value().await?, Source::file(&path).await?).await?;
                 match (same, self.overwrite) {
                     (true, _) => return Ok(Done::Same),
                     (false, false) => return Ok(Done::Differs),
@@ -96,11 +88,40 @@ impl Folder {
             }
         };
         if !self.dry_run {
+            let mut value = value().await?;
             let mut target = Target::open(&path).map_err(failed())?;
-            target.write(bytes).map_err(failed())?;
+            while let Some(piece) = value.next().await.map_err(opened.explain())? {
+                target.write(&piece).map_err(failed())?;
+            }
             target.finish().map_err(failed())?;
         }
         Ok(Done::Written { replaced })
+    }
+
+    /// Where a file goes, in folders that are there; else why it cannot be one.
+    fn place(&mut self, name: &[u8]) -> Result<std::result::Result<PathBuf, String>> {
+        let relative = match relative(name) {
+            Ok(relative) => relative,
+            Err(why) => return Ok(Err(why.into())),
+        };
+        if self.is_taken(&relative) {
+            let why =
+                "another key differs from it only in upper and lower case, which is one file here";
+            return Ok(Err(why.into()));
+        }
+        let path = self.root.join(&relative);
+        let failed = || Error::file(format!("write {}", path.display()));
+        if let Some(why) = self.make_folders(&relative).map_err(failed())? {
+            return Ok(Err(why));
+        }
+        let there = look(&path).map_err(failed())?;
+        let what = match there {
+            Some(meta) if meta.is_symlink() => "there is a link in its place",
+            Some(meta) if meta.is_dir() => "there is a folder in its place",
+            Some(meta) if !meta.is_file() => "there is something in its place that is no file",
+            _ => return Ok(Ok(path)),
+        };
+        Ok(Err(what.into()))
     }
 
     /// Notes a name; whether it is one that was there before, but for upper and lower case.
@@ -192,10 +213,14 @@ mod tests {
     use super::*;
 
     fn refused(folder: &mut Folder, name: &[u8]) -> String {
-        match folder.write(name, b"x").unwrap() {
-            Done::Refused(why) => why,
-            done => panic!("{}: {done:?}", name.escape_ascii()),
+        match folder.place(name).unwrap() {
+            Err(why) => why,
+            Ok(path) => panic!("{}: {}", name.escape_ascii(), path.display()),
         }
+    }
+
+    fn written(folder: &mut Folder, name: &[u8]) {
+        fs::write(folder.place(name).unwrap().unwrap(), "x").unwrap();
     }
 
     #[test]
@@ -218,10 +243,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let mut folder = Folder::open(place.path(), false, false).unwrap();
         for name in ["...", "a..b", ".hidden", "..a/b"] {
-            assert_eq!(
-                folder.write(name.as_bytes(), b"x").unwrap(),
-                Done::Written { replaced: false }
-            );
+            written(&mut folder, name.as_bytes());
         }
     }
 
@@ -244,9 +266,9 @@ mod tests {
     fn a_key_and_a_key_below_it_cannot_both_be_files() {
         let place = tempfile::tempdir().unwrap();
         let mut folder = Folder::open(place.path(), false, false).unwrap();
-        folder.write(b"a", b"x").unwrap();
+        written(&mut folder, b"a");
         assert!(refused(&mut folder, b"a/b").contains("is a file, so nothing can be in it"));
-        folder.write(b"b/c", b"x").unwrap();
+        written(&mut folder, b"b/c");
         assert!(refused(&mut folder, b"b").contains("a folder in its place"));
     }
 
@@ -255,31 +277,19 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let mut folder = Folder::open(place.path(), false, false).unwrap();
         folder.names = Some(Default::default());
-        folder.write("Stra\u{df}e/\u{c4}".as_bytes(), b"x").unwrap();
+        written(&mut folder, "Stra\u{df}e/\u{c4}".as_bytes());
         assert!(
             refused(&mut folder, "stra\u{df}e/\u{e4}".as_bytes()).contains("upper and lower case")
         );
-        folder.write(b"other", b"x").unwrap();
+        written(&mut folder, b"other");
     }
 
     #[test]
-    fn a_file_with_other_bytes_stays_unless_told() {
-        let place = tempfile::tempdir().unwrap();
-        let mut folder = Folder::open(place.path(), false, false).unwrap();
-        assert_eq!(folder.write(b"a", b"1").unwrap(), Done::Written { replaced: false });
-        assert_eq!(folder.write(b"a", b"1").unwrap(), Done::Same);
-        assert_eq!(folder.write(b"a", b"2").unwrap(), Done::Differs);
-        let mut folder = Folder::open(place.path(), true, false).unwrap();
-        assert_eq!(folder.write(b"a", b"2").unwrap(), Done::Written { replaced: true });
-        assert_eq!(fs::read(place.path().join("a")).unwrap(), b"2");
-    }
-
-    #[test]
-    fn a_dry_run_writes_nothing() {
+    fn a_dry_run_makes_no_folder() {
         let place = tempfile::tempdir().unwrap();
         let root = place.path().join("to");
         let mut folder = Folder::open(&root, false, true).unwrap();
-        assert_eq!(folder.write(b"a/b", b"1").unwrap(), Done::Written { replaced: false });
+        assert_eq!(folder.place(b"a/b").unwrap(), Ok(root.join("a/b")));
         assert!(!root.exists());
     }
 }

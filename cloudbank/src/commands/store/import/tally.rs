@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use storage_txn::{Receipt, Version};
 
@@ -44,11 +43,11 @@ impl<'a> Tally<'a> {
         self.version.is_some()
     }
 
-    pub(super) fn put(&mut self, files: &[(Bytes, Bytes)], receipt: &Receipt) {
-        self.put += files.len() as u64;
-        self.bytes += files.iter().map(|(_, value)| value.len() as u64).sum::<u64>();
+    pub(super) fn put(&mut self, files: u64, bytes: u64, receipt: &Receipt) {
+        self.put += files;
+        self.bytes += bytes;
         self.version = Some(receipt.version);
-        tracing::info!("{} in version {}", count(files.len() as u64, "file"), receipt.version);
+        tracing::info!("{} in version {}", count(files, "file"), receipt.version);
     }
 
     pub(super) fn would_put(&mut self, key: &[u8], size: u64, replaces: bool) -> Result<()> {

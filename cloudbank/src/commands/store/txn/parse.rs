@@ -213,7 +213,8 @@ mod tests {
     #[test]
     fn every_operation_is_read() {
         let check = |line: &str, expected: Operation| {
-            assert_eq!(parse("f", line).unwrap(), [(1, expected)], "{line}");
+            let found = format!("{:?}", parse("f", line).unwrap());
+            assert_eq!(found, format!("{:?}", [(1, expected)]), "{line}");
         };
         let (a, one) = (Bytes::from("a"), Content::Inline("1".into()));
         let require = |state| Operation::Require { key: "a".into(), state };
