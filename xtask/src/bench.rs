@@ -1,49 +1,85 @@
-//! `cargo xtask bench`: benchmarks by name, with the servers they measure against.
+//! `cargo xtask bench`: benchmarks by name, with the server they measure on.
+
+use std::fs;
+use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
 use crate::services::{Service, Services, run_to_end};
-use crate::workspace;
+use crate::workspace::{self, Metadata};
+
+/// A workspace of its own, for the benchmarks that compile other stores to measure beside ours.
+const BESIDE: &str = "benchmarks/Cargo.toml";
 
 /// Arguments of `cargo xtask bench`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The name of a benchmark, or all. Without it, the names are listed.
+    /// The name of a benchmark, or all. Without it, all are listed with what they measure.
     name: Option<String>,
     /// Arguments for the benchmark itself.
     #[arg(last = true)]
     rest: Vec<String>,
 }
 
+/// A benchmark, and where it is.
+struct Bench {
+    name: String,
+    package: String,
+    /// The manifest of its workspace, if that is not the main one.
+    manifest: Option<PathBuf>,
+    about: String,
+}
+
 /// Runs `cargo xtask bench`.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let mut known = Vec::new();
-    for package in workspace::metadata()?.packages {
-        for target in package.targets {
-            if target.kind.iter().any(|kind| kind == "bench") {
-                known.push((package.name.clone(), target.name));
-            }
-        }
-    }
-    let names = known.iter().map(|(_, name)| &**name).collect::<Vec<_>>().join(", ");
+    let beside = workspace::root().join(BESIDE);
+    let mut known = benches(workspace::metadata()?, None)?;
+    known.extend(benches(workspace::metadata_of(&beside)?, Some(&beside))?);
     let Some(wanted) = &arguments.name else {
-        println!("{names}");
+        for bench in &known {
+            println!("{}\n    {}", bench.name, bench.about);
+        }
         return Ok(());
     };
+    let names = known.iter().map(|bench| &*bench.name).collect::<Vec<_>>().join(", ");
     let chosen: Vec<_> =
-        known.iter().filter(|(_, name)| wanted == "all" || wanted == name).collect();
+        known.iter().filter(|bench| wanted == "all" || *wanted == bench.name).collect();
     if chosen.is_empty() {
         bail!("no benchmark `{wanted}`; there are: {names}");
     }
-    let services = Services::start(&Service::ALL)?;
-    for (package, name) in chosen {
+    let services = Services::start(&[Service::Seaweedfs])?;
+    for bench in chosen {
         let mut command = workspace::cargo();
-        command.args(["bench", "--package", package, "--bench", name, "--"]);
+        command.arg("bench");
+        if let Some(manifest) = &bench.manifest {
+            command.arg("--manifest-path").arg(manifest);
+        }
+        command.args(["--package", &bench.package, "--bench", &bench.name, "--"]);
         command.args(&arguments.rest).envs(services.variables());
         let status = run_to_end(command)?;
         if !status.success() {
-            bail!("benchmark {name}: {status}");
+            bail!("benchmark {}: {status}", bench.name);
         }
     }
     Ok(())
+}
+
+fn benches(of: Metadata, manifest: Option<&PathBuf>) -> Result<Vec<Bench>> {
+    let mut benches = Vec::new();
+    for package in of.packages {
+        for target in package.targets {
+            if target.kind.iter().any(|kind| kind == "bench") {
+                // The first line of a file says what it is for.
+                let text = fs::read_to_string(&target.src_path)?;
+                let first = text.lines().next().unwrap_or_default();
+                benches.push(Bench {
+                    name: target.name,
+                    package: package.name.clone(),
+                    manifest: manifest.cloned(),
+                    about: first.trim_start_matches("//!").trim().to_owned(),
+                });
+            }
+        }
+    }
+    Ok(benches)
 }

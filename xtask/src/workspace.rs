@@ -69,12 +69,20 @@ pub(crate) struct Target {
     pub(crate) name: String,
     /// `lib`, `bin`, `test`, `bench`, `example`.
     pub(crate) kind: Vec<String>,
+    /// Its first file.
+    pub(crate) src_path: PathBuf,
 }
 
 /// Asks cargo what the workspace is made of.
 pub(crate) fn metadata() -> Result<Metadata> {
+    metadata_of(&root().join("Cargo.toml"))
+}
+
+/// Asks cargo what the workspace of this manifest is made of.
+pub(crate) fn metadata_of(manifest: &Path) -> Result<Metadata> {
     let output = cargo()
-        .args(["metadata", "--format-version=1", "--no-deps"])
+        .args(["metadata", "--format-version=1", "--no-deps", "--manifest-path"])
+        .arg(manifest)
         .output()
         .context("run cargo metadata")?;
     if !output.status.success() {
