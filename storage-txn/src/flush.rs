@@ -18,6 +18,7 @@ use crate::segment::{Stored, Writer};
 use crate::shared::Shared;
 use crate::store::key;
 use crate::system::{FLUSHED, Flushed, Obsolete, make_obsolete};
+use crate::turns::yield_now;
 use crate::writes::{Range, Writes};
 use crate::{Error, ErrorKind, Result, TransactionId, Version, space};
 
@@ -327,17 +328,4 @@ fn contents(frozen: &Frozen) -> (Vec<Point>, Vec<(Range, Version)>) {
     }
     points.sort_by(|a, b| (&a.0, Reverse(a.1)).cmp(&(&b.0, Reverse(b.1))));
     (points, ranges)
-}
-
-/// Lets other tasks go first once.
-async fn yield_now() {
-    let mut yielded = false;
-    std::future::poll_fn(|context| {
-        if std::mem::replace(&mut yielded, true) {
-            return std::task::Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        std::task::Poll::Pending
-    })
-    .await;
 }

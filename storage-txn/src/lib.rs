@@ -72,6 +72,7 @@ mod state;
 mod store;
 mod system;
 mod transaction;
+mod turns;
 mod value;
 mod verify;
 mod version;

@@ -12,11 +12,17 @@ use crate::format::entry::Batch;
 use crate::session::reaped;
 use crate::shared::Shared;
 use crate::transaction::Receipt;
+use crate::turns::yield_now;
 use crate::{Error, ErrorKind, Result, Version};
 
 /// How long the loop waits after a failure, at first and at most.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// How often others get their turn, without anybody handing a transaction in, before a batch is closed; and how often
+/// at most.
+const GATHER_QUIET_YIELDS: usize = 3;
+const GATHER_YIELDS_MAX: usize = 64;
 
 /// How far a batch has come.
 #[derive(Default)]
@@ -32,7 +38,10 @@ struct Progress {
 /// An entry, and what its transactions are answered once it is there.
 struct Sent {
     entry: Entry,
-    batch: Batch,
+    /// The version of the first of them.
+    first: Version,
+    /// In microseconds since the Unix epoch.
+    time: u64,
     /// By the monotonic clock, before it was first sent. Its slot was free then, so whoever finds it there knows all
     /// that was committed before.
     since: Duration,
@@ -42,13 +51,30 @@ impl Shared {
     /// Commits what waits until nothing does.
     pub(super) async fn work_off(self: &Arc<Self>) {
         let mut append_time = PAUSE_MIN;
-        while let Some(batch) = self.next_batch() {
+        while let Some(batch) = self.gather().await {
             self.take_turns(append_time).await;
             let start = self.env.monotonic();
             self.commit(batch).await;
             self.flush_if_full(Role::Writer);
             append_time = self.env.monotonic().saturating_sub(start).min(PAUSE_MAX);
         }
+    }
+
+    /// The next batch, once those have come in who are ready to: mostly the ones just answered, who commit again at
+    /// once. Without waiting for them the next entry has whoever was fastest, all others stand behind it, and each
+    /// commit takes two appends.
+    async fn gather(&self) -> Option<Vec<Waiting>> {
+        let (mut came, mut quiet) = (self.waiting(), 0);
+        for _ in 0..GATHER_YIELDS_MAX {
+            yield_now().await;
+            let now = self.waiting();
+            quiet = if now > came { 0 } else { quiet + 1 };
+            if quiet == GATHER_QUIET_YIELDS {
+                break;
+            }
+            came = now;
+        }
+        self.next_batch()
     }
 
     /// Where others write too, waits a random while before going for a slot, whoever won the last one: a winner
@@ -107,7 +133,7 @@ impl Shared {
                 // First known, then said: whoever is told reads it from this handle at once.
                 let advanced = self.advance(&Record::from(&current.entry));
                 self.arrivals.asked_at(current.since);
-                acknowledge(std::mem::take(batch), &current.batch);
+                acknowledge(std::mem::take(batch), &current);
                 advanced?;
                 Ok(true)
             }
@@ -175,20 +201,17 @@ impl Shared {
         if state.version != version {
             return None;
         }
-        let body = Batch {
-            first: Version(version.0 + 1),
-            time: state.time.max(self.wall_micros()),
-            transactions: batch.iter().map(|waiting| waiting.transaction.clone()).collect(),
-        };
+        let (first, time) = (Version(version.0 + 1), state.time.max(self.wall_micros()));
+        let body = Batch::encode(first, time, batch.iter().map(|waiting| &waiting.transaction));
         let mut nonce = [0; 16];
         nonce[..8].copy_from_slice(&self.writer.to_le_bytes());
         nonce[8..].copy_from_slice(&self.env.random().to_le_bytes());
-        let entry = Entry::new(self.log.id(), state.head, nonce, &body.encode());
-        Some(Sent { entry, batch: body, since: self.env.monotonic() })
+        let entry = Entry::new(self.log.id(), state.head, nonce, &body);
+        Some(Sent { entry, first, time, since: self.env.monotonic() })
     }
 }
 
-fn acknowledge(batch: Vec<Waiting>, committed: &Batch) {
+fn acknowledge(batch: Vec<Waiting>, committed: &Sent) {
     for (at, waiting) in batch.into_iter().enumerate() {
         let id = waiting.transaction.id;
         if waiting.transaction.cancelled {

@@ -89,6 +89,11 @@ impl Shared {
         Ok(())
     }
 
+    /// How many wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).waiting.len()
+    }
+
     /// As many of those that wait as fit into one entry; `None` when there is nobody, and then the task that
     /// asked is the last.
     pub(super) fn next_batch(&self) -> Option<Vec<Waiting>> {

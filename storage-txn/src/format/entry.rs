@@ -31,9 +31,14 @@ pub(crate) struct Logged {
 }
 
 impl Batch {
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        let transactions = self.transactions.iter().map(transaction_to_wire).collect();
-        wire::Batch { first: self.first.0, time: self.time, transactions }.encode_to_vec()
+    /// The bytes of a batch of these transactions, which need not be given away for it.
+    pub(crate) fn encode<'a>(
+        first: Version,
+        time: u64,
+        transactions: impl IntoIterator<Item = &'a Logged>,
+    ) -> Vec<u8> {
+        let transactions = transactions.into_iter().map(transaction_to_wire).collect();
+        wire::Batch { first: first.0, time, transactions }.encode_to_vec()
     }
 
     /// # Errors
