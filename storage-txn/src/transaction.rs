@@ -280,6 +280,11 @@ impl Transaction {
         }
         let uploads = self.shared.upload_large(&mut pending.writes).await?;
         pending.uploads.extend(uploads);
+        // What it has put from a stream and then overwritten or deleted itself will never be named.
+        let uploads = std::mem::take(&mut pending.uploads);
+        let (named, unnamed) = Uploaded::named_in(uploads, &pending.writes);
+        self.shared.delete_uploads(&unnamed).await;
+        pending.uploads = named;
         // From here on it may be in the log, also when nobody waits for the answer.
         pending.values.iter().for_each(Value::spend);
         let (id, (reply, answer)) = (pending.id, oneshot::channel());

@@ -141,3 +141,39 @@ impl Store {
         Ok(Value { inner: Arc::new(Inner { shared, content, claim: Mutex::new(Claim::Free) }) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use backend_memory::MemoryProvider;
+    use futures_util::stream;
+    use storage_wrappers::TokioEnv;
+
+    use super::*;
+    use crate::Options;
+
+    #[tokio::test]
+    async fn a_value_of_sound_blocks_that_is_not_the_one_named_is_refused_where_all_of_it_is_read()
+    {
+        let mut options = Options::default();
+        (options.inline_bytes_max, options.chunk_bytes) = (8, 100);
+        let provider = Arc::new(MemoryProvider::new());
+        let store = Store::init(provider, Arc::new(TokioEnv::new()), options).await.unwrap();
+        for (bytes, name) in [(100, "00000000"), (250, "00000001")] {
+            let pieces = [Ok::<_, std::io::Error>(Bytes::from(vec![7; bytes]))];
+            let (content, _) = store.shared.upload(stream::iter(pieces)).await.unwrap();
+            let Kind::Large(reference) = &content.0 else { panic!("it is large") };
+            let mut other = (**reference).clone();
+            other.hash = Bytes::copy_from_slice(blake3::hash(b"another").as_bytes());
+            let other = Content::large(other);
+            let error = store.shared.bytes_of(other.clone()).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Corrupt);
+            let message = error.to_string();
+            assert!(message.starts_with("value/"), "{message}");
+            let end = format!("/{name}: at byte 0: the value does not have the hash it should");
+            assert!(message.ends_with(&end), "{message}");
+            // Of a part only the blocks can be told.
+            store.shared.bytes_in(other, 1..).await.unwrap();
+            assert_eq!(store.shared.bytes_of(content).await.unwrap().len(), bytes);
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! Writing large values: in blocks, in chunks or together, a bounded number at a time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -32,6 +32,18 @@ pub(crate) struct Uploaded {
 }
 
 impl Uploaded {
+    /// Those that what a transaction writes names, and the others.
+    pub(crate) fn named_in(uploads: Vec<Self>, writes: &Writes) -> (Vec<Self>, Vec<Self>) {
+        let named: BTreeSet<_> = writes
+            .points()
+            .filter_map(|(_, change)| match change {
+                Change::Ref(reference) => Some(reference.id()),
+                Change::Put(_) | Change::Delete | Change::Merge(_) => None,
+            })
+            .collect();
+        uploads.into_iter().partition(|upload| named.contains(&upload.id))
+    }
+
     fn objects(self) -> impl Iterator<Item = ValueObject> {
         let Self { id, chunks } = self;
         let one = chunks.is_none().then_some(ValueObject { id, chunk: None });

@@ -479,3 +479,23 @@ async fn a_transaction_that_fails_leaves_nothing_of_its_uploads() {
     assert_eq!(names(&provider, "value/").await, []);
     assert_eq!(names(&provider, "session/").await.len(), 1);
 }
+
+#[tokio::test]
+async fn what_a_transaction_has_streamed_and_then_overwritten_is_deleted_when_it_commits() {
+    let (provider, store) = counted(options()).await;
+    let (first, second) = (noise(1, 3 * CHUNK), noise(2, 2 * CHUNK));
+    store
+        .transact(async |tx| {
+            for value in [&first, &second] {
+                tx.put_stream("k", stream::iter(pieces(value, &[1000]))).await?;
+            }
+            tx.put_stream("gone", stream::iter(pieces(&first, &[1000]))).await?;
+            tx.copy("k", "copy").await?;
+            tx.delete_range("f".."h")
+        })
+        .await
+        .unwrap();
+    assert_eq!(names(&provider, "value/").await.len(), 2);
+    check(&store, "k", &second).await;
+    check(&store, "copy", &second).await;
+}
