@@ -135,8 +135,16 @@ pub(crate) type Stack = Vec<(Version, Change)>;
 /// Puts what several places know of one key together: sorted, each version once, down to the first change
 /// that is final.
 pub(crate) fn settle(stack: &mut Stack) {
-    // Of the same version, what was done to the key itself counts: its range was emptied before.
-    stack.sort_by_key(|(version, change)| (std::cmp::Reverse(*version), *change == Change::Delete));
+    // Of the same version, what was done to the key itself counts: its range was emptied before. And where one place
+    // knows what was merged, and another what it came to, what it was merged into may not be known any more.
+    stack.sort_by_key(|(version, change)| {
+        let rank = match change {
+            Change::Delete => 2,
+            Change::Merge(_) => 1,
+            _ => 0,
+        };
+        (std::cmp::Reverse(*version), rank)
+    });
     stack.dedup_by_key(|(version, _)| *version);
     if let Some(end) = stack.iter().position(|(_, change)| change.is_final()) {
         stack.truncate(end + 1);

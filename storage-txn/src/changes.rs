@@ -203,7 +203,7 @@ impl Changes {
             let next = Version(self.read.0 + 1);
             let commit = self.commits.next().await?;
             let commit = commit.filter(|commit| commit.version == next);
-            let commit = commit.ok_or_else(|| no_longer_kept(next))?;
+            let commit = commit.ok_or_else(|| no_longer_kept(&self.snapshot.view, next))?;
             let before = self.snapshot.at(self.read)?;
             self.read = next;
             if self.maintenance || commit.changes_keys() {

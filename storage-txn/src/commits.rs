@@ -229,7 +229,7 @@ impl Snapshot {
                 ),
             ));
         }
-        self.find_commit(version).await?.ok_or_else(|| no_longer_kept(version))
+        self.find_commit(version).await?.ok_or_else(|| no_longer_kept(&self.view, version))
     }
 
     /// The commits up to the version of the snapshot.
@@ -351,7 +351,7 @@ pub(crate) async fn version_at(view: &View, last: Version, time: Duration) -> Re
         }
     }
     if low > 0 && time_of(view, last, Version(low)).await?.is_none() {
-        return Err(no_longer_kept(Version(low)));
+        return Err(no_longer_kept(view, Version(low)));
     }
     Ok(Version(low))
 }
@@ -361,9 +361,14 @@ async fn time_of(view: &View, last: Version, version: Version) -> Result<Option<
     Ok(Some(Duration::from_micros(CommitRecord::decode_at(version, record)?.time)))
 }
 
-pub(crate) fn no_longer_kept(version: Version) -> Error {
-    Error::new(
-        ErrorKind::SnapshotExpired,
-        format!("version {version} is so old that it is no longer kept"),
-    )
+/// What is said of a version, or its commit, that is not found in a view.
+pub(crate) fn no_longer_kept(view: &View, version: Version) -> Error {
+    match view.system.horizon() {
+        Ok(horizon) if version < horizon => Error::new(
+            ErrorKind::SnapshotExpired,
+            format!("version {version} is no longer kept: the horizon is version {horizon}"),
+        ),
+        Ok(_) => Error::corrupt(format!("version {version} has no commit record")),
+        Err(error) => error,
+    }
 }

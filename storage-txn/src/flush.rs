@@ -23,12 +23,12 @@ use crate::writes::{Range, Writes};
 use crate::{Error, ErrorKind, Result, TransactionId, Version, space};
 
 /// How often a flush begins again because another process was faster.
-const ATTEMPTS_MAX: usize = 8;
+pub(crate) const ATTEMPTS_MAX: usize = 8;
 /// A handle that only reads leaves flushing to those who write, until it has so many times as much in memory
 /// as they should.
 const READER_PATIENCE: usize = 4;
 /// After so many changes others get their turn.
-const CHANGES_AT_ONCE: usize = 1024;
+pub(crate) const CHANGES_AT_ONCE: usize = 1024;
 
 /// The flushes of a handle.
 #[derive(Debug, Default)]
@@ -127,9 +127,10 @@ impl Shared {
         }
     }
 
-    /// Why the last flush failed, if it did.
+    /// Why the last flush failed, or the last compaction, if one did.
     pub(crate) fn maintenance_error(&self) -> Option<Error> {
-        self.flushes().failed.as_ref().map(Error::shared)
+        let flush = self.flushes().failed.as_ref().map(Error::shared);
+        flush.or_else(|| self.compaction_error())
     }
 
     fn start_flushes(self: &Arc<Self>) {
@@ -141,18 +142,22 @@ impl Shared {
 
     async fn work_off_flushes(self: &Arc<Self>) {
         loop {
-            let waiting = {
+            let (wanted, waiting) = {
                 let mut flushes = self.flushes();
                 if flushes.waiting.is_empty() && !flushes.wanted {
                     flushes.running = false;
                     return;
                 }
-                flushes.wanted = false;
-                std::mem::take(&mut flushes.waiting)
+                let wanted = std::mem::replace(&mut flushes.wanted, false);
+                (wanted, std::mem::take(&mut flushes.waiting))
             };
             let mut result = self.flush_all().await;
-            if self.flushes().owes_checkpoint {
+            let flushed = self.flushes().owes_checkpoint;
+            if flushed {
                 result = result.and(self.write_checkpoint().await);
+            }
+            if flushed && wanted {
+                self.compact_if_due();
             }
             self.flushes().failed = result.as_ref().err().map(Error::shared);
             for sender in waiting {
@@ -229,7 +234,7 @@ impl Shared {
         self.store_segment(writer, made).await
     }
 
-    async fn store_segment(
+    pub(crate) async fn store_segment(
         &self,
         writer: Writer,
         made: &mut Vec<(SegmentId, SegmentRef)>,
@@ -279,6 +284,19 @@ impl Shared {
         required: Vec<(Bytes, Option<Version>)>,
         message: &str,
     ) -> Result<()> {
+        let read_at = self.state().version;
+        self.commit_system_read(writes, required, Reads::default(), read_at, message).await
+    }
+
+    /// As [`commit_system`](Self::commit_system), and on condition that what was read at a version has not changed.
+    pub(crate) async fn commit_system_read(
+        self: &Arc<Self>,
+        writes: Writes,
+        required: Vec<(Bytes, Option<Version>)>,
+        reads: Reads,
+        read_at: Version,
+        message: &str,
+    ) -> Result<()> {
         let mut id = [0; 16];
         id[..8].copy_from_slice(&self.env.random().to_le_bytes());
         id[8..].copy_from_slice(&self.env.random().to_le_bytes());
@@ -292,8 +310,8 @@ impl Shared {
                 cancelled: false,
                 writes,
             },
-            reads: Reads::default(),
-            read_at: self.state().version,
+            reads,
+            read_at,
             required,
             repeated: false,
             reply,
@@ -305,7 +323,7 @@ impl Shared {
         answer.map(drop)
     }
 
-    fn new_segment(&self) -> SegmentId {
+    pub(crate) fn new_segment(&self) -> SegmentId {
         let mut flushes = self.flushes();
         let number = flushes.segments;
         flushes.segments += 1;

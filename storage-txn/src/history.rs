@@ -114,15 +114,24 @@ impl History {
         let mut had_value =
             older.as_ref().is_some_and(|(_, change)| !matches!(change, Change::Delete));
         let mut before = Written::Deleted;
+        let mut below = older.as_ref().map(|(version, _)| *version);
+        let horizon = view.system.horizon()?;
         let mut page = VecDeque::new();
         for (at, (version, change)) in changes.iter().rev().enumerate() {
+            // Between what a tag keeps and the horizon something may be missing.
+            let gap = below.is_some_and(|below| below < horizon) && *version > horizon;
+            if gap {
+                let stack = view.stack(&self.key, Version(version.0 - 1)).await?;
+                had_value = stack.first().is_some_and(|(_, change)| *change != Change::Delete);
+            }
+            below = Some(*version);
             let written = match change {
                 Change::Put(value) => Written::Value(value.clone().into()),
                 Change::Ref(value) => Written::Value(Content(Kind::Large(value.clone()))),
                 Change::Delete => Written::Deleted,
                 // What the first of the page adds to is read; what the others add to is known by then. Of what is
                 // no longer kept as it was merged, what it came to is read too.
-                Change::Merge(merges) if at == 0 || merges.is_empty() => {
+                Change::Merge(merges) if at == 0 || merges.is_empty() || gap => {
                     merged(value(&view.stack(&self.key, *version).await?))?
                 }
                 Change::Merge(_) => after(&before, *version, change)?,

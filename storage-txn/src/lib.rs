@@ -49,6 +49,7 @@ mod checkpoint;
 mod collect;
 mod commit;
 mod commits;
+mod compact;
 mod content;
 mod error;
 mod flush;

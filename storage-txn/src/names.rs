@@ -10,7 +10,7 @@ use crate::{At, Error, ErrorKind, Result, Store, Version, space};
 /// The most bytes the name of a tag or a cursor has.
 pub const NAME_BYTES_MAX: usize = 255;
 
-const CURSORS: &str = "cursor/";
+pub(crate) const CURSORS: &str = "cursor/";
 
 impl Store {
     /// Gives a version a name that all handles know, for good: a tag is not moved, only [taken away](Self::untag).
@@ -46,19 +46,28 @@ impl Store {
                 format!("the tag {name:?} is that of version {by}, not {version}"),
             )
         };
-        self.snapshot(At::Version(version)).await?;
-        let result = self.set(&key, version, vec![(space::system(key.as_bytes()), None)]).await;
-        match result {
-            Err(error) if error.kind() == ErrorKind::PreconditionFailed => {
-                match self.find(&key).await? {
-                    Some(found) if found == version => Ok(()),
-                    Some(found) => Err(taken(found)),
-                    // Taken away meanwhile.
-                    None => Err(error),
-                }
+        for _ in 0..self.shared.options.transact_attempts_max {
+            let system = self.snapshot(At::Version(version)).await?.view.system.clone();
+            // What can be read now must be so still when the tag is there.
+            let mut required = system.what_keeps(version)?;
+            required.push((space::system(key.as_bytes()), None));
+            match self.set(&key, version, required).await {
+                Err(error) if error.kind() == ErrorKind::PreconditionFailed => {}
+                result => return result,
             }
-            result => result,
+            match self.find(&key).await? {
+                Some(found) if found == version => return Ok(()),
+                Some(found) => return Err(taken(found)),
+                // Taken away meanwhile, or the store was packed.
+                None => {}
+            }
         }
+        Err(Error::new(
+            ErrorKind::Conflict,
+            format!(
+                "the tag {name:?} was taken and taken away again, or the store packed, at every attempt"
+            ),
+        ))
     }
 
     /// Takes a tag away. One that is not there is as good as taken away.

@@ -48,6 +48,16 @@ pub struct Options {
     pub value_requests_max: usize,
     /// The most bytes of a large value that are handed out in one piece. Beyond it, read a part, or a stream.
     pub get_bytes_max: usize,
+    /// How many runs of segments of about the same size there are when they are compacted into one, in the background.
+    /// More make reads dearer, fewer make writes dearer. At least 2; `usize::MAX` leaves it to
+    /// [`compact`](crate::Store::compact).
+    pub compaction_fanout: usize,
+    /// How many bytes are read at once of each segment that is compacted. So many are held for each that has keys in
+    /// common with others, and besides them two segments that are being made.
+    pub compaction_read_bytes: usize,
+    /// A cursor that is more versions behind the last one than this no longer keeps history from being
+    /// [packed](crate::Store::pack) away.
+    pub cursor_lag_versions_max: u64,
     /// The most bytes of segments kept in memory to be read again.
     pub cache_bytes_max: usize,
     /// How many entries of the log are read at once to catch up.
@@ -91,6 +101,9 @@ impl Default for Options {
             chunk_bytes: 8 << 20,
             value_requests_max: 4,
             get_bytes_max: 64 << 20,
+            compaction_fanout: 4,
+            compaction_read_bytes: 1 << 20,
+            cursor_lag_versions_max: 1_000_000,
             cache_bytes_max: 64 << 20,
             read_ahead: 16,
             watch_pause_min: Duration::from_millis(50),

@@ -33,7 +33,7 @@ pub(crate) use renewing;
 ///
 /// [`SnapshotExpired`](crate::ErrorKind::SnapshotExpired).
 pub(crate) fn check_kept(view: &View, version: Version) -> Result<()> {
-    if view.system.keeps(version)? { Ok(()) } else { Err(no_longer_kept(version)) }
+    if view.system.keeps(version)? { Ok(()) } else { Err(no_longer_kept(view, version)) }
 }
 
 impl View {
@@ -73,7 +73,7 @@ impl Shared {
             if view.system.keeps(version)? {
                 return Ok(view);
             }
-            Err(no_longer_kept(version).with_source(missing))
+            Err(no_longer_kept(&view, version).with_source(missing))
         })
     }
 }

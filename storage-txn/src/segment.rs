@@ -5,6 +5,7 @@ mod cache;
 mod check;
 mod filter;
 mod read;
+mod stream;
 mod writer;
 
 #[cfg(test)]
@@ -20,6 +21,7 @@ use storage_core::StorageProvider;
 pub(crate) use block::Stored;
 pub(crate) use cache::Cache;
 pub(crate) use check::Content;
+pub(crate) use stream::Stream;
 pub(crate) use writer::Writer;
 
 use crate::change::{Change, Stack, empty_at};

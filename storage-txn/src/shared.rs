@@ -9,6 +9,7 @@ use storage_core::Env;
 use storage_log::{CommitLog, Head, Record, catch_up};
 
 use crate::commit::Queue;
+use crate::compact::Compactions;
 use crate::flush::{Flushes, Role};
 use crate::segment::Shelf;
 use crate::session::Session;
@@ -26,6 +27,7 @@ pub(crate) struct Shared {
     pub(crate) shelf: Shelf,
     pub(crate) queue: Mutex<Queue>,
     pub(crate) flushes: Mutex<Flushes>,
+    pub(crate) compactions: Mutex<Compactions>,
     pub(crate) arrivals: Arrivals,
     /// How many large values, or objects of them, this handle has named.
     pub(crate) values: AtomicU64,
@@ -78,6 +80,7 @@ impl Shared {
             shelf,
             queue: Mutex::default(),
             flushes: Mutex::default(),
+            compactions: Mutex::default(),
             arrivals: Arrivals::default(),
             values: AtomicU64::new(0),
             state: Mutex::new(state),

@@ -123,6 +123,11 @@ impl State {
         });
     }
 
+    /// Whether segments are not looked at, as some may be lost.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.whole
+    }
+
     /// Freezes what is in memory to be flushed, unless everything up to `goal` was flushed already.
     pub(crate) fn freeze(&mut self, goal: Version) -> Result<Option<Frozen>> {
         let system = &self.view.system;

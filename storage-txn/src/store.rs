@@ -213,7 +213,8 @@ impl Store {
 
     /// Puts everything that is in memory into segments, and writes a checkpoint, so that the next to open the store
     /// need not read the log from further back. Done in the background too, every
-    /// [`flush_bytes`](Options::flush_bytes). Costs nothing when nothing was committed since the last time.
+    /// [`flush_bytes`](Options::flush_bytes). Costs nothing when nothing was committed since the last time. Segments that
+    /// come of this are merged after the next flush in the background, or by [`compact`](Self::compact).
     ///
     /// # Errors
     ///

@@ -178,6 +178,21 @@ impl System {
         tags.try_fold(false, |kept, (name, _, value)| Ok(kept || version(&name, value)? == wanted))
     }
 
+    /// The system keys because of which this version can be read, as they are called inside; each with the version
+    /// of its last change.
+    pub(crate) fn what_keeps(&self, wanted: Version) -> Result<Vec<(Bytes, Option<Version>)>> {
+        let mut keys = vec![(space::system(HORIZON), self.get(HORIZON).map(|(at, _)| at))];
+        if wanted < self.horizon()? {
+            for (name, at, value) in self.beginning(TAGS) {
+                if version(&name, value)? == wanted {
+                    keys.push((space::system(&[TAGS.as_bytes(), &name].concat()), Some(at)));
+                    break;
+                }
+            }
+        }
+        Ok(keys)
+    }
+
     /// Whether a transaction has to do with system keys.
     pub(crate) fn is_concerned(writes: &Writes) -> bool {
         let all = space::all(space::SYSTEM);

@@ -138,13 +138,20 @@ async fn earlier(
     id: TransactionId,
     found: Version,
 ) -> Result<Verdict> {
-    let Some((_, record)) = view.get(&space::commit(found), version).await? else {
+    let horizon = view.system.horizon()?;
+    let record = match view.get(&space::commit(found), version).await? {
+        Some(record) => Some(record),
+        // It was committed, or its record would have been kept. When exactly is no longer known.
+        None if found < horizon => view.get(&space::commit(horizon), version).await?,
+        None => None,
+    };
+    let Some((_, record)) = record else {
         return Err(Error::corrupt(format!(
             "version {found} of transaction {id} has no commit record"
         )));
     };
     let record = CommitRecord::decode_at(found, record)?;
-    if record.cancelled {
+    if record.cancelled && record.id == id.0[..] {
         return Ok(Verdict::Refuse(cancelled(id)));
     }
     let time = Duration::from_micros(record.time);

@@ -69,12 +69,16 @@ pub(crate) struct SegmentRef {
     /// 0 for a segment of what is current. Otherwise it is one of history: no read at this version or above needs it.
     #[prost(uint64, tag = "8")]
     pub(crate) superseded: u64,
-    /// The number of the first segment that was made together with this one: no two of them have a key in common.
+    /// The number of the first segment that was made together with this one: no two of them
+    /// have changes of one key.
     #[prost(uint32, tag = "9")]
     pub(crate) run: u32,
     /// Each key has one change, which puts a value, and no range was emptied: there is nothing to take out.
     #[prost(bool, tag = "10")]
     pub(crate) plain: bool,
+    /// How many of the changes put a large value.
+    #[prost(uint64, tag = "11")]
+    pub(crate) references: u64,
 }
 
 /// Keys from the first to the last, both included.

@@ -223,6 +223,13 @@ impl Block {
         all.map(|(at, change)| (self.key(change), change.version, self.stored(at)))
     }
 
+    /// The key and the change at an index; `None` after the last.
+    pub(super) fn get(&self, at: usize) -> Result<Option<(Bytes, Stored)>> {
+        let Some(change) = self.changes.get(at) else { return Ok(None) };
+        let key = self.keys.slice(change.key.start as usize..change.key.end as usize);
+        Ok(Some((key, self.stored(at)?)))
+    }
+
     fn stored(&self, at: usize) -> Result<Stored> {
         let at = &self.changes[at];
         let value = self.content.slice(at.value.start as usize..at.value.end as usize);

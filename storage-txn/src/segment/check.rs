@@ -139,7 +139,8 @@ impl Check<'_> {
         let upto = self.segment.about.superseded;
         let right = match stored.superseded {
             None => upto == 0,
-            Some(end) => stored.version < end && end.0 <= upto,
+            // A deletion with nothing below it is superseded at once.
+            Some(end) => stored.version <= end && end.0 <= upto,
         };
         if !right {
             let what =

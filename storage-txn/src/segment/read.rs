@@ -52,7 +52,7 @@ impl Segment {
         }
     }
 
-    async fn part(&self, place: &Place) -> Result<Arc<Part>> {
+    pub(super) async fn part(&self, place: &Place) -> Result<Arc<Part>> {
         let read = async {
             let content = self.content(place).await?;
             let bytes = content.len();

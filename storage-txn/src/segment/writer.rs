@@ -39,6 +39,7 @@ pub(crate) struct Writer {
     superseded: u64,
     /// Whether there has been nothing but values so far.
     plain: bool,
+    references: u64,
 }
 
 impl Writer {
@@ -59,6 +60,7 @@ impl Writer {
             run: id.number,
             superseded: 0,
             plain: true,
+            references: 0,
         }
     }
 
@@ -70,6 +72,11 @@ impl Writer {
     /// Says that it is one of history, in which everything is superseded at `version` or before.
     pub(crate) fn supersede(&mut self, version: Version) {
         self.superseded = self.superseded.max(version.0);
+    }
+
+    /// Whether there is anything in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.changes == 0 && self.emptied.is_empty()
     }
 
     /// Which segment it will be.
@@ -104,7 +111,8 @@ impl Writer {
         });
         place.first_version = place.first_version.min(version.0);
         place.last_version = place.last_version.max(version.0);
-        self.plain &= !same_key && matches!(stored.change, Change::Put(_));
+        self.references += u64::from(matches!(stored.change, Change::Ref(_)));
+        self.plain &= !same_key && matches!(stored.change, Change::Put(_) | Change::Ref(_));
         self.block.add(key, stored);
         self.changes += 1;
         if self.block.bytes() >= BLOCK_BYTES {
@@ -158,6 +166,7 @@ impl Writer {
             superseded: self.superseded,
             run: self.run,
             plain: self.plain && tail.emptied.is_empty(),
+            references: self.references,
         };
         (about, self.body.freeze())
     }

@@ -130,7 +130,12 @@ impl Verifier<'_> {
         let seen = |first: Version, last: Version| {
             !walked.unseen.iter().any(|(from, to)| *from <= last && first <= *to)
         };
+        // Up to the horizon not everything is kept.
+        let lowest = Version(walked.present.system.horizon()?.0 + 1);
         let differences = walked.sums.differences(sums).into_iter();
+        let differences = differences
+            .filter(|(_, last)| *last >= lowest)
+            .map(|(first, last)| (first.max(lowest), last));
         let differences = differences.filter(|(first, last)| seen(*first, *last));
         for (first, last) in differences.take(DIFFERENCES_MAX) {
             self.narrow(log, shelf, walked, first, last).await?;
@@ -193,8 +198,9 @@ impl Verifier<'_> {
         }
         runs.sort_by_key(|run| std::cmp::Reverse(run.last()));
         let view = View { runs, ..View::default() };
+        let horizon = walked.present.system.horizon()?;
         for (first, last) in &walked.unseen {
-            let last = walked.bound.min(*last);
+            let (first, last) = (&horizon.max(*first), walked.bound.min(*last));
             let range =
                 Range { start: space::commit(*first), end: space::commit(Version(last.0 + 1)) };
             let mut walk = Walk::new(&view, Version(u64::MAX), &range, false, None).await?;

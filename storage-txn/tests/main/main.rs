@@ -6,6 +6,7 @@
 mod bounded;
 mod collect;
 mod commits;
+mod compaction;
 mod corruption;
 mod costs;
 mod flush;
@@ -13,6 +14,8 @@ mod gated;
 mod golden;
 mod large;
 mod objects;
+mod pack;
+mod past;
 mod pins;
 mod rebuild;
 mod sessions;

@@ -1,0 +1,90 @@
+//! Which segments are worth compacting.
+
+use crate::compact::kept::Kept;
+use crate::format::segment::{SegmentId, SegmentRef};
+use crate::{Version, space};
+
+/// A segment as it is named, with the version that named it.
+pub(super) type Named = (SegmentId, Version, SegmentRef);
+
+/// Segments that were made together, and so have no key in common.
+#[derive(Debug, Default)]
+struct Run {
+    segments: Vec<Named>,
+    bytes: u64,
+    last_version: u64,
+}
+
+/// The segments of the newest runs of about the same size, if there are `fanout` such runs; and the smaller ones in
+/// between. Runs of at most `least` bytes are all of one size.
+pub(super) fn tier(segments: Vec<Named>, fanout: usize, least: u64) -> Option<Vec<Named>> {
+    let fanout = fanout.max(2);
+    let mut runs: Vec<Run> = Vec::new();
+    let mut names: Vec<(u64, u32)> = Vec::new();
+    for segment in segments {
+        let name = (segment.0.session, segment.2.run);
+        let at = names.iter().position(|known| *known == name).unwrap_or_else(|| {
+            names.push(name);
+            runs.push(Run::default());
+            runs.len() - 1
+        });
+        let run = &mut runs[at];
+        run.bytes += segment.2.bytes;
+        run.last_version = run.last_version.max(segment.2.last_version);
+        run.segments.push(segment);
+    }
+    runs.sort_by_key(|run| std::cmp::Reverse(run.last_version));
+    let level = |run: &Run| (run.bytes.max(least).max(1)).ilog(fanout as u64);
+    let mut levels: Vec<_> = runs.iter().map(level).collect();
+    levels.sort_unstable();
+    let full = levels.chunk_by(|a, b| a == b).find(|level| level.len() >= fanout)?[0];
+    let oldest = runs.iter().rposition(|run| level(run) == full)?;
+    runs.truncate(oldest + 1);
+    let picked = runs.into_iter().skip_while(|run| level(run) > full);
+    Some(picked.filter(|run| level(run) <= full).flat_map(|run| run.segments).collect())
+}
+
+/// The segments of what is current that say more than they need to: those that are not plain, that share keys with
+/// another, or that hold records of commits which nobody is told of any more.
+pub(super) fn untidy(segments: &[Named], kept: &Kept) -> Vec<Named> {
+    let overlap = |a: &SegmentRef, b: &SegmentRef| {
+        a.spans.iter().any(|a| b.spans.iter().any(|b| a.first <= b.last && b.first <= a.last))
+    };
+    let below = space::commit(kept.horizon);
+    let has_old_records = |about: &SegmentRef| {
+        about.spans.iter().any(|span| span.first[..1] == [space::COMMIT] && span.first < below)
+    };
+    let untidy = |segment: &&Named| {
+        let about = &segment.2;
+        let others = segments.iter().filter(|other| other.0 != segment.0);
+        !about.plain
+            || has_old_records(about)
+            || others.into_iter().any(|other| overlap(about, &other.2))
+    };
+    segments.iter().filter(untidy).cloned().collect()
+}
+
+/// What is to be done with segments of history so that they hold no more than is kept.
+#[derive(Debug, Default)]
+pub(super) struct Thinning {
+    /// Nobody asks for anything in them.
+    pub(super) dropped: Vec<Named>,
+    /// Some of what is in them may be.
+    pub(super) thinned: Vec<Named>,
+}
+
+pub(super) fn thinning(segments: Vec<Named>, kept: &Kept) -> Thinning {
+    let mut thinning = Thinning::default();
+    for segment in segments {
+        let first = Version(segment.2.first_version);
+        // What it holds was so at most in between, and ended no later.
+        let is_asked_for = kept.asks_for(first, Version(segment.2.superseded));
+        // Which large values it puts has to be seen.
+        if !is_asked_for && segment.2.references == 0 {
+            thinning.dropped.push(segment);
+        } else if first < kept.horizon || !is_asked_for {
+            thinning.thinned.push(segment);
+        }
+    }
+    thinning
+}
