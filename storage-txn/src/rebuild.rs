@@ -157,6 +157,17 @@ impl Shared {
         }
         drop(checks);
         let mut made = Vec::new();
+        if let Some(Damaged { id, what, .. }) = damaged.first() {
+            // What compaction made of several entries cannot be told from some of them.
+            let segments = system.segments()?;
+            if system.horizon()? > Version::ZERO
+                || segments.iter().any(|(_, _, about)| about.superseded > 0)
+            {
+                return Err(Error::corrupt(format!(
+                    "{id} cannot be made again: {what}; the log was collected, and what segments held was compacted"
+                )));
+            }
+        }
         if !damaged.is_empty() {
             made = self.make_again(id, &damaged).await?;
             self.commit_again(&damaged, &made).await?;

@@ -2,6 +2,7 @@
 
 mod atomic;
 mod cost;
+mod damage;
 mod durable;
 mod garbage;
 mod histories;
@@ -98,6 +99,12 @@ cases! {
         "what was acknowledged is there, whole and in order, for whoever opens the store later";
     "store.durable.intact", 200, durable::intact,
         "a log with a changed, shortened or foreign entry is not opened, and `Corrupt` says so";
+    "store.durable.derived-lost", 2000, damage::derived_lost,
+        "a store that has lost its segments, its checkpoints or both reads the same, at every version, once its index was \
+         made again from the log; with all of it lost, at once";
+    "store.durable.damaged", 2000, damage::damaged,
+        "whatever object of a store is changed, cut short, emptied or exchanged for one of its kind, a read answers what \
+         was written or says `Corrupt`";
     "store.unknown.once", 1500, unknown::once,
         "with lost and late answers, a transaction told committed is there once, one told failed is not, and of one \
          told `CommitUnknown` the outcome can be found out, for good";

@@ -66,6 +66,10 @@ liars! {
         "acknowledges what waits in memory, and commits five at a time: fsync every second, write-behind";
     corrupt_log_begins_anew: "store.durable.intact", store(BeginsAnew),
         "opens an empty store where the log cannot be read: recovery that drops what it does not understand";
+    without_checkpoint_begins_anew: "store.durable.derived-lost", store(NeedsCheckpoint),
+        "takes the index for the data: without a checkpoint there is nothing (a lost manifest, a log that is only for recovery)";
+    damaged_is_absent: "store.durable.damaged", store(DamagedIsAbsent),
+        "finds nothing where it cannot read: a checksum that fails is logged and passed over";
     unknown_is_tried_again: "store.unknown.once", store(UnknownIsTriedAgain),
         "runs a transaction again, as a new one, when its answer was lost: every retry loop around `COMMIT`";
     unknown_is_failure: "store.unknown.once", store(UnknownIsFailure),
@@ -117,6 +121,8 @@ enum Mistake {
     CopyIsALink,
     WriteBehind,
     BeginsAnew,
+    NeedsCheckpoint,
+    DamagedIsAbsent,
     UnknownIsTriedAgain,
     UnknownIsFailure,
     OutcomeOnlyLooks,
@@ -190,6 +196,17 @@ impl StoreHook for Wrong {
 
     async fn open(&self, place: Arc<dyn StorageProvider>, options: Options) -> Result<Honest> {
         let place = self.place(place);
+        if self.mistake == NeedsCheckpoint {
+            let prefix = Prefix::new("checkpoint/").expect("a word and a slash are a prefix");
+            let was = place.list(List::new(&prefix).limit(1)).await?.objects;
+            let log = Prefix::new("log/").expect("a word and a slash are a prefix");
+            let entries = place.list(List::new(&log).limit(10)).await?.objects;
+            if was.is_empty() && entries.len() == 10 {
+                let prefix = Prefix::new("recovered/").expect("a word and a slash are a prefix");
+                let elsewhere = Prefixed::new(place, prefix)?;
+                return Ok(self.dress(RealStores.init(Arc::new(elsewhere), options).await?));
+            }
+        }
         match RealStores.open(place.clone(), options.clone()).await {
             Err(error) if self.mistake == BeginsAnew && error.kind() == Kind::Corrupt => {
                 let prefix = Prefix::new("recovered/").expect("a word and a slash are a prefix");
@@ -229,11 +246,13 @@ impl StoreHandle for WrongStore {
         };
         let inner = self.honest.snapshot(at).await?;
         Ok(match self.wrong.mistake {
-            ShowsPending | SnapshotsMove | CopyIsALink => Arc::new(WrongSnapshot {
-                inner,
-                honest: self.honest.clone(),
-                wrong: self.wrong.clone(),
-            }),
+            ShowsPending | SnapshotsMove | CopyIsALink | DamagedIsAbsent => {
+                Arc::new(WrongSnapshot {
+                    inner,
+                    honest: self.honest.clone(),
+                    wrong: self.wrong.clone(),
+                })
+            }
             _ => inner,
         })
     }
@@ -290,7 +309,14 @@ impl SnapshotHandle for WrongSnapshot {
     }
 
     async fn scan(&self, scan: &Scan) -> Result<Vec<Item>> {
-        self.inner.scan(scan).await
+        match self.inner.scan(scan).await {
+            Err(error)
+                if self.wrong.mistake == DamagedIsAbsent && error.kind() == Kind::Corrupt =>
+            {
+                Ok(Vec::new())
+            }
+            found => found,
+        }
     }
 }
 
