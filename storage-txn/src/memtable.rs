@@ -43,7 +43,9 @@ impl Memtable {
             changes.ranges.push((range.clone(), version));
         }
         for (key, change) in writes.points() {
-            changes.points.entry(key.clone()).or_default().push((version, change.clone()));
+            // Most keys change once before they are flushed.
+            let all = changes.points.entry(key.clone()).or_insert_with(|| Vec::with_capacity(1));
+            all.push((version, change.clone()));
         }
     }
 

@@ -249,7 +249,12 @@ impl Transaction {
         let mut pending = {
             let mut pending = self.open()?;
             pending.committing = true;
-            pending.clone()
+            // Nobody reads the writes any more when nobody else has the transaction.
+            let last = Arc::strong_count(&self.pending) == 1;
+            let taken = last.then(|| std::mem::take(&mut pending.writes));
+            let mut copy = pending.clone();
+            copy.writes = taken.unwrap_or(copy.writes);
+            copy
         };
         let result = self.commit_pending(&mut pending).await;
         match &result {
