@@ -302,6 +302,36 @@ Examples:
         #[command(flatten)]
         which: StoreWhich,
     },
+    /// Merge segments, so that there are few, and what is current is apart from what was
+    #[command(after_help = "\
+Everything can be read as before. It is done in the background too, by processes that write much;
+what was merged stays stored until it is collected.
+
+Examples:
+  cloudbank store compact && cloudbank store collect")]
+    Compact {
+        #[command(flatten)]
+        which: StoreWhich,
+    },
+    /// Drop history: what was before a version, for good
+    #[command(after_help = "\
+The store can be read as it was then and at any later version, and at those of tags. Cursors, and
+those who read just now, hold history back. The room is free again once it is collected.
+
+Examples:
+  cloudbank store pack '90 days ago'              asks first
+  cloudbank store pack release-7 --yes && cloudbank store collect
+  cloudbank store pack latest --yes               keep only what is, and tags")]
+    Pack {
+        #[command(flatten)]
+        which: StoreWhich,
+        /// The first version to keep: a version, a time, a tag or `latest`
+        #[arg(value_name = "VERSION|TIME|TAG")]
+        before: String,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
     /// Delete what nothing needs any more
     Collect(super::CollectArgs),
     /// Put the files of a folder into the store

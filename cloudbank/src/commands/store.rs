@@ -6,6 +6,7 @@ mod bench;
 mod cat;
 mod collect;
 mod commit;
+mod compact;
 mod export;
 mod get;
 mod history;
@@ -114,6 +115,15 @@ pub(crate) async fn run(context: &Context, command: StoreCommand) -> Result<()> 
         StoreCommand::Rebuild { which } => {
             let remains = "the store is as it was, or as it was to be";
             context.unless_interrupted(remains, rebuild::run(context, &which)).await
+        }
+        StoreCommand::Compact { which } => {
+            let remains = "the store is as it was, or compacted";
+            context.unless_interrupted(remains, compact::compact(context, &which)).await
+        }
+        StoreCommand::Pack { which, before, yes } => {
+            let remains = "the history is as it was, or packed";
+            let pack = compact::pack(context, &which, &before, yes);
+            context.unless_interrupted(remains, pack).await
         }
         StoreCommand::Collect(arguments) => {
             let remains = "what was deleted was not needed; run the same command again to go on";

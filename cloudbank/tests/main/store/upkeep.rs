@@ -151,3 +151,55 @@ fn what_nothing_needs_is_collected_and_everything_can_still_be_read() {
     let after = size();
     assert!(after < before, "{after} of {before}");
 }
+
+#[test]
+fn history_is_packed_on_request_and_tags_are_kept() {
+    let bench = store();
+    fs::create_dir_all(bench.path("in")).unwrap();
+    for round in 1..=3 {
+        bench.write("in/a", format!("round {round}"));
+        bench.ok("store import in");
+    }
+    bench.ok("store tag first --at 1");
+    let compacted = json(&bench, "store compact --json");
+    let (before, after) = (&compacted["segments_before"], &compacted["segments"]);
+    assert!(after.as_u64() < before.as_u64(), "{compacted}");
+    expect![[r#"
+        $ store pack latest
+        ! error: this would drop what was before version 8 from the store on `one`, for good
+        !   = add --yes: there is no terminal to ask on
+        [2]
+        $ store pack nonsense --yes
+        ! error: `nonsense` is no version, no time and no tag of this store
+        !   = expected a version, a time such as 2026-11-22, 2026-11-22T10:00:00Z or '2 hours ago', or a tag
+        [3]
+        $ store get a --at 3
+        round 2
+        $ store pack 5 --yes
+        every version from 5 on can be read, and those of tags
+        $ store get a --at first
+        round 1
+        $ store get a --at 3
+        ! error: store on `one`: version 3 is no longer kept: the horizon is version 5
+        [3]
+        $ store get a --at 5
+        round 3
+        $ store verify --quiet
+        $ store collect --grace 0s --quiet
+        $ store verify --quiet
+        $ store get a --at first
+        round 1
+    "#]].assert_eq(&bench.session(
+        "store pack latest
+         store pack nonsense --yes
+         store get a --at 3
+         store pack 5 --yes
+         store get a --at first
+         store get a --at 3
+         store get a --at 5
+         store verify --quiet
+         store collect --grace 0s --quiet
+         store verify --quiet
+         store get a --at first",
+    ));
+}
