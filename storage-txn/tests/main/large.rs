@@ -407,3 +407,50 @@ async fn whole_but_many(store: &Store, value: &Bytes) {
     expect(store, "copy", value).await;
     expect(store, "streamed", value).await;
 }
+
+#[tokio::test]
+async fn a_copy_keeps_the_bytes_until_the_last_of_its_keys_is_packed_away() {
+    let (watched, store) = store(Watched::default()).await;
+    let value = noise(1, 2 * CHUNK);
+    store.transact(async |tx| tx.put("a", value.clone())).await.unwrap();
+    store.transact(async |tx| tx.copy("a", "b").await.map(drop)).await.unwrap();
+    for (gone, left) in [("a", 2), ("b", 0)] {
+        store.transact(async |tx| tx.delete(gone)).await.unwrap();
+        store.pack(At::Latest).await.unwrap();
+        store.collect(&at_once()).await.unwrap();
+        assert_eq!(watched.names("value/").await.len(), left, "{gone}");
+        if left > 0 {
+            expect(&store, "b", &value).await;
+            expect(&another(&watched).await, "b", &value).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_reads_or_restores_a_large_value_that_was_packed_away_is_told() {
+    let (watched, store) = store(Watched::default()).await;
+    let other = another(&watched).await;
+    let value = noise(1, 20 * CHUNK);
+    store.transact(async |tx| tx.put("a", value.clone())).await.unwrap();
+    let then = store.snapshot(At::Known).await.unwrap();
+    let mut stream = then.get_stream("a").await.unwrap().unwrap();
+    stream.next().await.unwrap().unwrap();
+    let mistake = store.transact(async |tx| tx.put("a", "small")).await.unwrap().version;
+    let undo = store.begin();
+    undo.undo(mistake).await.unwrap();
+    // It gives up at once when others are faster.
+    other.snapshot(At::Latest).await.unwrap();
+    other.transact(async |tx| tx.put("unrelated", "1")).await.unwrap();
+    other.pack(At::Latest).await.unwrap();
+    other.collect(&at_once()).await.unwrap();
+    assert_eq!(watched.names("value/").await, []);
+    let expired = |error: storage_txn::Error| {
+        assert_eq!(error.kind(), ErrorKind::SnapshotExpired, "{error}");
+    };
+    expired(then.get("a").await.unwrap_err());
+    expired(then.get_range("a", 5..10).await.unwrap_err());
+    expired(stream.try_collect::<Vec<_>>().await.unwrap_err());
+    store.snapshot(At::Latest).await.unwrap();
+    assert_eq!(undo.commit().await.unwrap_err().kind(), ErrorKind::Conflict);
+    expect(&store, "a", &"small".into()).await;
+}
