@@ -13,6 +13,7 @@ mod flush;
 mod gated;
 mod golden;
 mod large;
+mod long_readers;
 mod objects;
 mod pack;
 mod past;
