@@ -127,6 +127,11 @@ impl Shared {
     /// Commits segments of everything that is known, in place of all that are named.
     async fn rebuild_whole(self: &Arc<Self>) -> Result<Rebuilt> {
         self.flush().await?;
+        if self.state().view.system.horizon()? > Version::ZERO {
+            // The log still has what was packed away.
+            Store { shared: self.clone() }.compact().await?;
+            self.write_checkpoint().await?;
+        }
         let system = self.state().view.system.clone();
         Ok(Rebuilt {
             version: system.flushed()?.map_or(Version::ZERO, |flushed| Version(flushed.version)),
