@@ -91,6 +91,7 @@ impl Client {
     async fn maintain(&mut self) -> Result<()> {
         match self.rng.random_range(0..6) {
             0 => self.store.flush().await,
+            2 => self.store.compact().await.map(drop),
             1 => {
                 let mut options = CollectOptions::default();
                 options.grace = Duration::from_secs(1);
