@@ -18,6 +18,8 @@ mod chain;
 mod entry;
 mod error;
 mod log;
+#[doc(hidden)]
+pub mod planted;
 mod provider_log;
 mod tail;
 

@@ -7,6 +7,7 @@ use storage_core::{
     Atomicity, Effect, ErrorKind, Key, Prefix, PutIf, StorageProvider, StorageProviderExt,
 };
 
+use crate::planted::planted;
 use crate::{Appended, CommitLog, Entry, Error, LogId, Record, Result, Slot};
 
 /// How often an append sends its bytes before it answers "unknown".
@@ -82,17 +83,32 @@ impl CommitLog for ProviderLog {
         let key = self.key(entry.slot())?;
         let mut lost_answer: Option<storage_core::Error> = None;
         for _ in 0..APPEND_ATTEMPTS_MAX {
-            match self.provider.put(&key, entry.bytes().clone(), PutIf::Absent).await {
+            let when = if planted("log-overwrites") { PutIf::Always } else { PutIf::Absent };
+            match self.provider.put(&key, entry.bytes().clone(), when).await {
                 Ok(_) => return Ok(Appended::Ours),
-                Err(error) if error.effect() == Effect::Unknown => lost_answer = Some(error),
+                Err(error) if error.effect() == Effect::Unknown => {
+                    if planted("log-lost-is-failed") {
+                        return Err(error.into());
+                    }
+                    lost_answer = Some(error);
+                }
                 Err(error) if error.kind() == ErrorKind::Conflict => {}
                 Err(error) => return unresolved(lost_answer, error.into()),
             }
             // Not seeing it proves nothing, since the request may land later; so the same bytes are
             // sent again, and whichever attempt lands first shuts out the others.
             match self.read(entry.slot()).await {
+                Ok(Some(_)) if planted("log-any-entry-is-ours") => return Ok(Appended::Ours),
+                Ok(Some(found)) if planted("log-own-entry-is-anothers") => {
+                    return Ok(Appended::Taken(found));
+                }
                 Ok(Some(found)) if found.id() == entry.id() => return Ok(Appended::Ours),
                 Ok(Some(found)) => return Ok(Appended::Taken(found)),
+                Ok(None) if planted("log-empty-is-failed") && lost_answer.is_some() => {
+                    let absent =
+                        storage_core::Error::not_applied(ErrorKind::NotFound, "the slot is empty");
+                    return Err(absent.into());
+                }
                 Ok(None) => {}
                 Err(error) => return unresolved(lost_answer, error),
             }
@@ -112,6 +128,10 @@ impl CommitLog for ProviderLog {
     async fn collect(&self, record: &Record) -> Result<()> {
         if record.body().is_some() {
             let key = self.key(record.slot())?;
+            if planted("log-collects-without-tombstone") {
+                self.provider.delete(&key).await?;
+                return Ok(());
+            }
             self.provider.put(&key, record.tombstone(), PutIf::Always).await?;
         }
         Ok(())

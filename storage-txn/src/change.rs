@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use storage_log::planted::planted;
 
 use crate::content::{Content, Kind};
 use crate::format::value::ValueRef;
@@ -174,7 +175,11 @@ pub(crate) fn value(stack: &Stack) -> Result<Option<Content>> {
     if merges == 0 {
         return Ok(base);
     }
-    let in_order = stack[..merges].iter().rev().flat_map(|(_, change)| match change {
+    let mut merged: Vec<_> = stack[..merges].iter().rev().collect();
+    if planted("merges-in-any-order") {
+        merged.reverse();
+    }
+    let in_order = merged.into_iter().flat_map(|(_, change)| match change {
         Change::Merge(merges) => merges.as_slice(),
         Change::Put(_) | Change::Ref(_) | Change::Delete => &[],
     });

@@ -2,6 +2,7 @@
 
 use storage_core::{List, ListConsistency, Listed, PutIf, StorageProvider, StorageProviderExt};
 use storage_log::LogId;
+use storage_log::planted::planted;
 
 use crate::format::checkpoint::{Checkpoint, PREFIX};
 use crate::shared::Shared;
@@ -54,7 +55,13 @@ impl Shared {
         let checkpoint = {
             let state = self.state();
             let system = (*state.view.system).clone();
-            let Some(flushed) = system.flushed()? else { return Ok(()) };
+            let Some(mut flushed) = system.flushed()? else { return Ok(()) };
+            if planted("checkpoint-of-more-than-is-flushed") {
+                flushed.version = state.version.0;
+                flushed.slot = state.head.slot.0;
+                flushed.entry = state.head.id.0.to_vec().into();
+                flushed.time = state.time;
+            }
             Checkpoint { flushed, system, version: state.version }
         };
         let body = checkpoint.encode(self.log.id());

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures_channel::oneshot;
 use prost::Message;
 use storage_core::{PutIf, StorageProvider, StorageProviderExt};
+use storage_log::planted::planted;
 
 use crate::change::Change;
 use crate::commit::Waiting;
@@ -186,7 +187,8 @@ impl Shared {
                 }
                 Err(error) => error,
             };
-            if matches!(error.kind(), ErrorKind::CommitUnknown(_)) {
+            let unknown = matches!(error.kind(), ErrorKind::CommitUnknown(_));
+            if unknown && !planted("flush-deletes-in-doubt") {
                 // The entry that names the segments may yet appear.
                 return Err(error);
             }
@@ -244,7 +246,10 @@ impl Shared {
         made.push((id, about));
         self.before_upload().await?;
         // The name is this handle's own, so there is nothing to overwrite.
-        self.shelf.provider.put(&key(id.to_string())?, body, PutIf::Always).await?;
+        let stored = self.shelf.provider.put(&key(id.to_string())?, body, PutIf::Always).await;
+        if !planted("flush-names-what-was-not-stored") {
+            stored?;
+        }
         Ok(())
     }
 
@@ -345,5 +350,15 @@ fn contents(frozen: &Frozen) -> (Vec<Point>, Vec<(Range, Version)>) {
         ranges.extend(more_ranges);
     }
     points.sort_by(|a, b| (&a.0, Reverse(a.1)).cmp(&(&b.0, Reverse(b.1))));
+    if planted("flush-leaves-deletions-out") {
+        points.retain(|(_, _, change)| *change != Change::Delete);
+    }
+    if planted("flush-keeps-one-change-a-key") {
+        points.dedup_by(|a, b| a.0 == b.0);
+    }
+    if planted("flush-forgets-the-oldest-memory") && frozen.memtables.len() > 1 {
+        let newest = frozen.memtables[0].after(frozen.from).0;
+        points.retain(|point| newest.contains(point));
+    }
     (points, ranges)
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use bytes::Bytes;
+use storage_log::planted::planted;
 
 use crate::Version;
 use crate::change::{Change, Stack, empty_at};
@@ -93,6 +94,7 @@ impl Memtable {
                 && changes
                     .points
                     .range(range.start.clone()..range.end.clone())
+                    .skip(usize::from(planted("validation-ignores-the-first-key-of-a-range")))
                     .any(|(_, all)| all.last().is_some_and(|(at, _)| *at > version)))
     }
 
@@ -109,7 +111,10 @@ impl Memtable {
             return (Vec::new(), false);
         }
         let changes = self.read();
-        let points = changes.points.range(range.start.clone()..range.end.clone());
+        let mut points = changes.points.range(range.start.clone()..range.end.clone());
+        if planted("scan-leaves-its-first-key-out") {
+            points.next();
+        }
         let taken: Vec<&Bytes> = if backward {
             points.rev().map(|(key, _)| key).take(SCAN_KEYS_MAX).collect()
         } else {
@@ -158,11 +163,14 @@ impl Changes {
     /// Newest first, down to the first that is final.
     fn points_of(&self, key: &[u8], version: Version) -> Stack {
         let Some(all) = self.points.get(key) else { return Stack::new() };
-        let known = all.partition_point(|(at, _)| *at <= version);
+        let known = match planted("memory-forgets-versions") {
+            true => all.len(),
+            false => all.partition_point(|(at, _)| *at <= version),
+        };
         let mut stack = Stack::new();
         for (at, change) in all[..known].iter().rev() {
             stack.push((*at, change.clone()));
-            if change.is_final() {
+            if change.is_final() || planted("memory-knows-one-change-a-key") {
                 break;
             }
         }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use prost::Message;
+use storage_log::planted::planted;
 use storage_log::{Head, LogId, Record};
 
 use crate::change::Change;
@@ -94,7 +95,10 @@ impl State {
         let origin = self.view.origin.clone();
         self.view = Arc::new(View { memtables, runs, system, origin });
         self.head = head;
-        self.version = Version(checkpoint.flushed.version);
+        self.version = match planted("checkpoint-opens-one-version-late") {
+            true => Version(checkpoint.flushed.version + 1),
+            false => Version(checkpoint.flushed.version),
+        };
         self.time = checkpoint.flushed.time;
         self.writers.clear();
         self.users = Version::ZERO;
@@ -146,10 +150,11 @@ impl State {
     }
 
     fn freeze_from(&mut self, from: Version) -> Frozen {
+        let from = if planted("flush-leaves-the-first-out") { Version(from.0 + 1) } else { from };
         let memtables = self.view.memtables.clone();
         self.change_view(|view| view.memtables.insert(0, Arc::default()));
         let to = Flushed {
-            version: self.version.0,
+            version: self.version.0 + u64::from(planted("flush-says-one-version-more")),
             slot: self.head.slot.0,
             entry: Bytes::copy_from_slice(&self.head.id.0),
             time: self.time,
@@ -229,7 +234,9 @@ impl State {
         let memtable = &self.view.memtables[0];
         memtable.apply(version, &transaction.writes);
         let record = CommitRecord::of(transaction, slot, time);
-        memtable.apply(version, &derived(version, transaction, &record)?);
+        if !planted("entry-is-applied-without-its-ids") {
+            memtable.apply(version, &derived(version, transaction, &record)?);
+        }
         let concerns_system = System::is_concerned(&transaction.writes);
         if !concerns_system || !record.keys.is_empty() || !record.ranges.is_empty() {
             self.users = version;
@@ -258,7 +265,8 @@ impl State {
             }
             let newest = view.memtables[0].clone();
             view.memtables.retain(|memtable| {
-                whole || Arc::ptr_eq(memtable, &newest) || memtable.last() > flushed
+                let early = planted("memory-is-let-go-early");
+                whole || Arc::ptr_eq(memtable, &newest) || (memtable.last() > flushed && !early)
             });
             view.runs = runs;
             view.system = system;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_channel::oneshot;
 use storage_core::{Created, Env, Key, Prefix, StorageProvider, StorageProviderExt};
 use storage_log::LogId;
+use storage_log::planted::planted;
 
 use crate::commit::Waiting;
 use crate::commits::version_at;
@@ -15,9 +16,10 @@ use crate::reads::Reads;
 use crate::renew::check_kept;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
+use crate::state::version_of;
 use crate::transaction::{Receipt, Transaction};
 use crate::writes::Writes;
-use crate::{Error, ErrorKind, Options, Result, TransactionId, Version};
+use crate::{Error, ErrorKind, Options, Result, TransactionId, Version, space};
 
 /// An ordered map from keys (any bytes, up to [`KEY_BYTES_MAX`](crate::KEY_BYTES_MAX)) to values, in which
 /// every transaction leaves a version. Any number of processes may open the same store and write, with no
@@ -172,7 +174,9 @@ impl Store {
         let (view, version) = match at {
             At::Known => known(&self.shared),
             At::Latest => {
-                self.shared.refresh().await?;
+                if !planted("latest-is-what-is-known") {
+                    self.shared.refresh().await?;
+                }
                 known(&self.shared)
             }
             At::Within(age) => {
@@ -195,7 +199,7 @@ impl Store {
                         format!("the last version is {last}, and not yet {version}"),
                     ));
                 }
-                (view, version)
+                (view, if planted("past-snapshot-is-the-present") { last } else { version })
             }
             At::Time(time) => {
                 // Times never decrease, so only what is as late can still be missing.
@@ -238,6 +242,16 @@ impl Store {
     ///
     /// Those of [`Transaction::commit`], but neither conflict nor failed precondition.
     pub async fn outcome(&self, id: TransactionId) -> Result<Outcome> {
+        if planted("outcome-only-reads") {
+            self.shared.refresh().await?;
+            let (view, version) = {
+                let state = self.shared.state();
+                (state.view.clone(), state.version)
+            };
+            let found = view.get(&space::id(id), version).await?;
+            let found = found.map(|(_, found)| version_of(&found, id)).transpose()?;
+            return Ok(found.map_or(Outcome::NotCommitted, Outcome::Committed));
+        }
         let (reply, answer) = oneshot::channel();
         self.shared.enqueue(Waiting {
             transaction: Logged {

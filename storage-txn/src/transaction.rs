@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_channel::oneshot;
+use storage_log::planted::planted;
 
 use crate::bounds::{KeyRange, check_key};
 use crate::change::{Change, Merge};
@@ -166,8 +167,10 @@ impl Transaction {
         while items.len() < scan.limit_or_max() {
             let Some((key, version, value)) = walk.next().await? else { break };
             if items.len() + 1 == scan.limit_or_max() {
-                if scan.is_backward() {
+                if scan.is_backward() != planted("scan-counts-the-wrong-end") {
                     seen.start = key.clone();
+                } else if planted("scan-does-not-count-its-last-key") {
+                    seen.end = key.clone();
                 } else {
                     seen.end = after(&key);
                 }
@@ -176,7 +179,7 @@ impl Transaction {
             let value = self.shared.bytes_of(value).await?;
             items.push(Item { key: space::strip(&key), value, version });
         }
-        if scan.limit_or_max() > 0 {
+        if scan.limit_or_max() > 0 && !(items.is_empty() && planted("scan-of-nothing-is-no-read")) {
             self.pending().reads.range(seen);
         }
         Ok(items)
@@ -320,7 +323,9 @@ impl Transaction {
     /// Whether what it has read is still so at the end of the log. For a transaction without writes that is all
     /// there is to commit: its place in the order is there, and needs no entry.
     pub(crate) async fn check(&self) -> Result<Receipt> {
-        self.shared.refresh().await?;
+        if !planted("reads-are-checked-against-what-is-known") {
+            self.shared.refresh().await?;
+        }
         let (view, version, time) = {
             let state = self.shared.state();
             (state.view.clone(), state.version, Duration::from_micros(state.time))

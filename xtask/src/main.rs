@@ -5,6 +5,7 @@ mod deny;
 mod matrix;
 mod models;
 mod mutants;
+mod planted;
 mod readme;
 mod services;
 mod simulate;
@@ -39,6 +40,8 @@ enum Command {
     Mutants(mutants::Arguments),
     /// Look at every state of the models of our protocols, in the large size.
     Models,
+    /// Put mistakes into the store on purpose, and see that the simulation finds each.
+    Planted(planted::Arguments),
     /// Run whole stores in a simulated world with faults and crashes, a run for each seed.
     Simulate(simulate::Arguments),
     /// Kill real processes that share a store at random, and judge what they were told.
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Matrix(arguments) => matrix::run(&arguments),
         Command::Mutants(arguments) => mutants::run(&arguments),
+        Command::Planted(arguments) => planted::run(&arguments),
         Command::Models => models::run(),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Soak(arguments) => soak::run(&arguments),

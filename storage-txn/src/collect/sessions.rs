@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use storage_core::{Key, Listed, StorageProviderExt};
+use storage_log::planted::planted;
 
 use super::Collection;
 use crate::change::Change;
@@ -38,10 +39,16 @@ impl Collection<'_> {
                     still_dead.push(session);
                 }
             }
+            let left_before = match planted("reaper-does-not-look-again") {
+                true => self.left_of(&still_dead).await?,
+                false => Vec::new(),
+            };
             self.reap(&still_dead).await?;
+            self.delete(left_before).await?;
         }
         for session in suspects {
-            if self.is_reaped(session) || self.options.dry_run {
+            let early = planted("reaper-deletes-before-it-has-reaped");
+            if self.is_reaped(session) || self.options.dry_run || early {
                 let left = self.left_behind(session).await?;
                 for listed in &left {
                     self.done.bytes += listed.size;
@@ -141,13 +148,24 @@ impl Collection<'_> {
                     && !system.is_obsolete(listed.key.as_str())
             }
             Some(_) => {
-                !system.names_object(&listed.key) && !system.is_obsolete(listed.key.as_str())
+                let named = system.names_object(&listed.key);
+                (!named || planted("reaper-ignores-what-is-named"))
+                    && !system.is_obsolete(listed.key.as_str())
             }
         });
         Ok(stored)
     }
 
     /// Commits that these sessions commit no more.
+    /// All that sessions have left behind, for a mistake that is put in on purpose.
+    async fn left_of(&self, sessions: &[u64]) -> Result<Vec<Key>> {
+        let mut all = Vec::new();
+        for session in sessions {
+            all.extend(self.left_behind(*session).await?.into_iter().map(|listed| listed.key));
+        }
+        Ok(all)
+    }
+
     async fn reap(&mut self, sessions: &[u64]) -> Result<()> {
         self.done.sessions_reaped += sessions.len() as u64;
         if sessions.is_empty() || self.options.dry_run {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::time::Duration;
+use storage_log::planted::planted;
 
 use storage_log::{Appended, Entry, Record};
 
@@ -146,7 +147,7 @@ impl Shared {
                 Ok(false)
             }
             Ok(Appended::Unknown(error)) => {
-                progress.sent = Some(current);
+                progress.sent = (!planted("commit-other-bytes-in-doubt")).then_some(current);
                 progress.in_doubt = true;
                 Err(error.into())
             }
@@ -174,7 +175,11 @@ impl Shared {
             let state = self.state();
             (state.view.clone(), state.version)
         };
-        let sorted = sort_out(batch, &view, version, progress.fresh).await?;
+        let sorted = if planted("commit-does-not-validate-again") && progress.fresh {
+            Sorted::Ready
+        } else {
+            sort_out(batch, &view, version, progress.fresh).await?
+        };
         progress.in_doubt = false;
         if sorted == Sorted::LookAgain {
             self.catch_up().await?;
@@ -184,7 +189,7 @@ impl Shared {
         if batch.is_empty() {
             return Ok(None);
         }
-        if view.system.is_reaped(self.writer) {
+        if view.system.is_reaped(self.writer) && !planted("commit-of-a-reaped-session") {
             // What was committed before is answered. Nothing else ever will be: all that this session has stored and
             // not named is deleted.
             std::mem::take(batch)
@@ -201,7 +206,11 @@ impl Shared {
         if state.version != version {
             return None;
         }
-        let (first, time) = (Version(version.0 + 1), state.time.max(self.wall_micros()));
+        let first = Version(version.0 + 1);
+        let time = match planted("commit-time-goes-back") {
+            true => self.wall_micros(),
+            false => state.time.max(self.wall_micros()),
+        };
         let body = Batch::encode(first, time, batch.iter().map(|waiting| &waiting.transaction));
         let mut nonce = [0; 16];
         nonce[..8].copy_from_slice(&self.writer.to_le_bytes());
@@ -211,7 +220,10 @@ impl Shared {
     }
 }
 
-fn acknowledge(batch: Vec<Waiting>, committed: &Sent) {
+fn acknowledge(mut batch: Vec<Waiting>, committed: &Sent) {
+    if planted("commit-answers-are-mixed-up") {
+        batch.reverse();
+    }
     for (at, waiting) in batch.into_iter().enumerate() {
         let id = waiting.transaction.id;
         if waiting.transaction.cancelled {
@@ -220,7 +232,10 @@ fn acknowledge(batch: Vec<Waiting>, committed: &Sent) {
         }
         let receipt = Receipt {
             value: (),
-            version: Version(committed.first.0 + at as u64),
+            version: match planted("commit-receipt-of-the-batch") {
+                true => committed.first,
+                false => Version(committed.first.0 + at as u64),
+            },
             transaction_id: id,
             time: Duration::from_micros(committed.time),
         };
@@ -231,7 +246,7 @@ fn acknowledge(batch: Vec<Waiting>, committed: &Sent) {
 fn give_up(batch: Vec<Waiting>, unknown: bool, failed: &Error) {
     for waiting in batch {
         let id = waiting.transaction.id;
-        let error = if unknown {
+        let error = if unknown && !planted("commit-unknown-is-failed") {
             Error::new(
                 ErrorKind::CommitUnknown(id),
                 format!("nobody knows whether transaction {id} was committed: {failed}"),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use storage_core::{ErrorKind, Get};
+use storage_log::planted::planted;
 
 use crate::change::Stack;
 use crate::format::segment::{Part, Place, Tail, corrupt, unframe};
@@ -149,7 +150,8 @@ impl Segment {
         version: Version,
         take: &mut (dyn FnMut(Stored) -> bool + Send),
     ) -> Result<()> {
-        if !filter::may_contain(&tail.filter, filter::hash(key)) {
+        let denied = planted("filter-denies-what-is-there") && filter::hash(key).is_multiple_of(8);
+        if denied || !filter::may_contain(&tail.filter, filter::hash(key)) {
             return Ok(());
         }
         let mut next = self.seek(tail, key, version).await?;
@@ -240,7 +242,8 @@ impl Segment {
         let of_interest = |places: &[Place]| -> Vec<Place> {
             let from = places.partition_point(|place| place.key < range.start).saturating_sub(1);
             let within = places[from..].iter().take_while(|place| place.key < range.end);
-            within.filter(|place| place.last_version > version.0).cloned().collect()
+            let later = u64::from(planted("validation-passes-over-blocks"));
+            within.filter(|place| place.last_version > version.0 + later).cloned().collect()
         };
         for place in of_interest(&tail.parts) {
             for place in of_interest(&self.part(&place).await?.blocks) {

@@ -4,6 +4,7 @@ use std::ops::RangeBounds;
 
 use bytes::Bytes;
 use futures_util::Stream;
+use storage_log::planted::planted;
 
 use crate::bounds::check_key;
 use crate::change::{Change, Stack, settle, value};
@@ -151,9 +152,13 @@ impl Transaction {
         let mut stack = if own_is_final {
             Stack::new()
         } else {
-            self.pending().reads.key(key.clone());
-            self.view.stack(key, self.version).await?
+            let stack = self.view.stack(key, self.version).await?;
+            if !(stack.is_empty() && planted("absence-is-no-read")) {
+                self.pending().reads.key(key.clone());
+            }
+            stack
         };
+        let own = own.filter(|_| !planted("transaction-does-not-see-itself"));
         stack.extend(own.map(|change| (OWN, change)));
         settle(&mut stack);
         Ok(stack)

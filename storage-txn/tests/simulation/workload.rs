@@ -97,7 +97,10 @@ pub(crate) fn options() -> Options {
 /// Opens the store, again until it works.
 pub(crate) async fn open(node: &Node, place: Place) -> Store {
     loop {
-        match Store::open(Arc::new(node.provider(place)), node.env(), options()).await {
+        let mut options = options();
+        // Some give up soon, so that doubt is met often.
+        options.commit_time_max = Duration::from_secs([20, 20, 1][node.choose(3) as usize]);
+        match Store::open(Arc::new(node.provider(place)), node.env(), options).await {
             Ok(store) => return store,
             Err(error) => {
                 assert!(
@@ -173,6 +176,9 @@ impl Client<'_> {
         let begun = self.notes.recorder().begin(self.process, past);
         let read = async {
             let snapshot = self.store.snapshot(at).await?;
+            if let At::Version(asked) = at {
+                assert_eq!(snapshot.version(), asked, "a snapshot is of the version asked for");
+            }
             for key in LISTS {
                 let found = snapshot.get(key).await?;
                 self.notes.recorder().record(begun, read_of(key, found));
@@ -246,7 +252,9 @@ impl Client<'_> {
             Ok(version) => (Status::Ok, Some(version)),
             Err(error) => match error.kind() {
                 ErrorKind::CommitUnknown(id) => self.ask(id).await,
-                ErrorKind::Conflict | ErrorKind::Storage(_) => (Status::Failed, None),
+                ErrorKind::Conflict | ErrorKind::PreconditionFailed | ErrorKind::Storage(_) => {
+                    (Status::Failed, None)
+                }
                 ErrorKind::SessionReaped => {
                     self.reaped.store(true, Ordering::Relaxed);
                     (Status::Failed, None)
@@ -270,8 +278,26 @@ impl Client<'_> {
         }
     }
 
+    /// Requires that a register still has the version that it had in some snapshot: that is as good as a read. And
+    /// writes something, as only that gives it a place in the log that the checks understand.
+    async fn require(&self, tx: &Transaction, begun: Begun) -> Result<()> {
+        let register = REGISTERS[self.node.choose(REGISTERS.len() as u32) as usize];
+        let snapshot = self.store.snapshot(At::Known).await?;
+        let found = snapshot.get_versioned(register).await?;
+        tx.require(register, found.as_ref().map(|(version, _)| *version))?;
+        let found = found.map(|(_, value)| of_register(&value));
+        let read = Operation::Get { key: register.into(), found };
+        self.notes.recorder().record(begun, read);
+        let value = self.notes.value();
+        self.notes.recorder().record(begun, Operation::Append { key: LISTS[0].into(), value });
+        tx.merge(LISTS[0], Merge::Append(Bytes::copy_from_slice(&value.to_le_bytes())))
+    }
+
     async fn operations(&self, tx: &Transaction, begun: Begun) -> Result<()> {
         let record = |operation| self.notes.recorder().record(begun, operation);
+        if self.node.choose(6) == 5 {
+            self.require(tx, begun).await?;
+        }
         for _ in 0..=self.node.choose(3) {
             let list = LISTS[self.node.choose(LISTS.len() as u32) as usize];
             let register = REGISTERS[self.node.choose(REGISTERS.len() as u32) as usize];

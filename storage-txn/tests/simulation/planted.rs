@@ -1,0 +1,168 @@
+//! Mistakes that are put in on purpose, each of which the simulation has to find.
+//!
+//! They are in the code where they would be made, behind `planted("name")`, and are compiled only with
+//! `--cfg planted`: `cargo xtask planted` does that.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// A mistake that is put in on purpose.
+struct Bug {
+    name: &'static str,
+    /// What is done wrong.
+    #[cfg_attr(not(planted), expect(dead_code, reason = "it is told when it is looked for"))]
+    what: &'static str,
+}
+
+const fn bug(name: &'static str, what: &'static str) -> Bug {
+    Bug { name, what }
+}
+
+const BUGS: &[Bug] = &[
+    bug("log-overwrites", "a slot is written whether it is free or not"),
+    bug("log-lost-is-failed", "a lost answer of an append is told as a failure"),
+    bug("log-empty-is-failed", "a slot found empty after a lost answer is told as a failure"),
+    bug("log-any-entry-is-ours", "whatever stands at the slot is taken for the handle's own"),
+    bug("log-own-entry-is-anothers", "whatever stands at the slot is taken for another's"),
+    bug("log-collects-without-tombstone", "a collected slot is deleted"),
+    bug("commit-other-bytes-in-doubt", "after a lost answer other bytes are sent for the slot"),
+    bug("commit-does-not-validate-again", "whoever lost a slot goes on without validating again"),
+    bug("commit-unknown-is-failed", "an unknown outcome is told as a failure"),
+    bug("commit-of-a-reaped-session", "a commit does not look whether its session was reaped"),
+    bug("commit-time-goes-back", "an entry has the time of the clock, also where that is earlier"),
+    bug("commit-receipt-of-the-batch", "all transactions of a batch are told the first's version"),
+    bug("validation-ignores-ids", "nobody looks whether an id was committed or shut out already"),
+    bug(
+        "validation-ignores-the-batch",
+        "transactions of one batch are not held against each other",
+    ),
+    bug("validation-ignores-what-is-required", "versions that were required are not looked at"),
+    bug("validation-ignores-segments", "only what is in memory is validated against"),
+    bug("validation-ignores-ranges-in-segments", "phantoms that are in segments are not seen"),
+    bug("validation-ignores-ranges", "phantoms are not seen"),
+    bug("validation-misses-the-next-version", "the first change after the snapshot is not seen"),
+    bug("validation-asks-one-segment", "only the newest segment is validated against"),
+    bug(
+        "validation-passes-over-blocks",
+        "a block whose last change is the next one is passed over",
+    ),
+    bug("absence-is-no-read", "a key that was found missing does not count as read"),
+    bug("scan-of-nothing-is-no-read", "a range that was found empty does not count as read"),
+    bug("scan-counts-the-wrong-end", "a scan with a limit counts the part it has not seen as read"),
+    bug("scan-does-not-count-its-last-key", "the last key of a scan with a limit does not count"),
+    bug(
+        "reads-are-checked-against-what-is-known",
+        "who only reads does not look for newer commits",
+    ),
+    bug("latest-is-what-is-known", "the latest snapshot is of what the handle knows already"),
+    bug("probe-answers-who-came-later", "who asks for the end gets an answer that was under way"),
+    bug("memory-knows-one-change-a-key", "what is below the newest change in memory is not seen"),
+    bug("memory-forgets-versions", "a snapshot sees what was committed later"),
+    bug("memory-is-let-go-early", "memory is dropped that is in no segment"),
+    bug("read-stops-at-the-first-place", "segments are not asked where memory knows something"),
+    bug("merges-in-any-order", "merges of a key are done in the wrong order"),
+    bug("transaction-does-not-see-itself", "a transaction does not read what it has written"),
+    bug("entry-is-applied-without-its-ids", "commit records and ids of an entry are not kept"),
+    bug("scan-leaves-its-first-key-out", "a scan of memory begins with the second key"),
+    bug("flush-leaves-deletions-out", "a deletion is not written into segments"),
+    bug("flush-says-one-version-more", "a flush says that it holds a version which it does not"),
+    bug("reaper-ignores-what-is-named", "segments of a reaped session are deleted, named or not"),
+    bug(
+        "commit-answers-are-mixed-up",
+        "the transactions of a batch are told each other's versions",
+    ),
+    bug(
+        "validation-ignores-the-first-key-of-a-range",
+        "phantoms at the start of a range are not seen",
+    ),
+    bug("catch-up-stops-after-one", "the log is read one entry further, and not to its end"),
+    bug("past-snapshot-is-the-present", "a snapshot of a version shows the newest one"),
+    bug("outcome-only-reads", "a transaction that is not in the log is told as not committed"),
+    bug("outcome-passes-over-the-fence", "a transaction that was shut out is told as committed"),
+    bug("flush-leaves-the-first-out", "the first version after the last flush is in no segment"),
+    bug("flush-deletes-in-doubt", "segments are deleted whose commit may yet appear"),
+    bug("flush-names-what-was-not-stored", "a segment is committed though storing it failed"),
+    bug("flush-keeps-one-change-a-key", "only the newest change of a key goes into segments"),
+    bug("flush-forgets-the-oldest-memory", "only the newest memory is flushed"),
+    bug(
+        "checkpoint-opens-one-version-late",
+        "who opens by a checkpoint counts one version too many",
+    ),
+    bug("checkpoint-of-more-than-is-flushed", "a checkpoint names a slot that is not in segments"),
+    bug("filter-denies-what-is-there", "a filter says of one key in eight that it is not there"),
+    bug("cache-mixes-segments", "blocks of all segments of a session are taken for each other"),
+    bug(
+        "reaper-deletes-before-it-has-reaped",
+        "objects are deleted before the reaping is committed",
+    ),
+    bug("reaper-does-not-look-again", "what was unnamed before the reaping is deleted after it"),
+    bug("collection-goes-beyond-the-checkpoint", "entries are collected that no checkpoint covers"),
+];
+
+/// The names in `planted("...")`, in all of our code that is simulated.
+fn places(folder: &Path, found: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            places(&path, found);
+        } else {
+            let text = std::fs::read_to_string(&path).unwrap();
+            for after in text.split("planted(\"").skip(1) {
+                found.extend(after.split('"').next().map(str::to_owned));
+            }
+        }
+    }
+}
+
+#[test]
+fn every_planted_mistake_is_in_the_table_and_in_the_code() {
+    let mut found = BTreeSet::new();
+    for folder in ["../storage-log/src", "src"] {
+        places(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut found);
+    }
+    let table: BTreeSet<String> = BUGS.iter().map(|bug| bug.name.to_owned()).collect();
+    assert_eq!(table, found);
+}
+
+/// `SIMULATION_PLANTED` is the one to look for, or nothing for all.
+#[cfg(planted)]
+#[test]
+fn every_planted_mistake_is_found() {
+    use std::time::Instant;
+
+    use simulation::{Plan, Sim, Simulator};
+
+    let only = std::env::var("SIMULATION_PLANTED").unwrap_or_default();
+    let seeds = crate::seeds(20_000);
+    // What goes wrong without a mistake says nothing of mistakes.
+    let clean = Simulator::new(|sim: &mut Sim| crate::processes(sim, 3));
+    clean.soak(seeds.start..seeds.end.min(seeds.start + 1000), &Plan::rough()).assert_clean();
+    let mut missed = Vec::new();
+    for bug in BUGS.iter().filter(|bug| only.is_empty() || only == bug.name) {
+        storage_log::planted::plant(bug.name);
+        let start = Instant::now();
+        let told = !only.is_empty();
+        let simulator = Simulator::new(|sim: &mut Sim| crate::processes(sim, 3));
+        let simulator = simulator.shrink_runs_max(if told { 2000 } else { 0 });
+        let report = simulator.soak(seeds.clone(), &Plan::rough());
+        storage_log::planted::plant("");
+        let (runs, time) = (report.tally.runs, start.elapsed().as_secs_f64());
+        match report.found {
+            Some(found) if told => println!("{}\nfound: {}, {found}", bug.what, bug.name),
+            Some(found) => {
+                let why = found.failure.to_string();
+                let why = why.lines().next().unwrap_or_default();
+                let why: String = why.chars().take(100).collect();
+                println!(
+                    "found by {} in {runs} runs, {time:.1} s: {}: {why}",
+                    found.origin, bug.name
+                );
+            }
+            None => {
+                println!("NOT FOUND in {runs} runs, {time:.1} s: {}", bug.name);
+                missed.push(format!("{}: {}", bug.name, bug.what));
+            }
+        }
+    }
+    assert!(missed.is_empty(), "not found:\n  {}", missed.join("\n  "));
+}
