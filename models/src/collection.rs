@@ -431,7 +431,6 @@ impl Protocol for Collection {
                 of(Way::Tombstones, &[2, 1]),
                 of(Way::Tombstones, &[1, 1, 1]),
                 of(Way::Boundary, &[1, 1]),
-                of(Way::Boundary, &[2, 1]),
             ],
         }
     }
