@@ -1,0 +1,67 @@
+//! Every bound of the server, with a name and a default.
+
+use std::time::Duration;
+
+/// What the server takes on at a time, and how long it waits for whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// The most connections at a time, of all listeners. Further ones wait to be accepted.
+    pub connections_max: usize,
+    /// The most requests being answered at a time.
+    pub requests_max: usize,
+    /// The most requests that wait until they are let in. Further ones are refused at once.
+    pub waiting_max: usize,
+    /// How long a request waits to be let in before it is refused.
+    pub waiting_time_max: Duration,
+    /// The most bytes of bodies held in memory at a time, as far as the server can tell: a third for bodies of requests,
+    /// a third for those of answers, a third for small ones of both.
+    pub memory_bytes_max: usize,
+    /// How many bytes a handler holds at most of one body, however long it is.
+    pub stream_bytes: usize,
+    /// The longest body of a request, in bytes.
+    pub body_bytes_max: u64,
+    /// The most headers of a request.
+    pub headers_max: usize,
+    /// The most bytes of a request's line and headers together, at least 8 KiB.
+    pub header_bytes_max: usize,
+    /// How long a client may take for the headers of a request, or for a TLS handshake.
+    pub header_time_max: Duration,
+    /// How long a connection may be without a request.
+    pub idle_time_max: Duration,
+    /// How long a client may keep the server waiting for the next bytes of a body, or to take the next ones of an
+    /// answer.
+    pub stall_time_max: Duration,
+    /// The fewest bytes a second of a request's body, measured over the time that the server waited for them and not
+    /// before [`stall_time_max`](Self::stall_time_max) of it.
+    pub body_bytes_per_second_min: u64,
+    /// How long a request may take until its answer begins.
+    pub request_time_max: Duration,
+    /// The most requests at a time of one HTTP/2 connection.
+    pub streams_max: u32,
+    /// How long what was accepted is given to end once the server is to stop.
+    pub drain_time_max: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 4096,
+            requests_max: 512,
+            waiting_max: 2048,
+            waiting_time_max: Duration::from_secs(30),
+            memory_bytes_max: 144 << 20,
+            stream_bytes: 8 << 20,
+            body_bytes_max: 5 << 30,
+            headers_max: 128,
+            header_bytes_max: 64 << 10,
+            header_time_max: Duration::from_secs(20),
+            idle_time_max: Duration::from_secs(90),
+            stall_time_max: Duration::from_secs(30),
+            body_bytes_per_second_min: 1024,
+            request_time_max: Duration::from_secs(3600),
+            streams_max: 128,
+            drain_time_max: Duration::from_secs(30),
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The server as clients meet it: well-behaved ones, broken ones, slow ones.
+
+#![allow(clippy::unwrap_used)] // A test that unwraps an error has failed as it should.
+
+mod limits;
+mod manners;
+mod stopping;
+mod support;
+mod tls;
