@@ -76,15 +76,18 @@ impl Shared {
         let provider = &*self.shelf.provider;
         let newest = newest_name(provider).await?;
         let (checkpoint, wrong) = newest_readable(provider, self.log.id(), newest).await?;
-        let next = {
+        let (restored, next) = {
             let mut state = self.state();
-            match checkpoint {
-                Some(checkpoint) if checkpoint.flushed.slot > state.head.slot.0 => {
-                    return state.restore(&checkpoint);
-                }
-                _ => state.head.slot.next(),
+            let newer = checkpoint.filter(|found| found.flushed.slot > state.head.slot.0);
+            if let Some(checkpoint) = &newer {
+                state.restore(checkpoint)?;
             }
+            (newer.is_some(), state.head.slot.next())
         };
+        if restored {
+            self.renew_session();
+            return Ok(());
+        }
         // Another task of this handle may have gone on from there already, and further.
         let found = self.log.read(next).await?;
         if found.is_none_or(|record| record.body().is_some()) {

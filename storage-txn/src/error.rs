@@ -42,7 +42,9 @@ pub enum ErrorKind {
     /// The version asked for is no longer kept. Take a newer one.
     SnapshotExpired,
     /// Another process took this handle for dead, as it had begun to store something and not gone on for long, and
-    /// has committed that nothing more of it counts. Nothing was done. Open the store anew and run it again.
+    /// has committed that nothing of this counts. Nothing was done. Run it again, uploads included, as
+    /// [`Store::transact`](crate::Store::transact) does: the handle has begun a new session. Only if that says the
+    /// same, as it may right after the index was lost, open the store anew.
     SessionReaped,
     /// The version or transaction asked for is not there, or still to come.
     NoSuchVersion,

@@ -174,6 +174,7 @@ impl Shared {
         for _ in 0..ATTEMPTS_MAX {
             let frozen = self.state().freeze(goal)?;
             let Some(frozen) = frozen else { return Ok(()) };
+            let session = self.session_id();
             let mut made = Vec::new();
             let result = match self.make_segments(&frozen, &mut made).await {
                 Ok(()) => self.commit_segments(&frozen, &made).await,
@@ -194,7 +195,12 @@ impl Shared {
             }
             let names: Result<Vec<_>> = made.iter().map(|(id, _)| key(id.to_string())).collect();
             let deleted = self.shelf.provider.delete_many(names?).await;
-            if error.kind() != ErrorKind::PreconditionFailed {
+            let again = match error.kind() {
+                ErrorKind::PreconditionFailed => true,
+                ErrorKind::SessionReaped => self.session_id() != session,
+                _ => false,
+            };
+            if !again {
                 return Err(error);
             }
             if let Err(failed) = deleted {
@@ -244,7 +250,7 @@ impl Shared {
         let id = writer.id();
         let (about, body) = writer.finish();
         made.push((id, about));
-        self.before_upload().await?;
+        self.before_upload(id.session).await?;
         // The name is this handle's own, so there is nothing to overwrite.
         let stored = self.shelf.provider.put(&key(id.to_string())?, body, PutIf::Always).await;
         if !planted("flush-names-what-was-not-stored") {
@@ -306,6 +312,11 @@ impl Shared {
         id[..8].copy_from_slice(&self.env.random().to_le_bytes());
         id[8..].copy_from_slice(&self.env.random().to_le_bytes());
         let id = TransactionId(id);
+        // Segments are named once, by those who have stored them.
+        let named = writes.points().filter(|(_, change)| **change != Change::Delete);
+        let named =
+            named.filter_map(|(key, _)| SegmentId::parse(key.strip_prefix(&[space::SYSTEM])?));
+        let sessions = named.map(|id| id.session).collect();
         let (reply, answer) = oneshot::channel();
         self.enqueue(Waiting {
             transaction: Logged {
@@ -318,6 +329,7 @@ impl Shared {
             reads,
             read_at,
             required,
+            sessions,
             repeated: false,
             reply,
         })?;
@@ -332,7 +344,7 @@ impl Shared {
         let mut flushes = self.flushes();
         let number = flushes.segments;
         flushes.segments += 1;
-        SegmentId { session: self.writer, number }
+        SegmentId { session: self.session_id(), number }
     }
 
     pub(crate) fn flushes(&self) -> std::sync::MutexGuard<'_, Flushes> {

@@ -19,9 +19,10 @@ pub const SESSION_BEAT: Duration = Duration::from_secs(600);
 pub(crate) const PREFIX: &str = "session/";
 const FORMAT: &str = "cloudbank session 1";
 
-/// The signs of life that a handle has given.
-#[derive(Debug, Default)]
+/// The session of a handle, and the signs of life that it has given in it.
+#[derive(Debug)]
 pub(crate) struct Session {
+    id: u64,
     beats: u64,
     /// When the last began to be given, by the monotonic clock.
     last: Option<Duration>,
@@ -67,38 +68,68 @@ pub(crate) fn parse(name: &Key) -> Option<u64> {
     u64::from_str_radix(digits, 16).ok()
 }
 
-/// What all are told who would commit in a session that was reaped.
+/// What is told who would name something that was stored in a session that was reaped.
 pub(crate) fn reaped(session: u64) -> Error {
     Error::new(
         ErrorKind::SessionReaped,
-        format!("the session {session:016x} of this handle was reaped: open the store anew"),
+        format!(
+            "session {session:016x} of this handle was reaped, and what it had stored for this is gone: run it again"
+        ),
     )
 }
 
+impl Session {
+    pub(crate) fn new(id: u64) -> Self {
+        Self { id, beats: 0, last: None, seen: BTreeMap::new() }
+    }
+}
+
 impl Shared {
-    /// Says that this handle lives, unless it has done so lately: to be called before everything that it stores and
-    /// no commit names yet. Else that may be taken for left behind.
+    /// The session in which this handle stores what it stores now.
+    pub(crate) fn session_id(&self) -> u64 {
+        self.session().id
+    }
+
+    /// Begins a new session if this handle has learnt that its own was reaped. What it has stored in the old one and
+    /// not named is lost, and whatever would name it is refused; everything else goes on.
+    ///
+    /// Not while it reads from segments that nobody names: they are lost too, and only opening anew helps.
+    pub(crate) fn renew_session(&self) {
+        let state = self.state();
+        let mut session = self.session();
+        if state.view.system.is_reaped(session.id) && !state.has_remade() {
+            (session.id, session.beats, session.last) = (self.env.random(), 0, None);
+        }
+    }
+
+    /// Says that this handle lives, unless it has done so lately: to be called before everything that it stores in a
+    /// session and no commit names yet. Else that may be taken for left behind.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::SessionReaped`], [`ErrorKind::Storage`].
-    pub(crate) async fn before_upload(&self) -> Result<()> {
-        if self.state().view.system.is_reaped(self.writer) {
-            return Err(reaped(self.writer));
+    pub(crate) async fn before_upload(&self, id: u64) -> Result<()> {
+        if self.state().view.system.is_reaped(id) {
+            return Err(reaped(id));
         }
         let now = self.env.monotonic();
         let number = {
             let session = self.session();
+            if session.id != id {
+                return Err(reaped(id));
+            }
             if session.last.is_some_and(|last| now.saturating_sub(last) < SESSION_BEAT) {
                 return Ok(());
             }
             session.beats
         };
         let body = Beat { number, time: self.wall_micros() }.encode();
-        self.shelf.provider.put(&name(self.writer)?, body, PutIf::Always).await?;
+        self.shelf.provider.put(&name(id)?, body, PutIf::Always).await?;
         let mut session = self.session();
-        session.beats = session.beats.max(number + 1);
-        session.last = session.last.max(Some(now));
+        if session.id == id {
+            session.beats = session.beats.max(number + 1);
+            session.last = session.last.max(Some(now));
+        }
         Ok(())
     }
 

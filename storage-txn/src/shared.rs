@@ -23,7 +23,7 @@ pub(crate) struct Shared {
     pub(crate) log: Arc<dyn CommitLog>,
     pub(crate) env: Arc<dyn Env>,
     pub(crate) options: Options,
-    /// The session: tells this handle's entries and uploads from those of others.
+    /// Drawn at random: the first session, and what makes this handle choose otherwise than others.
     pub(crate) writer: u64,
     pub(crate) shelf: Shelf,
     pub(crate) queue: Mutex<Queue>,
@@ -73,9 +73,10 @@ impl Shared {
         shelf: Shelf,
         state: State,
     ) -> Arc<Self> {
+        let writer = env.random();
         let shared = Arc::new(Self {
             log,
-            writer: env.random(),
+            writer,
             env,
             options,
             shelf,
@@ -86,7 +87,7 @@ impl Shared {
             values: AtomicU64::new(0),
             state: Mutex::new(state),
             probes: Mutex::default(),
-            session: Mutex::default(),
+            session: Mutex::new(Session::new(writer)),
         });
         shared.state().belongs_to(Arc::downgrade(&shared));
         shared
@@ -169,7 +170,15 @@ impl Shared {
 
     /// Takes in one record, the next of the log, and lets those go on who wait for it.
     pub(crate) fn advance(&self, record: &Record) -> Result<Advanced> {
-        let advanced = self.state().advance(record)?;
+        let (advanced, system_changed) = {
+            let mut state = self.state();
+            let system = state.view.system.clone();
+            let advanced = state.advance(record)?;
+            (advanced, !Arc::ptr_eq(&system, &state.view.system))
+        };
+        if system_changed {
+            self.renew_session();
+        }
         self.arrivals.arrived();
         Ok(advanced)
     }

@@ -1,5 +1,6 @@
 //! A store: an ordered map with transactions and history, on one provider.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -100,7 +101,11 @@ impl Store {
     }
 
     /// Runs `closure` on a transaction and commits it; again, on a new transaction, when what it read has
-    /// changed meanwhile. Whatever else the closure does must bear being done more than once.
+    /// changed meanwhile, when the version that it reads is no longer kept, and when what it has uploaded was lost as
+    /// the session of this handle was reaped. Whatever else the closure does must bear being done more than once.
+    ///
+    /// A large value that the closure puts, from memory or from a stream, is uploaded anew each time. To upload it
+    /// once, do it [before](Self::upload) and [put the value](Transaction::put_value) in the closure.
     ///
     /// # Errors
     ///
@@ -108,6 +113,32 @@ impl Store {
     /// [`transact_attempts_max`](Options::transact_attempts_max) attempts. Those of the closure, with nothing
     /// done: when what it had read was outdated it is run again instead, so that it never fails because of
     /// something that was not so.
+    ///
+    /// # Examples
+    ///
+    /// A value that is uploaded once, however often others are faster:
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use bytes::Bytes;
+    /// # use futures_util::stream;
+    /// # use storage_txn::{Options, Store};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), storage_txn::Error> {
+    /// # let provider = Arc::new(backend_memory::MemoryProvider::new());
+    /// # let env = Arc::new(storage_wrappers::TokioEnv::new());
+    /// # let store = Store::init(provider, env, Options::default()).await?;
+    /// let film = stream::iter([Ok::<_, std::io::Error>(Bytes::from(vec![7; 1_000_000]))]);
+    /// let film = store.upload(film).await?;
+    /// let added = store.transact(async |tx| {
+    ///     let number = tx.scan(&storage_txn::Scan::new("film/".."film0")).await?.len();
+    ///     tx.put_value(format!("film/{number}"), &film)?;
+    ///     Ok(number)
+    /// });
+    /// assert_eq!(added.await?.value, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn transact<T, F>(
         &self,
         mut closure: impl FnMut(Transaction) -> F,
@@ -118,11 +149,14 @@ impl Store {
         let mut attempt = 0;
         loop {
             attempt += 1;
+            let session = self.shared.session_id();
             let transaction = self.begin();
+            let version = transaction.read_version();
             let result = closure(transaction.clone()).await;
+            let more = attempt < self.shared.options.transact_attempts_max;
             let conflict = |error: &Error| {
-                error.kind() == ErrorKind::Conflict
-                    && attempt < self.shared.options.transact_attempts_max
+                more && (error.kind() == ErrorKind::Conflict
+                    || self.passes(error, version, session))
             };
             let value = match result {
                 Ok(value) => value,
@@ -140,6 +174,9 @@ impl Store {
                 },
                 Err(error) => {
                     transaction.discard().await;
+                    if more && self.passes(&error, version, session) {
+                        continue;
+                    }
                     return Err(error);
                 }
             };
@@ -264,6 +301,7 @@ impl Store {
             reads: Reads::default(),
             read_at: Version::ZERO,
             required: Vec::new(),
+            sessions: BTreeSet::new(),
             repeated: true,
             reply,
         })?;
@@ -277,6 +315,19 @@ impl Store {
             Ok(receipt) => Ok(Outcome::Committed(receipt.version)),
             Err(error) if error.kind() == ErrorKind::Cancelled => Ok(Outcome::NotCommitted),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Whether what went wrong with a transaction that began at this version and in this session need not with the
+    /// next one.
+    fn passes(&self, error: &Error, version: Version, session: u64) -> bool {
+        match error.kind() {
+            ErrorKind::SnapshotExpired => {
+                let system = self.shared.state().view.system.clone();
+                system.keeps(version).is_ok_and(|kept| !kept)
+            }
+            ErrorKind::SessionReaped => self.shared.session_id() != session,
+            _ => false,
         }
     }
 

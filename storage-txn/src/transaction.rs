@@ -295,6 +295,8 @@ impl Transaction {
         pending.uploads = named;
         // From here on it may be in the log, also when nobody waits for the answer.
         pending.values.iter().for_each(Value::spend);
+        let uploaded = pending.uploads.iter().map(|upload| upload.session());
+        let sessions = uploaded.chain(pending.values.iter().filter_map(Value::session)).collect();
         let (id, (reply, answer)) = (pending.id, oneshot::channel());
         self.shared.enqueue(Waiting {
             transaction: Logged {
@@ -307,6 +309,7 @@ impl Transaction {
             reads: std::mem::take(&mut pending.reads),
             read_at: self.version,
             required: std::mem::take(&mut pending.required),
+            sessions,
             repeated: pending.repeated,
             reply,
         })?;

@@ -53,9 +53,18 @@ impl Value {
     /// What a transaction of `shared` that is alive as long as `token` writes to put it.
     pub(crate) fn claim(&self, shared: &Arc<Shared>, token: &Arc<()>) -> Result<Content> {
         let refuse = |why: &str| Err(Error::new(ErrorKind::PreconditionFailed, why));
-        if let Kind::Large(_) = &self.inner.content.0 {
+        if let Kind::Large(reference) = &self.inner.content.0 {
             if !Arc::ptr_eq(&self.inner.shared, shared) {
                 return refuse("the value was uploaded through another handle on a store");
+            }
+            if shared.state().view.system.is_reaped(reference.session) {
+                return Err(Error::new(
+                    ErrorKind::SessionReaped,
+                    format!(
+                        "session {:016x} of this handle was reaped, and the uploaded value with it: upload it again",
+                        reference.session
+                    ),
+                ));
             }
             let mut claim = self.state();
             match &*claim {
@@ -74,6 +83,14 @@ impl Value {
             }
         }
         Ok(self.inner.content.clone())
+    }
+
+    /// The session in which it was uploaded, if it was.
+    pub(crate) fn session(&self) -> Option<u64> {
+        match &self.inner.content.0 {
+            Kind::Large(reference) => Some(reference.session),
+            Kind::Inline(_) => None,
+        }
     }
 
     /// Takes note that a transaction that puts it goes into the log, or may.

@@ -125,7 +125,7 @@ cases! {
          was, on every handle and after reopening";
     "store.garbage.uploads", 600, garbage::uploads,
         "what a handle has stored and not yet named is left alone while it may be at work; once its session is reaped that \
-         is deleted, and the handle commits nothing more and says `SessionReaped`";
+         is deleted, who would name it is told `SessionReaped`, and the handle goes on in another session";
     "store.cost.commit", 60, cost::commit,
         "a small transaction costs one put and nothing else";
     "store.cost.group", 60, cost::group,

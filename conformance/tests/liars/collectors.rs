@@ -31,7 +31,7 @@ liars! {
     nobody_is_reaped: "store.garbage.uploads", collector(ReapsNobody),
         "never takes a session for dead, and keeps what it has left for ever: multipart uploads that nobody aborts";
     the_reaped_go_on: "store.garbage.uploads", collector(ReapedGoesOn),
-        "commits under a new name what was refused to a session that was reaped: a client that takes its lost lease again";
+        "commits without its large values what was refused to a session that was reaped: a client that takes its lost lease again";
 }
 
 fn collector(mistake: Mistake) -> World {

@@ -79,7 +79,7 @@ impl Collection<'_> {
         there.extend(&said);
         let mut suspects = BTreeSet::new();
         for session in there {
-            if session == self.shared.writer {
+            if session == self.shared.session_id() {
                 continue;
             }
             if self.is_reaped(session) || self.is_still(session).await? {

@@ -12,7 +12,7 @@ use crate::memtable::Memtable;
 use crate::state::version_of;
 use crate::transaction::Receipt;
 use crate::view::View;
-use crate::{Error, ErrorKind, Result, TransactionId, Version, space};
+use crate::{Error, ErrorKind, Result, TransactionId, Version, session, space};
 
 /// What validation says of one transaction.
 enum Verdict {
@@ -101,6 +101,12 @@ async fn judge(
     };
     if seen && let Some((_, found)) = view.get(&id_key, version).await? {
         return earlier(view, version, id, version_of(&found, id)?).await;
+    }
+    let reaped = waiting.sessions.iter().find(|session| view.system.is_reaped(**session));
+    if let Some(session) = reaped
+        && !planted("commit-of-a-reaped-session")
+    {
+        return Ok(Verdict::Refuse(session::reaped(*session)));
     }
     if accepted.ids.contains(&id)
         || (!planted("validation-ignores-the-batch")

@@ -10,7 +10,6 @@ use crate::commit::Waiting;
 use crate::commit::batch::{Sorted, cancelled, sort_out};
 use crate::flush::Role;
 use crate::format::entry::Batch;
-use crate::session::reaped;
 use crate::shared::Shared;
 use crate::transaction::Receipt;
 use crate::turns::yield_now;
@@ -189,14 +188,6 @@ impl Shared {
         if batch.is_empty() {
             return Ok(None);
         }
-        if view.system.is_reaped(self.writer) && !planted("commit-of-a-reaped-session") {
-            // What was committed before is answered. Nothing else ever will be: all that this session has stored and
-            // not named is deleted.
-            std::mem::take(batch)
-                .into_iter()
-                .for_each(|waiting| waiting.answer(Err(reaped(self.writer))));
-            return Ok(None);
-        }
         Ok(self.frame(batch, version))
     }
 
@@ -213,7 +204,7 @@ impl Shared {
         };
         let body = Batch::encode(first, time, batch.iter().map(|waiting| &waiting.transaction));
         let mut nonce = [0; 16];
-        nonce[..8].copy_from_slice(&self.writer.to_le_bytes());
+        nonce[..8].copy_from_slice(&self.session_id().to_le_bytes());
         nonce[8..].copy_from_slice(&self.env.random().to_le_bytes());
         let entry = Entry::new(self.log.id(), state.head, nonce, &body);
         Some(Sent { entry, first, time, since: self.env.monotonic() })

@@ -1,6 +1,6 @@
 //! The transactions that wait for their commit.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
@@ -29,6 +29,8 @@ pub(crate) struct Waiting {
     pub(crate) read_at: Version,
     /// Keys, and the version that each must have; `None` is a key that must be missing.
     pub(crate) required: Vec<(Bytes, Option<Version>)>,
+    /// The sessions in which was stored what it is the first to name. When one of them is reaped, that is deleted.
+    pub(crate) sessions: BTreeSet<u64>,
     /// Whether another attempt at the same transaction may have been made before `read_at`.
     pub(crate) repeated: bool,
     pub(crate) reply: oneshot::Sender<Result<Receipt>>,

@@ -44,6 +44,11 @@ impl Uploaded {
         uploads.into_iter().partition(|upload| named.contains(&upload.id))
     }
 
+    /// In which it was made.
+    pub(crate) fn session(self) -> u64 {
+        self.id.session
+    }
+
     fn objects(self) -> impl Iterator<Item = ValueObject> {
         let Self { id, chunks } = self;
         let one = chunks.is_none().then_some(ValueObject { id, chunk: None });
@@ -77,7 +82,7 @@ impl Shared {
             }
         }
         // Once before all, not once for each that goes out at the same time.
-        self.before_upload().await?;
+        self.before_upload(self.session_id()).await?;
         let mut upload = Upload::new(self)?;
         let mut next = Some(Ok(start.freeze()));
         let fed = loop {
@@ -122,7 +127,7 @@ impl Shared {
         if large.is_empty() {
             return Ok(Vec::new());
         }
-        self.before_upload().await?;
+        self.before_upload(self.session_id()).await?;
         let mut batch = UploadBatch {
             shared: self,
             most: self.chunk_bytes()?,
@@ -173,7 +178,7 @@ impl Shared {
                 "this handle has made 4294967296 uploads, as many as it can: open the store anew",
             )
         })?;
-        Ok(ValueId { session: self.writer, number })
+        Ok(ValueId { session: self.session_id(), number })
     }
 
     /// Puts an object, for as long as a commit is tried. The name is this upload's own and the bytes are always the
@@ -184,7 +189,7 @@ impl Shared {
         let mut pause = PAUSE_MIN;
         loop {
             let put = async {
-                self.before_upload().await?;
+                self.before_upload(object.id.session).await?;
                 self.shelf.provider.put(&name, body.clone(), PutIf::Always).await?;
                 Ok(())
             };

@@ -29,44 +29,97 @@ async fn a_handle_says_that_it_lives_when_it_stores_something_and_not_oftener_th
     }
 }
 
+fn is_reaped<T: std::fmt::Debug>(result: storage_txn::Result<T>, end: &str) {
+    let error = result.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::SessionReaped, "{error}");
+    assert!(error.to_string().ends_with(end), "{error}");
+}
+
+fn film() -> impl futures_util::Stream<Item = Result<bytes::Bytes, std::io::Error>> {
+    futures_util::stream::iter([Ok(vec![7; 100_000].into())])
+}
+
 #[tokio::test]
-async fn a_session_that_was_reaped_commits_nothing_more_and_says_so() {
+async fn what_a_reaped_session_has_stored_is_named_by_nobody_and_its_handle_goes_on_in_another() {
     let (provider, store) = counted().await;
     let states = fill(&store, 6).await;
     let (dead, gated) = leave_behind(&provider).await;
-    let version = put(&store, "k3", "meanwhile").await;
-    let begun = dead.begin();
-    begun.put("begun", "before").unwrap();
-    let collected = store.collect(&at_once()).await.unwrap();
-    assert_eq!((collected.sessions_reaped, collected.segments), (1, 1));
     gated.open();
+    let stored = dead.begin();
+    stored.put_stream("stored", film()).await.unwrap();
+    let value = dead.upload(film()).await.unwrap();
+    let uploaded = dead.begin();
+    uploaded.put_value("uploaded", &value).unwrap();
+    let small = dead.begin();
+    small.put("small", "1").unwrap();
+    let version = put(&store, "k3", "meanwhile").await;
+    let collected = store.collect(&at_once()).await.unwrap();
+    assert_eq!((collected.sessions_reaped, collected.segments, collected.values), (1, 1, 2));
     // It gives up at once when others are faster.
     dead.snapshot(At::Latest).await.unwrap();
-    // What it has flushed is gone, but not what it has committed.
-    let reaped = |error: storage_txn::Error| {
-        assert_eq!(error.kind(), ErrorKind::SessionReaped, "{error}");
-        assert!(error.to_string().ends_with("was reaped: open the store anew"), "{error}");
-    };
-    reaped(begun.commit().await.unwrap_err());
-    reaped(dead.transact(async |tx| tx.put("more", "1")).await.unwrap_err());
-    reaped(
-        dead.transact(async |tx| tx.get("k1").await.map(|_| tx.put("more", "1")))
-            .await
-            .unwrap_err(),
-    );
-    reaped(dead.flush().await.unwrap_err());
-    // It can still read.
-    let now = dead.snapshot(At::Latest).await.unwrap();
-    assert!(now.version() > version);
-    assert_eq!(now.get("k3").await.unwrap().unwrap(), "meanwhile");
-    assert_eq!(now.get("k2").await.unwrap().unwrap(), "flushed by nobody");
-    assert_eq!(now.get("begun").await.unwrap(), None);
+    // What needs nothing that is gone is committed.
+    small.commit().await.unwrap();
+    is_reaped(stored.commit().await, "what it had stored for this is gone: run it again");
+    is_reaped(uploaded.commit().await, "what it had stored for this is gone: run it again");
+    is_reaped(dead.begin().put_value("uploaded", &value), "with it: upload it again");
+    dead.transact(async |tx| tx.put_stream("film", film()).await.map(drop)).await.unwrap();
+    dead.flush().await.unwrap();
+    assert_eq!(names(&provider, "session/").await.len(), 2);
     let anew = open(&dynamic(&provider), Options::default()).await;
-    put(&anew, "more", "1").await;
-    anew.flush().await.unwrap();
-    check(&anew, &states).await;
-    // Its own attempts to flush left nothing either.
-    assert_eq!(names(&provider, "segment/").await.len(), 5);
+    for (what, handle) in [("the same handle", &dead), ("another", &store), ("a new one", &anew)] {
+        let now = handle.snapshot(At::Latest).await.unwrap();
+        assert!(now.version() > version);
+        for (key, expected) in [
+            ("k2", Some("flushed by nobody")),
+            ("k3", Some("meanwhile")),
+            ("small", Some("1")),
+            ("stored", None),
+            ("uploaded", None),
+        ] {
+            let found = now.get(key).await.unwrap();
+            assert_eq!(found.as_deref(), expected.map(str::as_bytes), "{what}: {key}");
+        }
+        assert_eq!(now.get("film").await.unwrap().unwrap(), vec![7; 100_000], "{what}");
+        check(handle, &states).await;
+    }
+    let (findings, _) = crate::verify::findings(&dynamic(&provider)).await;
+    assert_eq!(findings, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_closure_whose_upload_was_lost_with_its_session_is_run_again_and_one_that_brings_it_is_not()
+ {
+    let (provider, store) = counted().await;
+    fill(&store, 6).await;
+    for brings_it in [false, true] {
+        let dead = open(&dynamic(&provider), Options::default()).await;
+        let value = dead.upload(film()).await.unwrap();
+        let mut attempts = 0;
+        let result = dead.transact(|tx| {
+            attempts += 1;
+            let (store, value, attempt) = (store.clone(), value.clone(), attempts);
+            async move {
+                if brings_it {
+                    tx.put_value("film", &value)?;
+                } else {
+                    tx.put_stream("film", film()).await?;
+                }
+                if attempt == 1 {
+                    assert_eq!(store.collect(&at_once()).await?.sessions_reaped, 1);
+                }
+                Ok(())
+            }
+        });
+        let result = result.await;
+        assert_eq!(attempts, 2);
+        if brings_it {
+            is_reaped(result, "with it: upload it again");
+        } else {
+            result.unwrap();
+            let now = store.snapshot(At::Latest).await.unwrap();
+            assert_eq!(now.get("film").await.unwrap().unwrap(), vec![7; 100_000]);
+        }
+    }
 }
 
 #[tokio::test]
@@ -103,16 +156,15 @@ async fn a_commit_that_is_faster_than_the_reaping_of_its_session_counts() {
             reaper_gate.open();
             let collected = collecting.await.unwrap().unwrap();
             gate.open();
-            let error = flushing.await.unwrap().unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::SessionReaped);
+            // It makes its segment again, in another session.
+            flushing.await.unwrap().unwrap();
             collected
         };
         assert_eq!(collected.sessions_reaped, 1);
         assert_eq!(collected.segments, u64::from(!commit_first));
         let segments = names(&provider, "segment/").await.len();
-        assert_eq!(segments, if commit_first { 5 } else { 4 });
-        let error = suspect.transact(async |tx| tx.put("more", "1")).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::SessionReaped);
+        assert_eq!(segments, 5);
+        suspect.transact(async |tx| tx.put("more", "1")).await.unwrap();
         for store in [&store, &suspect, &open(&dynamic(&provider), crate::tiny()).await] {
             store.snapshot(At::Latest).await.unwrap();
             check(store, &states).await;
@@ -229,8 +281,6 @@ async fn the_large_values_of_a_dead_session_stay_if_they_were_named_and_go_if_no
     assert_eq!(names(&provider, "value/").await.len(), 6);
     let error = tx.commit().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::SessionReaped);
-    let bytes = futures_util::stream::iter([Ok::<_, std::io::Error>(value.clone().into())]);
-    assert_eq!(dead.upload(bytes).await.unwrap_err().kind(), ErrorKind::SessionReaped);
     let mut sweep = at_once();
     sweep.sweep = true;
     assert_eq!(store.collect(&sweep).await.unwrap().values, 0);

@@ -16,7 +16,7 @@ fn at_once() -> VerifyOptions {
     options
 }
 
-async fn findings(provider: &Arc<dyn StorageProvider>) -> (Vec<String>, u64) {
+pub(crate) async fn findings(provider: &Arc<dyn StorageProvider>) -> (Vec<String>, u64) {
     let (mut findings, mut bytes) = (Vec::new(), 0);
     let mut tell = |event| match event {
         VerifyEvent::Finding(finding) => findings.push(finding.to_string()),

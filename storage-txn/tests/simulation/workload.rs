@@ -131,7 +131,8 @@ pub(crate) async fn node(node: Node, place: Place, notes: Arc<Notes>) {
                 if client.transaction().await == Status::Unknown {
                     process = notes.process();
                 }
-                if reaped.load(Ordering::Relaxed) {
+                // The handle goes on in another session; who opens anew loses nothing by it.
+                if reaped.load(Ordering::Relaxed) && node.choose(2) == 0 {
                     let anew = open(&node, place).await;
                     *lock(&store) = anew;
                 }
@@ -149,7 +150,7 @@ struct Client<'a> {
     store: &'a Store,
     notes: &'a Notes,
     process: u32,
-    /// Whether the handle is of no use any more.
+    /// Whether the session of the handle has ended.
     reaped: &'a AtomicBool,
 }
 

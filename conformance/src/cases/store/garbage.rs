@@ -20,6 +20,8 @@ use crate::{CaseResult, Context, Failure, ensure};
 const ROUNDS: usize = 5;
 /// How large a value is, so that entries of the log can be told from what stands in their place.
 const VALUE_BYTES: usize = 1500;
+/// Too much to be inline.
+const UPLOAD_BYTES: usize = 100_000;
 /// More than a tombstone has.
 const TOMBSTONE_BYTES_MAX: u64 = 200;
 
@@ -182,11 +184,14 @@ pub(super) async fn uploads(context: &Context) -> CaseResult {
         );
         let left = objects(context, "segment/").await?.len();
         ensure!(left == before + 1, "expected one segment more than {before}, saw {left}");
+        let upload = suspect.begin();
+        upload.put_stream("uploaded", vec![vec![7; UPLOAD_BYTES].into()]).await?;
         let options = if reaped { at_once() } else { CollectOptions::default() };
         let said = store.collect(&options).await?;
         let left = objects(context, "segment/").await?.len();
+        let uploads = objects(context, "value/").await?.len();
         latest(&suspect).await?;
-        let committed = put(&suspect, "committed", "after").await;
+        let committed = upload.commit().await;
         if reaped {
             // The one of the round before has left something too.
             ensure!(
@@ -194,12 +199,18 @@ pub(super) async fn uploads(context: &Context) -> CaseResult {
                 "two sessions that were still: expected them to be reaped and their two segments deleted, was told of \
                  {said:?} and saw {left} segments after {before}"
             );
+            ensure!(
+                uploads == 1,
+                "expected the value that nobody names to be deleted, saw {uploads}"
+            );
             let Err(error) = committed else {
-                return Err(Failure::new("a handle that was reaped has committed"));
+                return Err(Failure::new(
+                    "what a session uploaded before it was reaped was committed",
+                ));
             };
             ensure!(
                 error.kind() == ErrorKind::SessionReaped,
-                "a commit after the reaping: expected `SessionReaped`, saw {error}"
+                "a commit of what was uploaded before the reaping: expected `SessionReaped`, saw {error}"
             );
         } else {
             ensure!(
@@ -208,9 +219,13 @@ pub(super) async fn uploads(context: &Context) -> CaseResult {
                  {before} and one unnamed"
             );
             committed.map_err(|error| Failure::from(error).during("a session at work"))?;
-            suspect.flush().await?;
         }
-        let expected = if reaped { "before" } else { "after" };
+        let going_on = async {
+            put(&suspect, "committed", "after").await?;
+            suspect.flush().await
+        };
+        going_on.await.map_err(|error| Failure::from(error).during("the same handle after it"))?;
+        let expected = "after";
         for handle in [&store, &suspect, &open(context, "s").await?] {
             let found = seen(&latest(handle).await?, "committed").await?;
             ensure!(found == expected, "expected {expected:?}, saw {found:?}");
