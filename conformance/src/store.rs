@@ -5,13 +5,14 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{TryStreamExt, stream};
 use storage_core::{Env, StorageProvider, async_trait};
 use storage_txn::{
-    At, CollectOptions, Collected, Item, KeyRange, Merge, Options, Outcome, Receipt, Result, Scan,
-    Snapshot, Store, Transaction, TransactionId, Version,
+    At, CollectOptions, Collected, Content, Item, KeyRange, Merge, Options, Outcome, Receipt,
+    Result, Revision, Scan, Snapshot, Store, Transaction, TransactionId, Version, Watch,
 };
 use storage_wrappers::TokioEnv;
 
@@ -74,6 +75,71 @@ pub trait StoreHandle: Send + Sync + 'static {
     ///
     /// As there.
     async fn collect(&self, options: &CollectOptions) -> Result<Collected>;
+
+    /// The same handle, for what was before.
+    fn past(&self) -> Arc<dyn PastHandle>;
+}
+
+/// What a handle on a store knows of the past, and how the past is kept and dropped: [`Store`].
+#[async_trait]
+pub trait PastHandle: Send + Sync + 'static {
+    /// As [`Store::history`], collected.
+    ///
+    /// # Errors
+    ///
+    /// As there, and those of the history.
+    async fn history(&self, key: &str) -> Result<Vec<Revision>>;
+
+    /// As [`Store::undo`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    async fn undo(&self, version: Version) -> Result<Receipt>;
+
+    /// As [`Store::watch`].
+    fn watch(&self, since: Version) -> Box<dyn WatchHandle>;
+
+    /// As [`Store::tag`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    async fn tag(&self, name: &str, version: Version) -> Result<()>;
+
+    /// As [`Store::pin`]; tells what the pin shows. It ends at its time.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    async fn pin(&self, at: At, time: Duration) -> Result<Arc<dyn SnapshotHandle>>;
+
+    /// As [`Store::pack`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    async fn pack(&self, before: At) -> Result<Version>;
+}
+
+/// Commits as they come: [`Watch`].
+#[async_trait]
+pub trait WatchHandle: Send + 'static {
+    /// As [`Watch::next`], with the keys it changed.
+    ///
+    /// # Errors
+    ///
+    /// As there, and those of the keys.
+    async fn next(&mut self) -> Result<Seen>;
+}
+
+/// A commit as a watch shows it: its version, and the keys it changed, each with its values before and after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// The version.
+    pub version: Version,
+    /// In the order of the keys.
+    pub keys: Vec<(Bytes, Option<Bytes>, Option<Bytes>)>,
 }
 
 /// A transaction under way: [`Transaction`]. Errors are those of its methods.
@@ -241,6 +307,48 @@ impl StoreHandle for Store {
 
     async fn collect(&self, options: &CollectOptions) -> Result<Collected> {
         Store::collect(self, options).await
+    }
+
+    fn past(&self) -> Arc<dyn PastHandle> {
+        Arc::new(self.clone())
+    }
+}
+
+#[async_trait]
+impl PastHandle for Store {
+    async fn history(&self, key: &str) -> Result<Vec<Revision>> {
+        Store::history(self, key).await?.collect().await
+    }
+
+    async fn undo(&self, version: Version) -> Result<Receipt> {
+        Store::undo(self, version).await
+    }
+
+    fn watch(&self, since: Version) -> Box<dyn WatchHandle> {
+        Box::new(Store::watch(self, since))
+    }
+
+    async fn tag(&self, name: &str, version: Version) -> Result<()> {
+        Store::tag(self, name, version).await
+    }
+
+    async fn pin(&self, at: At, time: Duration) -> Result<Arc<dyn SnapshotHandle>> {
+        Ok(Arc::new(Store::pin(self, at, time).await?.snapshot().clone()))
+    }
+
+    async fn pack(&self, before: At) -> Result<Version> {
+        Store::pack(self, before).await
+    }
+}
+
+#[async_trait]
+impl WatchHandle for Watch {
+    async fn next(&mut self) -> Result<Seen> {
+        let changes = Watch::next(self).await?;
+        let inline = |side: Option<(Version, Content)>| side?.1.inline().cloned();
+        let keys = changes.keys()?.collect().await?;
+        let keys = keys.into_iter().map(|key| (key.key, inline(key.before), inline(key.after)));
+        Ok(Seen { version: changes.commit().version, keys: keys.collect() })
     }
 }
 

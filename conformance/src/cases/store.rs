@@ -7,8 +7,10 @@ mod durable;
 mod garbage;
 mod histories;
 mod isolation;
+mod kept;
 mod large;
 mod order;
+mod past;
 mod phantoms;
 mod unknown;
 mod versions;
@@ -117,6 +119,21 @@ cases! {
     "store.history.versions", 200, versions::as_they_were,
         "every transaction makes the next version, and every version reads as it was, on every handle and after \
          reopening; one to come is `NoSuchVersion`";
+    "store.history.time", 200, past::by_time,
+        "a time shows the last version that was committed then or before, on every handle and after reopening, and times \
+         never decrease";
+    "store.history.key", 200, past::of_a_key,
+        "the history of a key is every value it ever had and every deletion, by name, with a range or by a merge, from the \
+         newest to the first";
+    "store.history.undo", 200, past::undone,
+        "an undo puts back what a transaction changed, ranges included, and can itself be undone; if one of the keys was \
+         changed since it does nothing and says `PreconditionFailed`";
+    "store.history.watch", 1500, past::watched,
+        "a watch shows every commit of every handle once, in order, with what each key was before and after, from \
+         whichever version it begins";
+    "store.history.packed", 600, past::packed,
+        "packing drops what was before a version and what no tag holds: that says `SnapshotExpired`, and all the rest \
+         reads as it was, on every handle, after a collection and after reopening";
     "store.slots.used", 1500, garbage::used_slots,
         "a writer that slept while the log was collected has no slot that was used: it commits at the end, seen by all, or \
          is told of the conflict";
@@ -126,6 +143,13 @@ cases! {
     "store.garbage.uploads", 600, garbage::uploads,
         "what a handle has stored and not yet named is left alone while it may be at work; once its session is reaped that \
          is deleted, who would name it is told `SessionReaped`, and the handle goes on in another session";
+    "store.garbage.pinned", 600, kept::pinned,
+        "what a reader has pinned is read to the end, whatever is packed and collected meanwhile by others";
+    "store.garbage.interrupted", 3000, kept::interrupted,
+        "a collection that is stopped after any of its changes has done no harm, and the next one leaves what one that \
+         was not stopped would have left";
+    "store.garbage.copies", 600, kept::copies,
+        "the bytes of a large value stay for as long as a copy of it or its history is kept, and go with the last";
     "store.cost.commit", 60, cost::commit,
         "a small transaction costs one put and nothing else";
     "store.cost.group", 60, cost::group,
@@ -133,6 +157,11 @@ cases! {
     "store.cost.latest", 60, cost::latest,
         "a latest snapshot of an unchanged store costs one get, which all who ask at once share; one of what is known \
          costs nothing";
+    "store.cost.reads", 1500, cost::reads,
+        "reading a key takes at most five gets with nothing cached, one with the index cached, none when read before, and \
+         about none of a key that is not there";
+    "store.cost.open", 300, cost::opening,
+        "opening a store that was flushed takes a few gets, however much is in it";
     "store.cost.idle", 60, cost::idle,
         "a store that nobody uses sends no request";
 }

@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use conformance::Hooks;
-use conformance::store::{RealStores, SnapshotHandle, StoreHandle, StoreHook, TransactionHandle};
+use conformance::store::{
+    PastHandle, RealStores, SnapshotHandle, StoreHandle, StoreHook, TransactionHandle,
+};
 use futures_util::TryStreamExt as _;
 use storage_core::StorageProviderExt as _;
 use storage_txn::{
@@ -144,6 +146,10 @@ impl StoreHandle for Collector {
             _ => {}
         }
         Ok(collected)
+    }
+
+    fn past(&self) -> Arc<dyn PastHandle> {
+        self.honest.past()
     }
 }
 

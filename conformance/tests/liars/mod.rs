@@ -25,6 +25,7 @@ mod lists;
 mod logs;
 mod names;
 mod outcomes;
+mod pasts;
 mod races;
 mod ranges;
 mod stores;
@@ -73,6 +74,7 @@ pub(crate) const ALL: &[(&str, &[Row])] = &[
     ("Honesty", honesty::LIARS),
     ("Stores", stores::LIARS),
     ("Stores that collect", collectors::LIARS),
+    ("Stores and their past", pasts::LIARS),
     ("Logs beneath a store", logs::LIARS),
 ];
 

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use conformance::Hooks;
-use conformance::store::{RealStores, SnapshotHandle, StoreHandle, StoreHook, TransactionHandle};
+use conformance::store::{
+    PastHandle, RealStores, SnapshotHandle, StoreHandle, StoreHook, TransactionHandle,
+};
 use storage_txn::{
     At, CollectOptions, Collected, ErrorKind as Kind, Item, KeyRange, Merge, Options, Outcome,
     Receipt, Result, Scan, TransactionId, Version,
@@ -271,6 +273,10 @@ impl StoreHandle for WrongStore {
 
     async fn collect(&self, options: &CollectOptions) -> Result<Collected> {
         self.honest.collect(options).await
+    }
+
+    fn past(&self) -> Arc<dyn PastHandle> {
+        self.honest.past()
     }
 }
 

@@ -19,6 +19,13 @@ const SHARED_MAX: u64 = 4;
 /// How long a request takes at least, so that all of them are asked for while the first is under way.
 const LATENCY: Duration = Duration::from_millis(40);
 
+/// How many keys there are to be read, in how many transactions.
+const KEYS: usize = 2000;
+const PARTS: usize = 10;
+const VALUE_BYTES: usize = 100;
+/// Three, the entry that the checkpoint ends with, those after it, and what reading ahead asks for in vain.
+const OPENING_GETS_MAX: u64 = 7;
+
 type Counter = Arc<Counted<Arc<dyn StorageProvider>>>;
 
 /// A store on a slow provider, and what counts its requests.
@@ -107,6 +114,65 @@ pub(super) async fn latest(context: &Context) -> CaseResult {
     known.get_versioned("x").await?;
     store.begin().get("x").await?;
     check("reading what is known", &counter, &before, bounds(0..=0, 0..=0))
+}
+
+/// A store with keys in segments, on which `open` counts.
+async fn filled(context: &Context) -> CaseResult {
+    let at = place(context, context.handle().clone(), "f")?;
+    let store = stores(context).init(at, Options::default()).await?;
+    for part in 0..PARTS {
+        let tx = store.begin();
+        for key in (0..KEYS).filter(|key| key % PARTS == part) {
+            tx.put(&format!("k/{key:06}"), vec![b'v'; VALUE_BYTES].into())?;
+        }
+        tx.commit().await?;
+    }
+    store.flush().await.map_err(Failure::from)
+}
+
+async fn open_counted(context: &Context) -> Result<(Handle, Counter), Failure> {
+    let counter = Arc::new(Counted::new(place(context, context.open().await?, "f")?));
+    let store = stores(context).open(Arc::new(counter.clone()), Options::default()).await?;
+    Ok((store, counter))
+}
+
+pub(super) async fn reads(context: &Context) -> CaseResult {
+    filled(context).await?;
+    let (store, counter) = open_counted(context).await?;
+    let now = store.snapshot(At::Known).await?;
+    let read = async |keys: Vec<String>, found: bool| {
+        let before = counter.counts();
+        for key in keys {
+            let value = now.get_versioned(&key).await?;
+            ensure!(value.is_some() == found, "{key}: expected a value: {found}");
+        }
+        Ok::<_, Failure>(counter.counts().since(&before))
+    };
+    let sample: Vec<_> = (0..KEYS).step_by(KEYS / 20).map(|key| format!("k/{key:06}")).collect();
+    let absent: Vec<_> = (0..KEYS).map(|key| format!("k/{key:06}x")).collect();
+    let rows = [
+        ("one key, nothing cached", vec!["k/000007".to_owned()], true, 5),
+        ("20 keys, the index cached", sample.clone(), true, 20),
+        ("20 keys that were read before", sample, true, 0),
+        ("as many absent keys as there are", absent, false, KEYS as u64 / 50),
+    ];
+    for (what, keys, found, most) in rows {
+        let gets = read(keys, found).await?.of(Operation::Get).requests;
+        ensure!(gets <= most, "{what}: expected at most {most} gets, saw {gets}");
+    }
+    Ok(())
+}
+
+pub(super) async fn opening(context: &Context) -> CaseResult {
+    filled(context).await?;
+    let (store, counter) = open_counted(context).await?;
+    let sent = counter.counts();
+    let (gets, lists) = (sent.of(Operation::Get).requests, sent.of(Operation::List).requests);
+    ensure!(
+        (1..=OPENING_GETS_MAX).contains(&gets) && lists <= 1,
+        "opening a flushed store: expected at most {OPENING_GETS_MAX} gets and one list, saw {gets} and {lists}"
+    );
+    put(&store, "x", "value").await.map(drop).map_err(Failure::from)
 }
 
 pub(super) async fn idle(context: &Context) -> CaseResult {
