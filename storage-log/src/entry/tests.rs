@@ -52,7 +52,7 @@ fn a_tombstone_keeps_the_id_the_place_and_the_link() {
         (left.id(), left.slot(), left.previous()),
         (record.id(), record.slot(), record.previous())
     );
-    assert_eq!((left.body(), left.nonce()), (None, record.nonce()));
+    assert_eq!((left.body(), left.nonce(), record.nonce()), (None, [9; 16], [9; 16]));
     assert_eq!(left.tombstone(), record.tombstone(), "collecting twice is the same as once");
 }
 
