@@ -145,7 +145,7 @@ cases! {
          is deleted, who would name it is told `SessionReaped`, and the handle goes on in another session";
     "store.garbage.pinned", 600, kept::pinned,
         "what a reader has pinned is read to the end, whatever is packed and collected meanwhile by others";
-    "store.garbage.interrupted", 3000, kept::interrupted,
+    "store.garbage.interrupted", 8000, kept::interrupted,
         "a collection that is stopped after any of its changes has done no harm, and the next one leaves what one that \
          was not stopped would have left";
     "store.garbage.copies", 600, kept::copies,
