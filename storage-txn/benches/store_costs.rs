@@ -27,8 +27,12 @@ fn main() -> Result<()> {
 async fn all() -> Result<Vec<Row>> {
     let mut all = vec![rows::puts_of_a_batch().await?, rows::round_trips_of_a_commit().await?];
     all.extend(rows::gets_of_a_point().await?);
+    all.extend(rows::gets_of_a_cold_point().await?);
+    all.extend(rows::gets_of_a_scan().await?);
     all.extend(rows::opening().await?);
-    all.push(rows::bytes_written().await?);
+    all.extend(rows::bytes_written().await?);
+    all.push(rows::bytes_written_of_large_values().await?);
+    all.extend(rows::bytes_stored().await?);
     all.push(rows::requests_when_idle().await?);
     all.push(rows::aborts_without_a_conflict().await?);
     Ok(all)

@@ -23,7 +23,7 @@ use storage_core::StorageProviderExt;
 use crate::change::Change;
 use crate::compact::job::Job;
 use crate::compact::kept::Kept;
-use crate::compact::pick::{Named, tier, untidy};
+use crate::compact::pick::{Named, surplus, untidy};
 use crate::flush::ATTEMPTS_MAX;
 use crate::format::segment::SegmentRef;
 use crate::format::value::ValueId;
@@ -35,14 +35,11 @@ use crate::view::Walk;
 use crate::writes::{Range, Writes};
 use crate::{Error, ErrorKind, Result, Store, Version, space};
 
-/// Runs of less than this part of what is flushed at once are all of one size.
-const LEAST_PART: u64 = 8;
-
 impl Store {
     /// Merges all segments: what is current into one run in which each key is once, and what was into others, which
     /// reading the present never opens. Whatever could be read before can be read after. Flushes first.
     ///
-    /// It is done in the background too, for runs of about the same size, when there are
+    /// The newest runs are merged in the background too, when there are more than
     /// [`compaction_fanout`](crate::Options::compaction_fanout) of them after a flush in the background. What is merged
     /// stays stored until it is collected. Costs nothing when there is nothing to merge.
     ///
@@ -82,7 +79,7 @@ impl Store {
 #[derive(Debug, Default)]
 pub(crate) struct Compactions {
     running: bool,
-    /// Whether to look for runs of about the same size, for nobody who waits.
+    /// Whether to look for too many runs, for nobody who waits.
     wanted: bool,
     waiting: Vec<(Task, oneshot::Sender<Result<Version>>)>,
     failed: Option<Error>,
@@ -91,8 +88,8 @@ pub(crate) struct Compactions {
 /// What is to be done.
 #[derive(Debug, Clone, Copy)]
 enum Task {
-    /// Runs of about the same size.
-    Tiers,
+    /// So many runs that not too many are left.
+    Surplus,
     All,
     /// All, and without what was before.
     Pack(Version),
@@ -120,7 +117,7 @@ impl Drop for Running {
 }
 
 impl Shared {
-    /// Starts compactions in the background, if there are enough runs of about the same size.
+    /// Starts compactions in the background, if there are too many runs.
     pub(crate) fn compact_if_due(self: &Arc<Self>) {
         self.compactions().wanted = true;
         self.start_compactions();
@@ -163,7 +160,7 @@ impl Shared {
                 (wanted, std::mem::take(&mut compactions.waiting))
             };
             if wanted {
-                let result = self.do_task(Task::Tiers).await;
+                let result = self.do_task(Task::Surplus).await;
                 self.compactions().failed = result.err();
             }
             for (task, sender) in waiting {
@@ -188,7 +185,7 @@ impl Shared {
                 (state.view.system.clone(), state.version)
             };
             let horizon = match task {
-                Task::Tiers | Task::All => system.horizon()?,
+                Task::Surplus | Task::All => system.horizon()?,
                 Task::Pack(before) => self.horizon_for(&system, version, before).await?,
             };
             let mut job = Job::default();
@@ -202,8 +199,8 @@ impl Shared {
             let Err(error) = result else {
                 self.write_checkpoint().await?;
                 match task {
-                    // There may be runs of the next size now.
-                    Task::Tiers => continue,
+                    // There may be too many runs of history now.
+                    Task::Surplus => continue,
                     Task::All | Task::Pack(_) => return Ok(horizon),
                 }
             };
@@ -219,7 +216,7 @@ impl Shared {
             match task {
                 _ if !overtaken => return Err(error),
                 // Whoever was faster goes on with it.
-                Task::Tiers => return Ok(horizon),
+                Task::Surplus => return Ok(horizon),
                 Task::All | Task::Pack(_) => {}
             }
             deleted.map_err(|failed| {
@@ -244,25 +241,20 @@ impl Shared {
         horizon: Version,
         job: &mut Job,
     ) -> Result<()> {
+        let runs_max = self.options.compaction_fanout;
         let kept = Kept::of(system, horizon)?;
         let is_history = |named: &Named| named.2.superseded != 0;
         let (history, current): (Vec<_>, Vec<_>) =
             system.segments()?.into_iter().partition(is_history);
         match task {
-            Task::Tiers => {
-                let fanout = self.options.compaction_fanout;
-                let least = self.options.flush_bytes as u64 / LEAST_PART;
-                if let Some(inputs) = tier(current.clone(), fanout, least) {
-                    self.compact_current(inputs, &current, &kept, job).await
-                } else if let Some(inputs) = tier(history, fanout, least) {
-                    job.history(self, inputs, &kept).await
-                } else {
-                    Ok(())
-                }
-            }
+            Task::Surplus => match surplus(current.clone(), runs_max) {
+                Some(inputs) => self.compact_current(inputs, &current, &kept, job).await,
+                None => self.compact_history(history, &kept, job).await,
+            },
             Task::All => {
                 let inputs = untidy(&current, &kept);
-                self.compact_current(inputs, &current, &kept, job).await
+                self.compact_current(inputs, &current, &kept, job).await?;
+                self.compact_history(history, &kept, job).await
             }
             Task::Pack(_) => {
                 let inputs = untidy(&current, &kept);
@@ -272,6 +264,20 @@ impl Shared {
                 job.replaced.extend(thinning.dropped);
                 Ok(())
             }
+        }
+    }
+
+    /// Merges runs of history, if there are too many. One less than of what is current, as who reads the past reads both.
+    async fn compact_history(
+        self: &Arc<Self>,
+        history: Vec<Named>,
+        kept: &Kept,
+        job: &mut Job,
+    ) -> Result<()> {
+        let runs_max = self.options.compaction_fanout.saturating_sub(1);
+        match surplus(history, runs_max) {
+            Some(inputs) => job.history(self, inputs, kept).await,
+            None => Ok(()),
         }
     }
 

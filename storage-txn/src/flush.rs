@@ -229,7 +229,7 @@ impl Shared {
         }
         for (at, (key, version, change)) in points.iter().enumerate() {
             let new_key = at > 0 && points[at - 1].0 != *key;
-            if new_key && writer.bytes() >= self.options.segment_bytes {
+            if new_key && writer.is_full(self.options.segment_bytes) {
                 let next = Writer::next(self.new_segment(), first);
                 let full = std::mem::replace(&mut writer, next);
                 self.store_segment(full, made).await?;

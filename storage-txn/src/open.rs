@@ -39,7 +39,7 @@ pub(crate) async fn open(
     let log = ProviderLog::new(provider.clone(), prefix("log/")?, id)?;
     let (checkpoint, wrong) = newest_readable(&*provider, id, newest.clone()).await?;
     let cache = Arc::new(Cache::new(options.cache_bytes_max));
-    let shelf = Shelf { provider, cache };
+    let shelf = Shelf { provider, cache, scan_read_bytes: options.scan_read_bytes };
     let mut state = State::new(id, shelf.clone());
     if let Some(checkpoint) = &checkpoint {
         state.restore(checkpoint)?;

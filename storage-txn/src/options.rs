@@ -48,13 +48,17 @@ pub struct Options {
     pub value_requests_max: usize,
     /// The most bytes of a large value that are handed out in one piece. Beyond it, read a part, or a stream.
     pub get_bytes_max: usize,
-    /// How many runs of segments of about the same size there are when they are compacted into one, in the background.
-    /// More make reads dearer, fewer make writes dearer. At least 2; `usize::MAX` leaves it to
+    /// How many runs of segments that share keys there are at most of what is current, and one less of history: when a
+    /// flush in the background makes more, the newest are merged. A read with nothing cached takes a request for each run,
+    /// and one more. More make reads dearer, fewer make writes dearer. At least 2; `usize::MAX` leaves it to
     /// [`compact`](crate::Store::compact).
     pub compaction_fanout: usize,
     /// How many bytes are read at once of each segment that is compacted. So many are held for each that has keys in
     /// common with others, and besides them two segments that are being made.
     pub compaction_read_bytes: usize,
+    /// How many bytes a scan reads at once of each segment, at most. It begins with a block, and reads twice as many each
+    /// time it goes on; so many are held for each segment that has keys in common with others.
+    pub scan_read_bytes: usize,
     /// A cursor that is more versions behind the last one than this no longer keeps history from being
     /// [packed](crate::Store::pack) away.
     pub cursor_lag_versions_max: u64,
@@ -103,6 +107,7 @@ impl Default for Options {
             get_bytes_max: 64 << 20,
             compaction_fanout: 4,
             compaction_read_bytes: 1 << 20,
+            scan_read_bytes: 1 << 20,
             cursor_lag_versions_max: 1_000_000,
             cache_bytes_max: 64 << 20,
             read_ahead: 16,

@@ -84,6 +84,7 @@ impl Store {
         let shelf = Shelf {
             provider: provider.clone(),
             cache: Arc::new(Cache::new(options.cache_bytes_max)),
+            scan_read_bytes: options.scan_read_bytes,
         };
         let state = State::new(id, shelf.clone());
         let shared = Shared::new(log.clone(), env.clone(), options.clone(), shelf, state);

@@ -1,5 +1,6 @@
 //! Segments: sorted runs of changes in objects that are written once and never changed.
 
+mod ahead;
 mod block;
 mod cache;
 mod check;
@@ -18,6 +19,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use storage_core::StorageProvider;
 
+pub(crate) use ahead::Ahead;
 pub(crate) use block::Stored;
 pub(crate) use cache::Cache;
 pub(crate) use check::Content;
@@ -35,6 +37,8 @@ use crate::{Result, Version};
 pub(crate) struct Shelf {
     pub(crate) provider: Arc<dyn StorageProvider>,
     pub(crate) cache: Arc<Cache>,
+    /// How many bytes a scan reads at once at most.
+    pub(crate) scan_read_bytes: usize,
 }
 
 /// A segment to read. Making one makes no request.
@@ -76,8 +80,35 @@ impl Run for Segment {
         Version(self.about.last_version)
     }
 
+    fn tells_past(&self, version: Version) -> bool {
+        self.is_history() && !self.is_needless_at(version)
+    }
+
+    fn bounds(&self, range: &Range, version: Version) -> Option<(Bytes, Bytes)> {
+        if self.is_needless_at(version) {
+            return None;
+        }
+        let meets = |span: &&Span| range.start <= span.last && span.first < range.end;
+        let first = self.about.spans.iter().find(meets)?;
+        let last = self.about.spans.iter().rfind(meets)?;
+        let end = if last.last < range.end { last.last.clone() } else { range.end.clone() };
+        Some((first.first.clone().max(range.start.clone()), end))
+    }
+
+    fn concerns(&self, key: &[u8], version: Version) -> bool {
+        !self.is_needless_at(version) && self.may_hold(key)
+    }
+
+    fn is_cold(&self) -> bool {
+        !self.shelf.cache.holds(self.id, self.tail_offset())
+    }
+
+    async fn warm(&self) -> Result<()> {
+        self.tail().await.map(drop)
+    }
+
     async fn stack(&self, key: &[u8], version: Version) -> Result<Stack> {
-        if !self.may_hold(key) || self.is_needless_at(version) {
+        if !self.concerns(key, version) {
             return Ok(Stack::new());
         }
         let tail = self.tail().await?;
@@ -130,15 +161,16 @@ impl Run for Segment {
         range: &Range,
         backward: bool,
         version: Version,
+        ahead: &mut Ahead,
     ) -> Result<(Vec<(Bytes, Stack)>, bool)> {
         if !self.overlaps(range) || self.is_needless_at(version) {
             return Ok((Vec::new(), false));
         }
         let tail = self.tail().await?;
         if backward {
-            self.scan_backward(&tail, range, version).await
+            self.scan_backward(&tail, range, version, ahead).await
         } else {
-            self.scan_forward(&tail, range, version).await
+            self.scan_forward(&tail, range, version, ahead).await
         }
     }
 

@@ -6,12 +6,14 @@ use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::future::try_join_all;
 use storage_log::planted::planted;
 
 use crate::change::{Change, Stack, settle, value};
 use crate::content::{Content, Kind};
 use crate::memtable::Memtable;
 use crate::renew::renewing;
+use crate::segment::Ahead;
 use crate::shared::Shared;
 use crate::system::System;
 use crate::writes::{Range, Writes};
@@ -22,6 +24,22 @@ use crate::{Error, Result, Version};
 pub(crate) trait Run: std::fmt::Debug + Send + Sync {
     /// No change in it has a version above this.
     fn last(&self) -> Version;
+
+    /// Whether it is one of history that tells of what was superseded after `version`.
+    fn tells_past(&self, version: Version) -> bool;
+
+    /// Whether it may know of `key` at `version`. Makes no request.
+    fn concerns(&self, key: &[u8], version: Version) -> bool;
+
+    /// The first key of a range that it may know of at `version`, and one that none of those comes after; `None` if there
+    /// are none. Makes no request.
+    fn bounds(&self, range: &Range, version: Version) -> Option<(Bytes, Bytes)>;
+
+    /// Whether what tells where keys are has to be read first.
+    fn is_cold(&self) -> bool;
+
+    /// Reads that.
+    async fn warm(&self) -> Result<()>;
 
     /// What is known here of `key` at `version`, newest first, down to the first change that is final. An
     /// emptied range counts as a [`Change::Delete`]. Nothing of what other runs have superseded by then.
@@ -40,12 +58,14 @@ pub(crate) trait Run: std::fmt::Debug + Send + Sync {
     ) -> Result<Vec<(Version, Change)>>;
 
     /// The next keys of `range` from its start, or from its end, with what is known of them here at
-    /// `version`, emptied ranges aside; and whether there may be more. Never empty when there is more.
+    /// `version`, emptied ranges aside; and whether there may be more. Never empty when there is more. In `ahead` is what
+    /// the scan has read already.
     async fn scan(
         &self,
         range: &Range,
         backward: bool,
         version: Version,
+        ahead: &mut Ahead,
     ) -> Result<(Vec<(Bytes, Stack)>, bool)>;
 
     /// The ranges emptied at or before `version` that overlap `range`, with when, but for those below which nothing
@@ -85,11 +105,48 @@ impl View {
             stack.extend(memtable.stack(key, version));
         }
         settle(&mut stack);
-        for run in &self.runs {
-            if is_settled_above(&stack, run.last())
-                || (!stack.is_empty() && planted("read-stops-at-the-first-place"))
+        // What history tells of a version was so until it was superseded, so if it tells a value, that is all.
+        for history in [true, false] {
+            let told = self.stack_of(history, key, version, &stack).await?;
+            let is_told = told.last().is_some_and(|(_, change)| change.is_final());
+            stack.extend(told);
+            settle(&mut stack);
+            if is_told {
+                break;
+            }
+        }
+        Ok(stack)
+    }
+
+    /// What the runs of history, or the others, tell of a key, as far as it is not settled by what is known already.
+    async fn stack_of(
+        &self,
+        history: bool,
+        key: &[u8],
+        version: Version,
+        known: &Stack,
+    ) -> Result<Stack> {
+        let is_asked =
+            |run: &Arc<dyn Run>| run.tells_past(version) == history && run.concerns(key, version);
+        let mut stack = Stack::new();
+        for (at, run) in self.runs.iter().enumerate() {
+            if !is_asked(run) {
+                continue;
+            }
+            let stops = planted("read-stops-at-the-first-place");
+            if is_settled_above(known, run.last())
+                || is_settled_above(&stack, run.last())
+                || (stops && !(known.is_empty() && stack.is_empty()))
             {
                 break;
+            }
+            if run.is_cold() {
+                // The others are most likely wanted too: a key is in one of them and has to be looked for in all.
+                let mut cold = Vec::new();
+                for run in self.runs[at..].iter().filter(|run| is_asked(run) && run.is_cold()) {
+                    cold.push(run.warm());
+                }
+                try_join_all(cold).await?;
             }
             stack.extend(run.stack(key, version).await?);
             settle(&mut stack);
@@ -219,9 +276,13 @@ pub(crate) struct Walk {
     version: Version,
     backward: bool,
     sources: Vec<Source>,
+    /// Those that are not read before the walk gets to their keys, with a key that nothing there comes before; the next
+    /// one last.
+    later: Vec<(Bytes, Source)>,
     emptied: Vec<(Range, Version)>,
-    /// What is still to be walked over.
+    /// What is still to be walked over, but for `passed` and what comes before it.
     rest: Range,
+    passed: Option<Bytes>,
     /// Held so that a newer view can be asked for.
     origin: Option<Arc<Shared>>,
 }
@@ -232,6 +293,15 @@ struct Source {
     /// What is still to be read there.
     rest: Option<Range>,
     ready: VecDeque<(Bytes, Stack)>,
+    ahead: Ahead,
+}
+
+/// What a view knows of a range.
+#[derive(Debug, Default)]
+struct Found {
+    sources: Vec<Source>,
+    later: Vec<(Bytes, Source)>,
+    emptied: Vec<(Range, Version)>,
 }
 
 #[derive(Debug)]
@@ -261,54 +331,95 @@ impl Walk {
                 .points_within(range)
                 .map(|(key, change)| (key.clone(), vec![(OWN, change.clone())]));
             let ready = if backward { points.rev().collect() } else { points.collect() };
-            sources.push(Source { place: Place::Own, rest: None, ready });
+            sources.push(Source { ready, ..Source::new(Place::Own, None) });
             emptied.extend(own.ranges().iter().map(|range| (range.clone(), OWN)));
         }
         let origin = view.origin.upgrade();
         let rest = range.clone();
-        let mut walk = Self { version, backward, sources, emptied, rest, origin };
-        let (sources, emptied) = renewing!(view, version, view => walk.sources_in(view).await)?;
-        walk.sources.extend(sources);
-        walk.emptied.extend(emptied);
+        let (passed, later) = (None, Vec::new());
+        let mut walk = Self { version, backward, sources, later, emptied, rest, passed, origin };
+        let found = renewing!(view, version, view => walk.sources_in(view).await)?;
+        walk.take(found);
         Ok(walk)
     }
 
+    fn take(&mut self, found: Found) {
+        self.sources.extend(found.sources);
+        self.emptied.extend(found.emptied);
+        self.later = found.later;
+        self.later.sort_by(|(a, _), (b, _)| if self.backward { a.cmp(b) } else { b.cmp(a) });
+    }
+
     /// All that a view knows of the rest.
-    async fn sources_in(&self, view: &View) -> Result<(Vec<Source>, Vec<(Range, Version)>)> {
+    async fn sources_in(&self, view: &View) -> Result<Found> {
         let (range, version) = (&self.rest, self.version);
-        let (mut sources, mut emptied) = (Vec::new(), Vec::new());
-        let rest = (!range.is_empty()).then(|| range.clone());
+        let mut found = Found::default();
+        if range.is_empty() {
+            return Ok(found);
+        }
         for memtable in &view.memtables {
-            emptied.extend(memtable.emptied(range, version));
+            found.emptied.extend(memtable.emptied(range, version));
             let place = Place::Memory(memtable.clone());
-            sources.push(Source { place, rest: rest.clone(), ready: VecDeque::new() });
+            found.sources.push(Source::new(place, Some(range.clone())));
         }
         for run in &view.runs {
-            emptied.extend(run.emptied(range, version).await?);
-            let place = Place::Run(run.clone());
-            sources.push(Source { place, rest: rest.clone(), ready: VecDeque::new() });
+            let Some((first, last)) = run.bounds(range, version) else { continue };
+            found.emptied.extend(run.emptied(range, version).await?);
+            let source = Source::new(Place::Run(run.clone()), Some(range.clone()));
+            found.later.push((if self.backward { last } else { first }, source));
         }
-        Ok((sources, emptied))
+        Ok(found)
     }
 
     /// Goes on with the rest in a newer view, as a run of the old one is gone.
     async fn move_on(&mut self, missing: Error) -> Result<()> {
         let Some(origin) = self.origin.clone() else { return Err(missing) };
+        if let Some(passed) = self.passed.take() {
+            if self.backward { self.rest.end = passed } else { self.rest.start = after(&passed) }
+        }
         let view = origin.renew(self.version, missing).await?;
-        let (sources, emptied) =
-            renewing!(&*view, self.version, view => self.sources_in(view).await)?;
+        let found = renewing!(&*view, self.version, view => self.sources_in(view).await)?;
         self.sources.retain(|source| matches!(source.place, Place::Own));
-        self.sources.extend(sources);
         self.emptied.retain(|(_, at)| *at == OWN);
-        self.emptied.extend(emptied);
+        self.take(found);
         Ok(())
     }
 
+    /// Reads on until the next key is known with all that is known of it. May be dropped midway.
     async fn fill(&mut self) -> Result<()> {
-        for source in &mut self.sources {
-            source.fill(self.backward, self.version).await?;
+        let (backward, version) = (self.backward, self.version);
+        loop {
+            let hungry = self.sources.iter().filter(|source| source.is_hungry()).count();
+            match hungry {
+                0 if self.begin() => continue,
+                0 => return Ok(()),
+                _ => {}
+            }
+            let mut fills = Vec::with_capacity(hungry);
+            for source in self.sources.iter_mut().filter(|source| source.is_hungry()) {
+                fills.push(source.fill(backward, version));
+            }
+            try_join_all(fills).await?;
+            self.sources.retain(|source| !source.is_exhausted());
         }
-        Ok(())
+    }
+
+    /// Begins with the sources whose turn has come: nothing that is ready comes before what they may have. Whether there
+    /// are any.
+    fn begin(&mut self) -> bool {
+        let Some(next) = self.later.last() else { return false };
+        let ready = self.sources.iter().filter_map(|source| Some(&source.ready.front()?.0));
+        let bound = if self.backward { ready.max() } else { ready.min() };
+        let bound = bound.unwrap_or(&next.0).clone();
+        let mut begun = false;
+        while let Some((_, source)) = self
+            .later
+            .pop_if(|(begins, _)| if self.backward { *begins >= bound } else { *begins <= bound })
+        {
+            self.sources.push(source);
+            begun = true;
+        }
+        begun
     }
 
     /// The next key that has a value, with the version of its last change.
@@ -323,11 +434,7 @@ impl Walk {
             let heads = self.sources.iter().filter_map(|source| Some(&source.ready.front()?.0));
             let next = if self.backward { heads.max() } else { heads.min() };
             let Some(key) = next.cloned() else { return Ok(None) };
-            if self.backward {
-                self.rest.end = key.clone();
-            } else {
-                self.rest.start = after(&key);
-            }
+            self.passed = Some(key.clone());
             let mut stack = Stack::new();
             for source in &mut self.sources {
                 if source.ready.front().is_some_and(|(head, _)| *head == key)
@@ -360,6 +467,19 @@ impl Walk {
 }
 
 impl Source {
+    fn new(place: Place, rest: Option<Range>) -> Self {
+        Self { place, rest, ready: VecDeque::new(), ahead: Ahead::default() }
+    }
+
+    /// Whether it has to be read to tell what comes next.
+    fn is_hungry(&self) -> bool {
+        self.ready.is_empty() && self.rest.is_some()
+    }
+
+    fn is_exhausted(&self) -> bool {
+        self.ready.is_empty() && self.rest.is_none()
+    }
+
     /// May be dropped midway: what was to be read still is.
     async fn fill(&mut self, backward: bool, version: Version) -> Result<()> {
         while self.ready.is_empty() {
@@ -367,7 +487,7 @@ impl Source {
             let (keys, more) = match &self.place {
                 Place::Own => return Ok(()),
                 Place::Memory(memtable) => memtable.scan(&range, backward, version),
-                Place::Run(run) => run.scan(&range, backward, version).await?,
+                Place::Run(run) => run.scan(&range, backward, version, &mut self.ahead).await?,
             };
             self.rest = match keys.last() {
                 Some((last, _)) if more => Some(if backward {

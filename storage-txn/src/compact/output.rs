@@ -47,7 +47,8 @@ impl Output {
             let bytes = self.writer.as_ref().map_or(0, Writer::bytes);
             let most = self.shared.options.segment_bytes;
             let new_space = key.first() != self.last_key.first() && bytes >= most / SPACE_PART;
-            if bytes > 0 && (bytes >= most || new_space) {
+            let is_full = self.writer.as_ref().is_some_and(|writer| writer.is_full(most));
+            if bytes > 0 && (is_full || new_space) {
                 self.close(Some(key), made).await?;
             }
             self.last_key = key.clone();

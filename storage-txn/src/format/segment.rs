@@ -79,6 +79,10 @@ pub(crate) struct SegmentRef {
     /// How many of the changes put a large value.
     #[prost(uint64, tag = "11")]
     pub(crate) references: u64,
+    /// How many bytes before the end the first part of the index begins: with so many all parts are read, and the tail.
+    /// 0 if parts stand elsewhere.
+    #[prost(uint64, tag = "12")]
+    pub(crate) index_bytes: u64,
 }
 
 /// Keys from the first to the last, both included.

@@ -9,7 +9,7 @@ use storage_log::planted::planted;
 use twox_hash::XxHash64;
 
 use crate::Result;
-use crate::format::segment::{Part, SegmentId, Tail};
+use crate::format::segment::{Part, Place, SegmentId, Tail};
 use crate::segment::block::Block;
 
 /// A part of the cache is at least this large: what is larger than a part cannot be kept.
@@ -38,7 +38,8 @@ struct Weight;
 impl Weighter<(SegmentId, u64), Cached> for Weight {
     fn weight(&self, _: &(SegmentId, u64), value: &Cached) -> u64 {
         let bytes = match value {
-            Cached::Tail(_, bytes) | Cached::Part(_, bytes) => *bytes,
+            Cached::Tail(_, bytes) => *bytes,
+            Cached::Part(part, bytes) => bytes + part.blocks.len() * size_of::<Place>(),
             Cached::Block(block) => block.bytes(),
         };
         bytes as u64
@@ -84,10 +85,29 @@ impl Cache {
         offset: u64,
         read: impl Future<Output = Result<Cached>>,
     ) -> Result<Cached> {
-        let id = match planted("cache-mixes-segments") {
-            true => SegmentId { session: id.session, number: 0 },
-            false => id,
-        };
-        self.cache.get_or_insert_async(&(id, offset), read).await
+        self.cache.get_or_insert_async(&name(id, offset), read).await
     }
+
+    /// What begins at `offset` of segment `id`, if it is in memory.
+    pub(super) fn known(&self, id: SegmentId, offset: u64) -> Option<Cached> {
+        self.cache.get(&name(id, offset))
+    }
+
+    /// Whether that is in memory. Does not count as a use of it.
+    pub(super) fn holds(&self, id: SegmentId, offset: u64) -> bool {
+        self.cache.contains_key(&name(id, offset))
+    }
+
+    /// Keeps what was read together with something else.
+    pub(super) fn keep(&self, id: SegmentId, offset: u64, read: Cached) {
+        self.cache.insert(name(id, offset), read);
+    }
+}
+
+fn name(id: SegmentId, offset: u64) -> (SegmentId, u64) {
+    let id = match planted("cache-mixes-segments") {
+        true => SegmentId { session: id.session, number: 0 },
+        false => id,
+    };
+    (id, offset)
 }

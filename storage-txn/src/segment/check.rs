@@ -31,8 +31,10 @@ struct Check<'a> {
     segment: &'a Segment,
     tail: &'a Tail,
     wrong: Vec<Wrong>,
-    /// Where the bytes end that were accounted for.
-    at: u64,
+    /// Where the blocks end that were accounted for; `None` after a part of the index that cannot be read.
+    at: Option<u64>,
+    /// Where the parts of the index end that were accounted for, if they stand after all blocks.
+    index_at: Option<u64>,
     changes: u64,
     last: Option<(Bytes, Version)>,
 }
@@ -57,8 +59,17 @@ impl Segment {
             Ok(tail) => tail,
             Err(error) => return Ok(vec![self.wrong_or_error(offset, error)?]),
         };
-        let mut check =
-            Check { segment: self, tail: &tail, wrong: Vec::new(), at: 0, changes: 0, last: None };
+        let index_bytes = Some(self.about.index_bytes).filter(|bytes| *bytes > 0);
+        let mut check = Check {
+            segment: self,
+            tail: &tail,
+            wrong: Vec::new(),
+            at: Some(0),
+            index_at: index_bytes.map(|bytes| self.about.bytes.saturating_sub(bytes)),
+            changes: 0,
+            last: None,
+        };
+        let blocks_end = check.index_at.unwrap_or(offset);
         check.tail(offset);
         for (range, version) in emptied(&tail) {
             check.within(offset, &range.start, version);
@@ -73,8 +84,10 @@ impl Segment {
                 return Ok(check.wrong);
             }
         }
-        if check.at != offset && check.wrong.is_empty() {
-            check.wrong(Some(check.at), "there are bytes that the index does not name");
+        for (at, end) in [(check.at, blocks_end), (check.index_at, offset)] {
+            if at.is_some_and(|at| at != end) && check.wrong.is_empty() {
+                check.wrong(at, "there are bytes that the index does not name");
+            }
         }
         if check.changes != tail.changes && check.wrong.is_empty() {
             let what = format!("it says {} changes, and has {}", tail.changes, check.changes);
@@ -163,8 +176,9 @@ impl Check<'_> {
             Ok(part) => part,
             Err(error) => {
                 self.failed(place.offset, error)?;
-                // What it names cannot be found, so go on after it.
-                self.at = place.offset.saturating_add(place.bytes);
+                // What it names cannot be found, so go on with what comes next.
+                self.at = None;
+                self.account_part(place);
                 self.last = None;
                 return Ok(());
             }
@@ -206,16 +220,29 @@ impl Check<'_> {
             }
             rest = later;
         }
-        self.account(place);
+        self.account_part(place);
         Ok(())
     }
 
-    /// Takes note that what is at this place is accounted for.
+    /// Takes note that the block at this place is accounted for.
     fn account(&mut self, place: &Place) {
-        if place.offset != self.at {
-            self.wrong(Some(self.at), "what is named next does not begin here");
+        self.follows(self.at, place);
+        self.at = Some(place.offset.saturating_add(place.bytes));
+    }
+
+    /// Takes note that the part of the index at this place is: it comes after the other parts, or after its blocks.
+    fn account_part(&mut self, place: &Place) {
+        if self.index_at.is_none() {
+            return self.account(place);
         }
-        self.at = place.offset.saturating_add(place.bytes);
+        self.follows(self.index_at, place);
+        self.index_at = Some(place.offset.saturating_add(place.bytes));
+    }
+
+    fn follows(&mut self, at: Option<u64>, place: &Place) {
+        if at.is_some_and(|at| at != place.offset) {
+            self.wrong(at, "what is named next does not begin here");
+        }
     }
 
     fn block(

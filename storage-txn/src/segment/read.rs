@@ -11,7 +11,7 @@ use crate::change::Stack;
 use crate::format::segment::{Part, Place, Tail, corrupt, unframe};
 use crate::segment::block::{Block, Stored};
 use crate::segment::cache::Cached;
-use crate::segment::{Segment, filter};
+use crate::segment::{Ahead, Segment, filter};
 use crate::store::key;
 use crate::writes::Range;
 use crate::{Result, Version};
@@ -41,11 +41,19 @@ impl Position {
 
 impl Segment {
     pub(super) async fn tail(&self) -> Result<Arc<Tail>> {
-        let offset = self.about.bytes.saturating_sub(self.about.tail_bytes);
+        let offset = self.tail_offset();
+        // In memory more often than not, and then there is nothing to wait for.
+        if let Some(Cached::Tail(tail, _)) = self.shelf.cache.known(self.id, offset) {
+            return Ok(tail);
+        }
         let read = async {
-            let stored = self.bytes(offset, self.about.tail_bytes).await?;
-            let tail = Tail::read(self.id, offset, &stored)?;
-            Ok(Cached::Tail(Arc::new(tail), stored.len()))
+            // The parts of the index stand before it, and are wanted next.
+            let bytes = self.about.tail_bytes.max(self.about.index_bytes).min(self.about.bytes);
+            let stored = self.bytes(self.about.bytes - bytes, bytes).await?;
+            let before = stored.len().saturating_sub(self.about.tail_bytes as usize);
+            let tail = Arc::new(Tail::read(self.id, offset, &stored.slice(before..))?);
+            self.keep_parts(&tail, &stored);
+            Ok(Cached::Tail(tail, stored.len()))
         };
         match self.shelf.cache.get(self.id, offset, read).await? {
             Cached::Tail(tail, _) => Ok(tail),
@@ -53,7 +61,34 @@ impl Segment {
         }
     }
 
+    pub(super) fn tail_offset(&self) -> u64 {
+        self.about.bytes.saturating_sub(self.about.tail_bytes)
+    }
+
+    /// Keeps the parts of the index that were read with the tail. One that is damaged is found by who needs it.
+    fn keep_parts(&self, tail: &Tail, stored: &Bytes) {
+        let start = self.about.bytes - stored.len() as u64;
+        for place in &tail.parts {
+            let from = place.offset.checked_sub(start).map(|from| from as usize);
+            let framed = from
+                .and_then(|from| stored.get(from..from.saturating_add(place.bytes as usize)))
+                // So that who keeps a part does not keep all.
+                .map(Bytes::copy_from_slice);
+            let content = framed.and_then(|framed| unframe(self.id, place.offset, &framed).ok());
+            if let Some(content) = content {
+                let bytes = content.len();
+                if let Ok(part) = Part::read(self.id, place.offset, content) {
+                    let part = Cached::Part(Arc::new(part), bytes);
+                    self.shelf.cache.keep(self.id, place.offset, part);
+                }
+            }
+        }
+    }
+
     pub(super) async fn part(&self, place: &Place) -> Result<Arc<Part>> {
+        if let Some(Cached::Part(part, _)) = self.shelf.cache.known(self.id, place.offset) {
+            return Ok(part);
+        }
         let read = async {
             let content = self.content(place).await?;
             let bytes = content.len();
@@ -65,7 +100,10 @@ impl Segment {
         }
     }
 
-    async fn block(&self, place: &Place) -> Result<Arc<Block>> {
+    pub(super) async fn block(&self, place: &Place) -> Result<Arc<Block>> {
+        if let Some(Cached::Block(block)) = self.shelf.cache.known(self.id, place.offset) {
+            return Ok(block);
+        }
         let read = async {
             let block = Block::read(self.content(place).await?)
                 .map_err(|error| corrupt(self.id, place.offset, &error.to_string()))?;
@@ -174,10 +212,12 @@ impl Segment {
         tail: &Tail,
         range: &Range,
         version: Version,
+        ahead: &mut Ahead,
     ) -> Result<(Vec<(Bytes, Stack)>, bool)> {
         let mut next = self.seek(tail, &range.start, Version(u64::MAX)).await?;
         while let Some(position) = next {
-            let found = self.keys_in(tail, &position, range, version).await?;
+            let block = self.block_ahead(&position.part, position.at, range, false, ahead).await?;
+            let found = self.keys_in(tail, &position, &block, range, version).await?;
             let more = position.next_key(tail).is_some_and(|next| *next < range.end);
             if !found.is_empty() || !more {
                 let more = more && !found.is_empty();
@@ -193,12 +233,14 @@ impl Segment {
         tail: &Tail,
         range: &Range,
         version: Version,
+        ahead: &mut Ahead,
     ) -> Result<(Vec<(Bytes, Stack)>, bool)> {
         // The last block that begins below the end. If nothing in it is below, it is the first.
         let Some(position) = self.seek(tail, &range.end, Version(u64::MAX)).await? else {
             return Ok((Vec::new(), false));
         };
-        let mut found = self.keys_in(tail, &position, range, version).await?;
+        let block = self.block_ahead(&position.part, position.at, range, true, ahead).await?;
+        let mut found = self.keys_in(tail, &position, &block, range, version).await?;
         found.reverse();
         let more = !position.is_first()
             && !found.is_empty()
@@ -211,10 +253,10 @@ impl Segment {
         &self,
         tail: &Tail,
         position: &Position,
+        block: &Block,
         range: &Range,
         version: Version,
     ) -> Result<Vec<(Bytes, Stack)>> {
-        let block = self.block(position.place()).await?;
         let continues = position.place().continues;
         let mut found = Vec::new();
         for (key, changes) in block.keys().filter(|(key, _)| range.contains(key)) {

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use storage_core::{Key, PutIf, StorageProvider};
 use storage_wrappers::Counted;
 
-use super::{Cache, Segment, Shelf, Stored, Writer};
+use super::{Ahead, Cache, Segment, Shelf, Stored, Writer};
 use crate::change::{Change, Merge, Stack, value};
 use crate::content::Content;
 use crate::format::segment::{SegmentId, SegmentRef};
@@ -25,7 +25,7 @@ const ID: SegmentId = SegmentId { session: 7, number: 1 };
 const LAST: Version = Version(u64::MAX);
 
 fn shelf(provider: Arc<dyn StorageProvider>, cache_bytes_max: usize) -> Shelf {
-    Shelf { provider, cache: Arc::new(Cache::new(cache_bytes_max)) }
+    Shelf { provider, cache: Arc::new(Cache::new(cache_bytes_max)), scan_read_bytes: 100_000 }
 }
 
 fn object() -> Key {
@@ -239,12 +239,37 @@ fn reads_cost_what_is_promised() {
         assert_eq!(stack.len(), usize::from(key.is_multiple_of(2) && key < 10_000));
         provider.counts().since(&before).requests()
     };
-    assert_eq!(gets(0), 3, "nothing cached: the tail, a part of the index, a block");
+    assert_eq!(gets(0), 2, "nothing cached: the tail with the index, a block");
     assert_eq!(gets(5_000), 1, "the index cached");
     assert_eq!(gets(5_000), 0, "all warm");
     let absent: u64 = (0..5_000).map(|at| gets(2 * at + 1)).sum();
     assert!(absent <= 50, "{absent} of 5,000 absent keys were looked up");
     assert_eq!(gets(1_000_000), 0, "outside");
+}
+
+#[test]
+fn a_scan_reads_ahead_in_growing_pieces_that_have_a_bound() {
+    let (about, bytes) = segment_of(&large(5_000));
+    for (cache, backward) in [(0, false), (0, true), (64 << 20, false), (64 << 20, true)] {
+        let (provider, segment) = stored(&about, bytes.clone(), cache);
+        let view = View { runs: vec![Arc::new(segment)], ..View::default() };
+        let whole = range(b"", &[255; 5]);
+        let requests = || {
+            let before = provider.counts();
+            let found = block_on(walk(&view, &whole, backward, LAST));
+            let counts = provider.counts().since(&before);
+            assert_eq!(found.len(), 5_000);
+            counts.get.requests
+        };
+        // Blocks of 33,000 bytes, so three fit into the 100,000 that may be read at once. Without a cache the tail and a
+        // part of the index are read each time anew.
+        let blocks = 5_000_u64.div_ceil(32);
+        let first = requests();
+        let without = if cache == 0 { 4 * blocks } else { 0 };
+        assert!((blocks / 3..blocks / 3 + 8 + without).contains(&first), "{cache} {first}");
+        let again = requests();
+        assert_eq!(again, if cache == 0 { first } else { 0 }, "what is in memory is not read");
+    }
 }
 
 #[test]
@@ -268,7 +293,7 @@ fn a_segment_that_is_missing_is_named() {
     block_on(provider.delete(&object())).unwrap();
     let error = block_on(segment.stack(&0_u32.to_be_bytes(), LAST)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt);
-    let expected = "segment/0000000000000007/00000001: at byte 1037: the segment is missing";
+    let expected = "segment/0000000000000007/00000001: at byte 1015: the segment is missing";
     assert_eq!(error.to_string(), expected);
 }
 
@@ -276,9 +301,9 @@ fn a_segment_that_is_missing_is_named() {
 async fn read_all(segment: &Segment) -> Result<BTreeMap<Bytes, Stack>> {
     let range = range(b"", &[255; 8]);
     let emptied = segment.emptied(&range, LAST).await?;
-    let (mut found, mut rest) = (BTreeMap::new(), range);
+    let (mut found, mut rest, mut ahead) = (BTreeMap::new(), range, Ahead::default());
     loop {
-        let (keys, more) = segment.scan(&rest, false, LAST).await?;
+        let (keys, more) = segment.scan(&rest, false, LAST, &mut ahead).await?;
         if let Some((last, _)) = keys.last() {
             rest.start = crate::view::after(last);
         }
@@ -368,7 +393,8 @@ fn what_is_superseded_is_seen_before_that_and_remembered_for_ever() {
     for (version, a, b) in expected {
         assert_eq!((seen(b"ka", version), seen(b"kb", version)), (a.into(), b.into()), "{version}");
         let all = range(b"", b"z");
-        let (found, more) = block_on(segment.scan(&all, false, Version(version))).unwrap();
+        let (found, more) =
+            block_on(segment.scan(&all, false, Version(version), &mut Ahead::default())).unwrap();
         let scanned: Vec<Vec<u64>> =
             found.iter().map(|(_, stack)| stack.iter().map(|(at, _)| at.0).collect()).collect();
         assert_eq!((scanned, more), (vec![a.to_vec(), b.to_vec()], false), "{version}");

@@ -16,6 +16,8 @@ use crate::writes::Range;
 const BLOCK_BYTES: usize = 32 << 10;
 /// A part of the index is closed when it has this many.
 const PART_BYTES: usize = 64 << 10;
+/// A segment is full when its filter and index have this many: who reads a key with nothing cached reads all of them.
+const INDEX_BYTES_MAX: usize = 4 << 20;
 
 /// A segment that is being made. Holds what will be its bytes, and nothing else that grows but 8 bytes a key.
 #[derive(Debug)]
@@ -27,7 +29,9 @@ pub(crate) struct Writer {
     place: Option<Place>,
     part: Vec<Place>,
     part_bytes: usize,
-    parts: Vec<Place>,
+    /// Parts of the index, which stand after all blocks, next to the tail: all of it is read at once.
+    parts: Vec<(Place, Vec<u8>)>,
+    parts_bytes: usize,
     emptied: Vec<Emptied>,
     hashes: Vec<u64>,
     spaces: Vec<Span>,
@@ -52,6 +56,7 @@ impl Writer {
             part: Vec::new(),
             part_bytes: 0,
             parts: Vec::new(),
+            parts_bytes: 0,
             emptied: Vec::new(),
             hashes: Vec::new(),
             spaces: Vec::new(),
@@ -131,6 +136,12 @@ impl Writer {
         self.body.len() + self.block.bytes()
     }
 
+    /// Whether the next key belongs into the next segment, when one is to have this many bytes.
+    pub(crate) fn is_full(&self, bytes_max: usize) -> bool {
+        let index_bytes = filter::bytes(self.hashes.len()) + self.parts_bytes;
+        self.bytes() >= bytes_max || index_bytes >= INDEX_BYTES_MAX
+    }
+
     /// What is to be stored, and what is to be said of it where it is named.
     pub(crate) fn finish(mut self) -> (SegmentRef, Bytes) {
         self.close_block();
@@ -138,8 +149,13 @@ impl Writer {
         self.close_space();
         self.emptied
             .sort_by(|a, b| (&a.start, &a.end, a.version).cmp(&(&b.start, &b.end, b.version)));
+        let index_offset = self.body.len() as u64;
+        let parts: Vec<Place> = std::mem::take(&mut self.parts)
+            .into_iter()
+            .map(|(place, content)| self.store(place, &content))
+            .collect();
         let versions = || {
-            let points = self.parts.iter().flat_map(|part| [part.first_version, part.last_version]);
+            let points = parts.iter().flat_map(|part| [part.first_version, part.last_version]);
             points.chain(self.emptied.iter().map(|range| range.version))
         };
         let tail = Tail {
@@ -150,7 +166,7 @@ impl Writer {
             last_version: versions().max().unwrap_or_default(),
             spans: self.spans(),
             filter: filter::build(&self.hashes),
-            parts: std::mem::take(&mut self.parts),
+            parts,
             emptied: std::mem::take(&mut self.emptied),
         };
         let stored = tail.store(self.body.len() as u64);
@@ -167,6 +183,7 @@ impl Writer {
             run: self.run,
             plain: self.plain && tail.emptied.is_empty(),
             references: self.references,
+            index_bytes: self.body.len() as u64 - index_offset,
         };
         (about, self.body.freeze())
     }
@@ -214,8 +231,9 @@ impl Writer {
             last_version: blocks.iter().map(|place| place.last_version).max().unwrap_or_default(),
             ..first.clone()
         };
-        let place = self.store(place, &Part { blocks }.encode_to_vec());
-        self.parts.push(place);
+        let content = Part { blocks }.encode_to_vec();
+        self.parts_bytes += content.len();
+        self.parts.push((place, content));
     }
 
     fn store(&mut self, place: Place, content: &[u8]) -> Place {

@@ -47,7 +47,8 @@ impl Verifier<'_> {
         listed: Listed,
     ) -> Result<()> {
         let cache = Arc::new(Cache::new(CACHE_BYTES));
-        let shelf = Shelf { provider: self.provider.clone(), cache };
+        let shelf =
+            Shelf { provider: self.provider.clone(), cache, scan_read_bytes: CACHE_BYTES / 4 };
         let mut round = 0;
         loop {
             round += 1;

@@ -144,12 +144,13 @@ async fn after_compaction_reading_costs_what_is_promised_and_opens_no_history() 
     for key in [0, 1, 2000, 3999] {
         let (found, requests) = cost(&fresh().await, At::Known, format!("{key:06}")).await;
         assert_eq!(found.unwrap(), value(key, 3, 100));
-        assert!(requests <= 3, "{requests} with nothing cached");
+        assert!(requests <= 2, "{requests} with nothing cached: where it is, and the block");
         for (round, version) in versions.iter().enumerate() {
             let at = At::Version(*version);
             let (found, requests) = cost(&fresh().await, at, format!("{key:06}")).await;
             assert_eq!(found.unwrap(), value(key, round as u8, 100));
-            assert!(requests <= 6, "{requests} for version {version} with nothing cached");
+            // Of history, and if that does not tell, of what is current; each may be asked because of its filter alone.
+            assert!(requests <= 3, "{requests} for version {version} with nothing cached");
         }
     }
     let mut absent = 0;

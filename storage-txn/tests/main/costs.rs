@@ -35,7 +35,7 @@ async fn a_point_takes_as_many_gets_as_the_caches_leave() {
     let [warm, indexed, first, absent] = rows::gets_of_a_point().await.unwrap();
     check(Ok(warm), 0.0);
     check(Ok(indexed), 0.9);
-    check(Ok(first), 3.0);
+    check(Ok(first), 2.0);
     check(Ok(absent), 0.0);
 }
 
@@ -48,8 +48,41 @@ async fn opening_takes_three_requests_and_the_tail_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_small_value_is_written_at_most_five_times() {
-    check(rows::bytes_written().await, 1.0);
+async fn a_cold_point_takes_a_get_for_each_run_and_one_more() {
+    let [now, most, then, compacted, most_then] = rows::gets_of_a_cold_point().await.unwrap();
+    check(Ok(now), 1.5);
+    check(Ok(most), 3.0);
+    check(Ok(then), 2.0);
+    check(Ok(compacted), 2.0);
+    check(Ok(most_then), 3.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scan_reads_ever_more_blocks_at_once() {
+    let [forward, backward, first] = rows::gets_of_a_scan().await.unwrap();
+    check(Ok(forward), 5.0);
+    check(Ok(backward), 5.0);
+    check(Ok(first), 2.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_small_value_is_written_about_five_times() {
+    let [least, compacted] = rows::bytes_written().await.unwrap();
+    check(Ok(least), 2.0);
+    check(Ok(compacted), 3.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_value_is_written_once() {
+    check(rows::bytes_written_of_large_values().await, 1.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_live_or_history_is_stored_once_and_nothing_else_is() {
+    let [with_history, without] = rows::bytes_stored().await.unwrap();
+    // Names of keys and times pack.
+    check(Ok(with_history), 0.9);
+    check(Ok(without), 1.0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -160,7 +160,7 @@ async fn reading_a_key_costs_what_is_promised() {
         let found = snapshot.get(key).await.unwrap().is_some();
         (found, provider.counts().since(&before).requests())
     };
-    assert_eq!(cost("3/100").await, (true, 3), "nothing cached: tail, index, block");
+    assert_eq!(cost("3/100").await, (true, 2), "nothing cached: index, block");
     assert_eq!(cost("3/400").await, (true, 1), "the index cached");
     assert_eq!(cost("3/400").await, (true, 0), "all warm");
     assert_eq!(cost("9").await, (false, 0), "outside of all segments");

@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use backend_memory::MemoryProvider;
+use futures_util::TryStreamExt;
 use futures_util::future::try_join_all;
-use storage_core::StorageProvider;
-use storage_txn::{At, Options, Result, Snapshot, Store};
+use storage_core::{Prefix, StorageProvider, StorageProviderExt};
+use storage_txn::{At, CollectOptions, Options, Result, Scan, Snapshot, Store};
 use storage_wrappers::{Counted, FaultPlan, Faulty, TokioEnv};
 
 /// How long a request takes.
@@ -87,6 +88,80 @@ pub(super) async fn gets_of_a_point() -> Result<[Row; 4]> {
     ])
 }
 
+/// With nothing cached: of a store of which a part was changed twice, and which was only compacted in the background; and
+/// after all of it was compacted. Now, and as it was at versions in between.
+pub(super) async fn gets_of_a_cold_point() -> Result<[Row; 5]> {
+    let provider: Arc<dyn StorageProvider> = Arc::new(MemoryProvider::new());
+    let mut options = Options::default();
+    options.flush_bytes = 100 << 10;
+    let (_, store) = make_with(provider.clone(), options).await?;
+    let mut versions = Vec::new();
+    for (round, keys) in [KEYS, KEYS / 2, KEYS / 3].into_iter().enumerate() {
+        for first in (0..keys).step_by(100) {
+            let put = store.transact(async |tx| {
+                (first..first + 100).try_for_each(|at| {
+                    tx.put(key(at * 7919 % KEYS), noise(at + round as u64 * KEYS, 100))
+                })
+            });
+            let version = put.await?.version;
+            if first % 2000 == 0 {
+                versions.push(version);
+            }
+        }
+    }
+    // The clock moves on when all that goes on in the background is done.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let (now, most) = cold(&provider, &[At::Known]).await?;
+    let past: Vec<_> = versions.into_iter().map(At::Version).collect();
+    let (then, _) = cold(&provider, &past).await?;
+    store.snapshot(At::Latest).await?;
+    store.compact().await?;
+    let (compacted, _) = cold(&provider, &[At::Known]).await?;
+    let (_, most_then) = cold(&provider, &past).await?;
+    let row = |what, most, counted| Row { what, most, counted };
+    Ok([
+        row("gets of a cold point, compacted in the background", 5.0, now),
+        // One more where a filter lets an absent key through.
+        row("the most of them", 6.0, most),
+        row("gets of a cold point of the past", 5.0, then),
+        row("gets of a cold point when all is compacted", 2.1, compacted),
+        row("the most of those of the past then", 5.0, most_then),
+    ])
+}
+
+/// How many gets each of several points takes that a handle reads first of all; and the most.
+async fn cold(provider: &Arc<dyn StorageProvider>, versions: &[At]) -> Result<(f64, f64)> {
+    let (mut total, mut most) = (0.0, 0.0_f64);
+    for read in 0..READS {
+        let (counter, store) = open(provider.clone()).await?;
+        let then = store.snapshot(versions[read as usize % versions.len()]).await?;
+        let counted = gets(&counter, &then, [key(read * KEYS / READS + 3)]).await?;
+        (total, most) = (total + counted, most.max(counted));
+    }
+    Ok((total / READS as f64, most))
+}
+
+/// All keys, forward and backward, with nothing cached: blocks are read one at first, then two, then four.
+pub(super) async fn gets_of_a_scan() -> Result<[Row; 3]> {
+    let provider: Arc<dyn StorageProvider> = Arc::new(MemoryProvider::new());
+    let (_, store) = make(provider.clone()).await?;
+    load(&store).await?;
+    let mut counted = Vec::new();
+    for scan in [Scan::new(..), Scan::new(..).backward(), Scan::new(..).limit(10)] {
+        let (counter, store) = open(provider.clone()).await?;
+        let now = store.snapshot(At::Known).await?;
+        let before = counter.counts();
+        now.scan(&scan).await?.collect().await?;
+        counted.push(counter.counts().since(&before).requests() as f64);
+    }
+    let row = |what, most, counted| Row { what, most, counted };
+    Ok([
+        row("gets of a scan of some 70 blocks, nothing cached", 10.0, counted[0]),
+        row("the same backward", 10.0, counted[1]),
+        row("gets of the first ten keys, nothing cached", 2.0, counted[2]),
+    ])
+}
+
 /// A store that was just flushed; and the same with eight entries more, which are read in growing steps.
 pub(super) async fn opening() -> Result<[Row; 3]> {
     let provider: Arc<dyn StorageProvider> = Arc::new(MemoryProvider::new());
@@ -111,18 +186,111 @@ pub(super) async fn opening() -> Result<[Row; 3]> {
     ])
 }
 
-/// To the log, into segments, into checkpoints; of keys of 10 bytes and values of 100.
-pub(super) async fn bytes_written() -> Result<Row> {
-    let (counter, store) = make(Arc::new(MemoryProvider::new())).await?;
-    for first in (0..KEYS).step_by(BATCH as usize) {
-        try_join_all((first..first + BATCH).map(|at| put(&store, at, 100))).await?;
+/// To the log, into segments, into checkpoints; of keys of 10 bytes and values of 100 that do not pack. Without
+/// compactions, and with those in the background; as many as a store of 5 million keys has had with default options.
+pub(super) async fn bytes_written() -> Result<[Row; 2]> {
+    let row = |what, most, counted| Row { what, most, counted };
+    let mut large = Options::default();
+    let least = written_for_small_values(large.clone()).await?;
+    large.flush_bytes = 32 << 10;
+    let compacted = written_for_small_values(large).await?;
+    Ok([
+        row("bytes written for a byte of small values", 3.0, least),
+        row("the same with compactions, 5 million keys", 6.0, compacted),
+    ])
+}
+
+async fn written_for_small_values(options: Options) -> Result<f64> {
+    let (counter, store) = make_with(Arc::new(MemoryProvider::new()), options).await?;
+    // Ten keys in each transaction, in no order.
+    for first in (0..KEYS).step_by(10 * BATCH as usize) {
+        let all = (first..first + 10 * BATCH).step_by(10).map(|first| {
+            store.transact(move |tx| async move {
+                (first..first + 10).try_for_each(|at| {
+                    let at = at * 7919 % KEYS;
+                    tx.put(key(at), noise(at, 100))
+                })
+            })
+        });
+        try_join_all(all).await?;
     }
     store.flush().await?;
-    let committed = KEYS * (key(0).len() as u64 + 100);
-    let written = counter.counts().put.bytes_in;
+    // The clock moves on when all that goes on in the background is done.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let committed = KEYS.next_multiple_of(10 * BATCH) * (key(0).len() as u64 + 100);
+    Ok(counter.counts().put.bytes_in as f64 / committed as f64)
+}
+
+/// In an object each or in many, streamed or not.
+pub(super) async fn bytes_written_of_large_values() -> Result<Row> {
+    let (counter, store) = make(Arc::new(MemoryProvider::new())).await?;
+    let mut committed = 0;
+    for (at, bytes) in [70_000, 100_000, 1 << 20, 20 << 20, 33 << 20].into_iter().enumerate() {
+        put(&store, at as u64, bytes).await?;
+        committed += bytes;
+    }
+    store.flush().await?;
+    store.compact().await?;
+    let written = counter.counts().put.bytes_in as f64;
     let row =
-        |counted| Row { what: "bytes written for a byte of small values", most: 5.0, counted };
-    Ok(row(written as f64 / committed as f64))
+        |counted| Row { what: "bytes written for a byte of large values", most: 1.05, counted };
+    Ok(row(written / committed as f64))
+}
+
+/// After everything was compacted and collected, with all history, and without. Values do not pack. A transaction writes
+/// ten keys; half of all are changed, a tenth are deleted, and some values are large.
+pub(super) async fn bytes_stored() -> Result<[Row; 2]> {
+    let provider: Arc<dyn StorageProvider> = Arc::new(MemoryProvider::new());
+    let (_, store) = make(provider.clone()).await?;
+    let bytes_of = |at: u64| if at.is_multiple_of(2000) { 100_000 } else { 100 };
+    let item = |at: u64| (key(at).len() + bytes_of(at)) as u64;
+    // What is known of each transaction: its id, version and time, and which keys it changed.
+    let record = |keys: u64| 16 + 8 + 8 + keys * key(0).len() as u64;
+    let (mut past, mut records) = (0, 0);
+    for (round, step) in [(0, 1), (1, 2), (2, 10)] {
+        let keys: Vec<u64> = (0..KEYS).step_by(step).collect();
+        for some in keys.chunks(10 * BATCH as usize) {
+            let all = some.chunks(10).map(|keys| {
+                store.transact(move |tx| async move {
+                    keys.iter().try_for_each(|at| match round {
+                        2 => tx.delete(key(*at)),
+                        _ => tx.put(key(*at), noise(at + round * KEYS, bytes_of(*at))),
+                    })
+                })
+            });
+            try_join_all(all).await?;
+        }
+        records += keys.chunks(10).map(|keys| record(keys.len() as u64)).sum::<u64>();
+        if round > 0 {
+            past += keys.iter().map(|at| item(*at)).sum::<u64>();
+        }
+    }
+    let live = (0..KEYS).filter(|at| !at.is_multiple_of(10)).map(item).sum::<u64>();
+    store.compact().await?;
+    let with_history = collected(&store, &provider).await?;
+    store.pack(At::Latest).await?;
+    let without = collected(&store, &provider).await?;
+    let row = |what, counted| Row { what, most: 1.2, counted };
+    Ok([
+        row(
+            "stored bytes over live ones and history",
+            with_history / (live + past + records) as f64,
+        ),
+        row("the same with history packed away", without / live as f64),
+    ])
+}
+
+/// How many bytes are stored when all is gone that is not needed.
+async fn collected(store: &Store, provider: &Arc<dyn StorageProvider>) -> Result<f64> {
+    let mut options = CollectOptions::default();
+    options.grace = Duration::ZERO;
+    // What a collection writes is collected by the next.
+    for _ in 0..2 {
+        store.flush().await?;
+        store.collect(&options).await?;
+    }
+    let all: Vec<_> = provider.list_all(&Prefix::all()).try_collect().await.expect("a list");
+    Ok(all.iter().map(|listed| listed.size).sum::<u64>() as f64)
 }
 
 /// Of an hour in which nobody does anything.
@@ -161,8 +329,15 @@ pub(super) async fn aborts_without_a_conflict() -> Result<Row> {
 }
 
 async fn make(provider: Arc<dyn StorageProvider>) -> Result<(Counter, Store)> {
+    make_with(provider, Options::default()).await
+}
+
+async fn make_with(
+    provider: Arc<dyn StorageProvider>,
+    options: Options,
+) -> Result<(Counter, Store)> {
     let counter = Arc::new(Counted::new(provider));
-    let store = Store::init(counter.clone(), Arc::new(TokioEnv::new()), Options::default()).await?;
+    let store = Store::init(counter.clone(), Arc::new(TokioEnv::new()), options).await?;
     Ok((counter, store))
 }
 
@@ -214,4 +389,14 @@ fn latencies(since: tokio::time::Instant) -> f64 {
 
 fn key(at: u64) -> String {
     format!("key/{at:06}")
+}
+
+/// Bytes that do not pack.
+fn noise(seed: u64, bytes: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(2).wrapping_add(1);
+    let next = || {
+        state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        (state >> 56) as u8
+    };
+    std::iter::repeat_with(next).skip(8).take(bytes).collect()
 }
