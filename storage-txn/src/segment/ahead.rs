@@ -64,23 +64,35 @@ impl Segment {
         };
         let bytes = last.offset.saturating_add(last.bytes) - first.offset;
         let read = self.bytes(first.offset, bytes).await?;
-        for place in places {
-            let from = (place.offset - first.offset) as usize;
-            let framed = read.slice(from..from + place.bytes as usize);
-            let content = unframe(self.id, place.offset, &framed)?;
-            // A block that is stored plain is a part of what was read, which is not to be kept because of it.
-            let block = Block::read(unshared(content, &framed))
-                .map_err(|error| corrupt(self.id, place.offset, &error.to_string()))?;
-            let block = Arc::new(block);
-            self.shelf.cache.keep(self.id, place.offset, Cached::Block(block.clone()));
-            ahead.blocks.insert(place.offset, block);
+        for one in places {
+            let from = (one.offset - first.offset) as usize;
+            let framed = read.slice(from..from + one.bytes as usize);
+            match self.block_of(one, &framed) {
+                Ok(block) => {
+                    self.shelf.cache.keep(self.id, one.offset, Cached::Block(block.clone()));
+                    ahead.blocks.insert(one.offset, block);
+                }
+                Err(error) if one.offset == place.offset => return Err(error),
+                // The scan may not get there. If it does, it finds out.
+                Err(_) => {}
+            }
         }
         let block = ahead.blocks.get(&place.offset).cloned();
         block.ok_or_else(|| corrupt(self.id, place.offset, "a block is not where it is read"))
     }
 
-    /// Which of these places follow on the one `at` in the direction of a scan, are in its range and not in memory,
-    /// and have at most so many bytes with it. Always that one.
+    fn block_of(&self, place: &Place, framed: &Bytes) -> Result<Arc<Block>> {
+        let content = unframe(self.id, place.offset, framed)?;
+        // A block that is stored plain is a part of what was read, which is not to be kept because of it.
+        let shared = framed.as_ptr_range().contains(&content.as_ptr());
+        let content = if shared { Bytes::copy_from_slice(&content) } else { content };
+        let block = Block::read(content)
+            .map_err(|error| corrupt(self.id, place.offset, &error.to_string()))?;
+        Ok(Arc::new(block))
+    }
+
+    /// Which of these places follow on the one `at` in the direction of a scan, are in its range, and have at most so many
+    /// bytes with it; up to the last one that is not in memory. Always that one.
     fn wanted(
         &self,
         places: &[Place],
@@ -89,7 +101,7 @@ impl Segment {
         backward: bool,
         bytes_max: u64,
     ) -> RangeInclusive<usize> {
-        let (mut first, mut last) = (at, at);
+        let (mut first, mut last, mut upto) = (at, at, at);
         let mut bytes = places[at].bytes;
         loop {
             let end = |at: usize| places[at].offset.saturating_add(places[at].bytes);
@@ -102,17 +114,14 @@ impl Segment {
                 (end(last) == places[next].offset, places[next].key < range.end)
             };
             bytes = bytes.saturating_add(places[next].bytes);
-            let known = self.shelf.cache.holds(self.id, places[next].offset);
-            if !adjacent || !within || known || bytes > bytes_max {
+            if !adjacent || !within || bytes > bytes_max {
                 break;
+            }
+            if !self.shelf.cache.holds(self.id, places[next].offset) {
+                upto = next;
             }
             if backward { first = next } else { last = next }
         }
-        first..=last
+        at.min(upto)..=at.max(upto)
     }
-}
-
-fn unshared(content: Bytes, framed: &Bytes) -> Bytes {
-    let shared = framed.as_ptr_range().contains(&content.as_ptr());
-    if shared { Bytes::copy_from_slice(&content) } else { content }
 }

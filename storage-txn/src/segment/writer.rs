@@ -17,7 +17,7 @@ const BLOCK_BYTES: usize = 32 << 10;
 /// A part of the index is closed when it has this many.
 const PART_BYTES: usize = 64 << 10;
 /// A segment is full when its filter and index have this many: who reads a key with nothing cached reads all of them.
-const INDEX_BYTES_MAX: usize = 4 << 20;
+const INDEX_BYTES_MAX: usize = 1 << 20;
 
 /// A segment that is being made. Holds what will be its bytes, and nothing else that grows but 8 bytes a key.
 #[derive(Debug)]
