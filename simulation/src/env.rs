@@ -35,12 +35,14 @@ impl fmt::Debug for SimEnv {
 
 impl Env for SimEnv {
     fn monotonic(&self) -> Duration {
-        let state = self.world.state();
+        let mut state = self.world.state();
+        state.touches(|step| step.time(false));
         Duration::from_micros(state.nodes[self.node as usize].clock_origin + state.now)
     }
 
     fn wall(&self) -> Duration {
-        let state = self.world.state();
+        let mut state = self.world.state();
+        state.touches(|step| step.time(false));
         let skew = state.nodes[self.node as usize].clock_skew;
         let micros = (EPOCH.as_micros() as u64).saturating_add(state.now);
         Duration::from_micros(micros.saturating_add_signed(skew))
@@ -48,8 +50,11 @@ impl Env for SimEnv {
 
     fn sleep(&self, time: Duration) -> BoxFuture<'static, ()> {
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX).max(1);
-        let wakes = self.world.state().now.saturating_add(micros);
-        Box::pin(Sleep { world: self.world.clone(), wakes, timer: None })
+        let mut state = self.world.state();
+        state.touches(|step| step.time(false));
+        let wakes = state.now.saturating_add(micros);
+        drop(state);
+        Box::pin(Sleep { world: self.world.clone(), node: self.node, wakes, timer: None })
     }
 
     fn spawn(&self, task: BoxFuture<'static, ()>) {
@@ -63,6 +68,7 @@ impl Env for SimEnv {
 
 struct Sleep {
     world: Arc<World>,
+    node: u32,
     wakes: u64,
     timer: Option<usize>,
 }
@@ -79,7 +85,7 @@ impl Future for Sleep {
                 let waker = context.waker().clone();
                 let timer = state.timers.insert(Timer { serial, fired: false, waker });
                 let micros = self.wakes.saturating_sub(state.now);
-                state.after(micros, What::Wake { timer, serial });
+                state.wake_after(self.node, micros, What::Wake { timer, serial });
                 self.timer = Some(timer);
                 Poll::Pending
             }
@@ -96,7 +102,10 @@ impl Drop for Sleep {
     /// Nobody waits any more: the time does not move on for this.
     fn drop(&mut self) {
         if let Some(timer) = self.timer {
-            let timer = self.world.state().timers.remove(timer);
+            let mut state = self.world.state();
+            state.touches(|step| step.time(false));
+            let timer = state.timers.remove(timer);
+            drop(state);
             drop(timer);
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::steps::{SLEEPER, Touched};
 use crate::world::{Event, NodeState, Runnable, State, What, Who, World};
 use crate::{Node, Stopped};
 
@@ -141,9 +142,11 @@ impl State {
             let task = &mut self.tasks[slot];
             task.queued = false;
             let work = task.work.take().expect("a task that is not being polled has work");
-            return Ok(Turn::Poll { slot, node: task.node, work });
+            let node = task.node;
+            self.touches(|step| step.node(node));
+            return Ok(Turn::Poll { slot, node, work });
         }
-        let Some(event) = self.next_event() else {
+        let Some(event) = self.next_event()? else {
             return Err(Stopped::Deadlock(format!(
                 "nothing can happen any more: {}",
                 self.waiting()
@@ -158,6 +161,12 @@ impl State {
 
     /// Takes one of the tasks that are ready.
     fn pick(&mut self) -> usize {
+        // In a search, those who only prepare or look have one order.
+        let among_safe = |slot: &usize| self.nodes[self.tasks[*slot].node as usize].safe;
+        let searched = self.plan.order.is_any();
+        if self.preparing || searched && self.ready.iter().all(among_safe) {
+            return self.ready.remove(0);
+        }
         if !self.plan.order.is_any() {
             let chosen = self.tape.choose(self.ready.len() as u32);
             return self.ready.remove(chosen as usize);
@@ -166,29 +175,56 @@ impl State {
         // is enough to try all orders of one node's tasks.
         let first = self.tasks[self.ready[0]].node;
         let among = |slot: &usize| self.tasks[*slot].node == first;
-        let count = self.ready.iter().filter(|slot| among(slot)).count();
+        let any = matches!(self.plan.order, crate::Order::Any { tasks_in_turn: false, .. });
+        let count = if any { self.ready.iter().filter(|slot| among(slot)).count() } else { 1 };
         let chosen = self.tape.choose(count as u32) as usize;
         let mut places = (0..self.ready.len()).filter(|&place| among(&self.ready[place]));
         let place = places.nth(chosen).expect("there are as many as were counted");
         self.ready.remove(place)
     }
 
-    fn next_event(&mut self) -> Option<Event> {
+    fn next_event(&mut self) -> Result<Option<Event>, Stopped> {
         self.forget_stale_timers();
+        if let Some(steps) = &mut self.search {
+            steps.end_step();
+        }
         if self.loose.is_empty() {
-            return self.timed.pop().map(|Reverse(event)| event);
+            return Ok(self.timed.pop().map(|Reverse(event)| event));
         }
         let crate::Order::Any { sleepers_first_max, .. } = self.plan.order else {
             unreachable!("nothing is loose where arrivals have times")
         };
+        // What makes a scenario ready, and what looks at it in the end, is not what is searched.
+        let among_safe = |event: &Event| {
+            self.node_of(event.what).is_some_and(|node| self.nodes[node as usize].safe)
+        };
+        if self.preparing || self.loose.iter().all(among_safe) {
+            let event = self.loose.remove(0);
+            return Ok(Some(Event { at: self.now, ..event }));
+        }
         let sleeper = !self.timed.is_empty() && self.sleepers_first < sleepers_first_max;
-        let chosen = self.tape.choose(self.loose.len() as u32 + u32::from(sleeper)) as usize;
+        let chosen = self.choose_event(sleeper)?;
         if chosen == self.loose.len() {
             self.sleepers_first += 1;
-            return self.timed.pop().map(|Reverse(event)| event);
+            return Ok(self.timed.pop().map(|Reverse(event)| event));
         }
+        // Time stands still, so that it does not tell in which order things arrived.
         let event = self.loose.remove(chosen);
-        Some(Event { at: self.now + 1, ..event })
+        Ok(Some(Event { at: self.now, ..event }))
+    }
+
+    /// Which of the loose events is next; their number for a sleeper. A search is told, and may know better
+    /// than to try what it has tried.
+    fn choose_event(&mut self, sleeper: bool) -> Result<usize, Stopped> {
+        let arity = self.loose.len() as u32 + u32::from(sleeper);
+        let Some(steps) = &mut self.search else { return Ok(self.tape.choose(arity) as usize) };
+        let mut events: Vec<u64> = self.loose.iter().map(|event| event.serial).collect();
+        events.extend(sleeper.then_some(SLEEPER));
+        let awake = steps.awake(&events)?;
+        if arity > 1 {
+            steps.fork(self.tape.choices().len(), events);
+        }
+        Ok(self.tape.choose_else(arity, awake as u32) as usize)
     }
 
     /// Forgets those at the front that nobody waits for any more.
@@ -201,7 +237,25 @@ impl State {
         }
     }
 
+    /// Whose event it is.
+    fn node_of(&self, what: What) -> Option<u32> {
+        match what {
+            What::Start { node, .. } | What::Resume { node, .. } => Some(node),
+            What::Deliver { request, .. } | What::Reply { request } => {
+                Some(self.requests[request].node)
+            }
+            What::Wake { .. } | What::Nothing => None,
+        }
+    }
+
     fn carry_out(&mut self, what: What) -> Turn {
+        match what {
+            What::Start { node, .. } => self.touches(|step| step.node(node)),
+            What::Deliver { .. } | What::Reply { .. } => {}
+            // Whose task it is that wakes is told when that is polled.
+            What::Wake { .. } => self.touches(|step| step.time(true)),
+            What::Resume { .. } | What::Nothing => self.touches(Touched::everything),
+        }
         match what {
             What::Start { node, starts } => {
                 let owner = &self.nodes[node as usize];
@@ -234,6 +288,8 @@ impl State {
         if task.main && !owner.finished {
             owner.finished = true;
             self.unfinished -= 1;
+            // What waits for all nodes goes on.
+            self.touches(Touched::everything);
             self.say(Who::Node(node), |_| "is at an end".to_owned());
         }
     }
@@ -241,6 +297,7 @@ impl State {
     /// Takes everything from a node but what it has under way, and starts it again later unless it was
     /// at an end. Returns what must be dropped without the lock.
     fn crash(&mut self, node: u32) -> Vec<Option<Runnable>> {
+        self.touches(Touched::everything);
         let mut tasks = Vec::new();
         self.tasks.retain(|_, task| {
             let keep = task.node != node;
@@ -277,6 +334,7 @@ impl State {
             return;
         }
         self.tally.pauses += 1;
+        self.touches(Touched::everything);
         let (mine, others) = self.ready.iter().partition(|&&slot| self.tasks[slot].node == node);
         self.ready = others;
         let owner = &mut self.nodes[node as usize];

@@ -7,6 +7,8 @@ use storage_core::Operation;
 
 use crate::Tape;
 
+mod text;
+
 /// Ways in which one request can go wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fault {
@@ -165,6 +167,39 @@ impl Faults {
     #[must_use]
     pub fn any(kinds: &[Fault], budget: u32) -> Self {
         Self(Mode::Any { kinds: kinds.to_vec(), budget })
+    }
+
+    /// Whether there are none, whatever is drawn.
+    pub(crate) fn is_none(&self) -> bool {
+        matches!(&self.0, Mode::At(faults) if faults.is_empty())
+    }
+
+    /// The same with less: none at all, one kind alone, all kinds but one, all faults but one.
+    pub(crate) fn fewer(&self) -> Vec<Self> {
+        let without = |kinds: &[Fault], at: usize| {
+            let rest = kinds.iter().enumerate().filter(|(other, _)| *other != at);
+            rest.map(|(_, fault)| *fault).collect::<Vec<_>>()
+        };
+        let mut fewer = if self.is_none() { Vec::new() } else { vec![Self::none()] };
+        match &self.0 {
+            Mode::Rates(_) => {}
+            Mode::Swarm(kinds) if kinds.len() < 2 => {}
+            Mode::Swarm(kinds) => {
+                fewer.extend(kinds.iter().map(|kind| Self::swarm(&[*kind])));
+                fewer.extend((0..kinds.len()).map(|at| Self(Mode::Swarm(without(kinds, at)))));
+            }
+            Mode::At(faults) => fewer.extend((0..faults.len()).map(|at| {
+                let mut rest = faults.clone();
+                rest.remove(at);
+                Self(Mode::At(rest))
+            })),
+            Mode::Any { kinds, budget } => {
+                if *budget > 1 {
+                    fewer.push(Self::any(kinds, budget - 1));
+                }
+            }
+        }
+        fewer
     }
 
     /// What a run starts with: a swarm draws its rates here.

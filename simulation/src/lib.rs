@@ -16,7 +16,7 @@
 //! 2. [`Sim`], [`Node`]: the world as a scenario sees it, and as its nodes do.
 //! 3. [`Plan`], [`Faults`], [`Fault`], [`Crashes`]: how rough it is.
 //! 4. [`SimProvider`], [`SimEnv`]: what the code under test is given.
-//! 5. [`Tape`], [`Run`], [`Tally`]: what is known of a run.
+//! 5. [`Tape`], [`Run`], [`Tally`], [`Replay`]: what is known of a run, and how to have it again.
 //!
 //! # Examples
 //!
@@ -53,7 +53,7 @@
 //! let report = Simulator::new(count).soak(0..100, &Plan::calm());
 //! let found = report.found.expect("sooner or later both see zero");
 //! assert_eq!(found.failure.message, "two counted to 1");
-//! println!("{found}");  // the seed, the tape that replays it, and what happens, line by line
+//! println!("{found}");  // the seed, what happens line by line, and what replays it
 //! ```
 
 mod env;
@@ -63,10 +63,13 @@ mod objects;
 mod panics;
 mod plan;
 mod provider;
+mod replay;
 mod request;
 mod run;
 mod sim;
 mod simulator;
+mod steps;
+mod story;
 mod tape;
 mod trace;
 mod world;
@@ -76,8 +79,9 @@ pub use fault::{Fault, FaultCounts, Faults};
 pub use objects::Change;
 pub use plan::{CrashPoint, Crashes, Order, Plan};
 pub use provider::SimProvider;
+pub use replay::Replay;
 pub use run::{Failure, FailureKind, Run, Tally};
-pub use sim::{Node, NodeId, Place, Sim, Stopped};
+pub use sim::{Mark, Node, NodeId, Place, Sim, Stopped};
 pub use simulator::{Found, Report, Simulator};
 pub use tape::{Choice, Tape};
-pub use trace::TraceLine;
+pub use trace::{About, TraceLine};

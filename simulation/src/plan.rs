@@ -1,5 +1,6 @@
 //! How rough a run is: faults, crashes, pauses, clocks, and in which order things may happen.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::{Fault, Faults, NodeId};
@@ -27,6 +28,9 @@ pub struct Plan {
     /// How far the wall clock of a node may be wrong, either way. Drawn on each start of a node and at
     /// the end of each pause, so it jumps.
     pub clock_skew_max: Duration,
+    /// Pieces of work that are left out, by the numbers that nodes give them: see [`Node::does`](crate::Node::does). A
+    /// failure is made simpler by leaving out what it does not take.
+    pub left_out: BTreeSet<u32>,
     /// In which order what is under way may arrive.
     pub order: Order,
     /// How many polls and events a run may have before it is called a livelock.
@@ -44,6 +48,7 @@ impl Plan {
             crashes: Crashes::none(),
             pauses_per_node_max: 0,
             clock_skew_max: Duration::ZERO,
+            left_out: BTreeSet::new(),
             order: Order::Timed,
             steps_max: 1_000_000,
             time_max: Duration::from_secs(30 * 86_400),
@@ -68,7 +73,11 @@ impl Plan {
     #[must_use]
     pub fn search() -> Self {
         Self {
-            order: Order::Any { sleepers_first_max: 1, answers_at_once: false },
+            order: Order::Any {
+                sleepers_first_max: 1,
+                answers_at_once: false,
+                tasks_in_turn: false,
+            },
             steps_max: 20_000,
             ..Self::calm()
         }
@@ -121,6 +130,9 @@ pub enum Order {
         /// runs that way, and every order in which requests are carried out is still among them; but not
         /// those in which one node learns late what happened before another's call began.
         answers_at_once: bool,
+        /// Whether tasks of one node that are ready at the same time are polled in the order in which they were
+        /// woken, and not in all orders.
+        tasks_in_turn: bool,
     },
 }
 

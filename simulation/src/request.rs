@@ -9,8 +9,9 @@ use bytes::Bytes;
 use storage_core::{Effect, Error, ErrorKind, Operation, Result};
 
 use crate::objects::{Answer, Call, View};
+use crate::steps::Touched;
 use crate::world::{State, What, Who, World};
-use crate::{Fault, Order};
+use crate::{About, Fault, Order};
 
 /// When a sender gives up, in microseconds.
 const TIMEOUT_MICROS: u64 = 5_000_000;
@@ -26,7 +27,7 @@ const OUTAGE_SECONDS: [u64; 4] = [10, 1, 60, 600];
 
 pub(crate) struct Request {
     number: u64,
-    node: u32,
+    pub(crate) node: u32,
     place: u32,
     call: Call,
     fault: Option<Fault>,
@@ -90,6 +91,8 @@ impl State {
             fault = self.faults.draw(&mut self.tape, number, operation);
         }
         if fault == Some(Fault::ListStale) && self.places[place as usize].changes == 0 {
+            // It matters here already what others have changed.
+            self.touches(Touched::everything);
             fault = None;
         }
         if let Some(fault) = fault {
@@ -99,7 +102,8 @@ impl State {
             }
         }
         let fate = if self.is_cut(node, place) { Some(Fault::RequestLost) } else { fault };
-        self.say(Who::Node(node), |_| {
+        let about = About::Sent { request: number, faulty: fate.is_some() };
+        self.tell(Who::Node(node), about, |_| {
             let what = call.describe();
             match fault {
                 Some(fault) => format!("#{number} {what}, fault: {fault}"),
@@ -168,7 +172,15 @@ impl State {
         let request = &mut self.requests[index];
         let mut reply = self.places[place as usize].apply(&request.call, view);
         self.tape.note(u64::from(reply.is_ok()) << 32 | self.places[place as usize].changes);
-        self.say(Who::Place(place), |state| {
+        if let Some(steps) = &mut self.search {
+            let touched = steps.touched();
+            touched.call(place, &self.requests[index].call, view, reply.is_ok());
+            if answered {
+                touched.link(node, false);
+            }
+        }
+        let about = About::Applied { request: self.requests[index].number };
+        self.tell(Who::Place(place), about, |state| {
             let request = &state.requests[index];
             let again = if answered { "" } else { ", late" };
             format!("#{} {}{again}: {}", request.number, request.call.describe(), outcome(&reply))
@@ -193,11 +205,14 @@ impl State {
 
     /// An answer reaches its sender, if that is still there and waits.
     pub(crate) fn reply(&mut self, index: usize) {
+        let node = self.requests[index].node;
+        self.touches(|step| step.node(node));
         let request = &mut self.requests[index];
         request.arrived = true;
         if let Some(waker) = request.waker.take() {
             waker.wake();
-            self.say(Who::Node(self.requests[index].node), |state| {
+            let about = About::Answered { request: self.requests[index].number };
+            self.tell(Who::Node(node), about, |state| {
                 let request = &state.requests[index];
                 let reply = request.reply.as_ref().map_or_else(String::new, outcome);
                 format!("#{} answered: {reply}", request.number)
@@ -267,12 +282,19 @@ impl State {
         let lot = if searched { 0 } else { self.tape.choose(OUTAGE_SECONDS.len() as u32) };
         let time = Duration::from_secs(OUTAGE_SECONDS[lot as usize]);
         self.outages.push((node, place, self.now + time.as_micros() as u64));
+        self.touches(|step| {
+            step.link(node, true);
+            step.time(false);
+        });
         self.say(Who::Node(node), |state| {
             format!("is cut off from {} for {time:?}", state.places[place as usize].name)
         });
     }
 
     fn is_cut(&mut self, node: u32, place: u32) -> bool {
+        if !self.outages.is_empty() {
+            self.touches(|step| step.time(false));
+        }
         let now = self.now;
         self.outages.retain(|&(_, _, until)| until > now);
         self.outages.iter().any(|&(cut, from, _)| (cut, from) == (node, place))

@@ -1,5 +1,6 @@
 //! One run of a scenario, and what is known of it afterwards.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::AddAssign;
 use std::sync::Arc;
@@ -8,6 +9,8 @@ use std::time::Duration;
 use storage_core::Operation;
 
 use crate::panics::caught;
+use crate::steps::Steps;
+use crate::story::words;
 use crate::world::World;
 use crate::{Choice, FaultCounts, Plan, Sim, Tape, TraceLine};
 
@@ -24,6 +27,8 @@ pub struct Run {
     pub polls: Vec<u64>,
     /// Every request that a fault could have befallen, with its number, in order.
     pub requests: Vec<(u64, Operation)>,
+    /// The pieces of work that nodes have done, where they say so.
+    pub pieces: BTreeSet<u32>,
     /// What happened, where that was asked for.
     pub trace: Vec<TraceLine>,
 }
@@ -57,13 +62,12 @@ pub enum FailureKind {
 }
 
 impl Failure {
-    /// Whether this is likely the same mistake as another: the same words, whatever the numbers.
+    /// Whether this is likely the same mistake as another: the first line has the same words, whatever the numbers
+    /// and the names made of them.
     #[must_use]
     pub fn is_like(&self, other: &Self) -> bool {
-        let words = |message: &str| -> String {
-            message.chars().filter(|letter| !letter.is_ascii_digit()).collect()
-        };
-        self.kind == other.kind && words(&self.message) == words(&other.message)
+        let first = |failure: &Self| words(failure.message.lines().next().unwrap_or_default());
+        self.kind == other.kind && first(self) == first(other)
     }
 }
 
@@ -127,7 +131,18 @@ pub(crate) fn run_once(
     tape: Tape,
     traced: bool,
 ) -> Run {
-    let world = Arc::new(World::new(plan.clone(), tape, traced));
+    run_searched(scenario, plan, tape, traced, None).0
+}
+
+/// Runs a scenario once, for a search.
+pub(crate) fn run_searched(
+    scenario: &(impl Fn(&mut Sim) -> Result<(), String> + ?Sized),
+    plan: &Arc<Plan>,
+    tape: Tape,
+    traced: bool,
+    search: Option<Steps>,
+) -> (Run, Option<Steps>) {
+    let world = Arc::new(World::new(plan.clone(), tape, traced, search));
     let mut sim = Sim { world: world.clone() };
     let outcome = caught(|| scenario(&mut sim));
     drop(sim);
@@ -144,12 +159,18 @@ pub(crate) fn run_once(
         time: Duration::from_micros(state.now),
         ..state.tally
     };
-    Run {
+    let search = state.search.take().map(|mut steps| {
+        steps.end_step();
+        steps
+    });
+    let run = Run {
         failure,
         tape: std::mem::replace(&mut state.tape, Tape::replay(Vec::new())),
         tally,
         polls: state.nodes.iter().map(|node| node.exposed_polls).collect(),
         requests: std::mem::take(&mut state.exposed),
+        pieces: std::mem::take(&mut state.pieces),
         trace: state.trace.take().unwrap_or_default(),
-    }
+    };
+    (run, search)
 }

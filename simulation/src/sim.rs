@@ -10,6 +10,7 @@ use rand_pcg::Pcg32;
 use storage_core::{BoxFuture, Env, Key};
 
 use crate::objects::{Change, Objects};
+use crate::steps::Touched;
 use crate::world::{NodeState, State, What, Who, World};
 use crate::{SimEnv, SimProvider};
 
@@ -28,6 +29,15 @@ pub struct Place(pub(crate) u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub u32);
 
+/// What a scenario may compare in time: see [`Node::marks`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// A node begins something, after whatever has ended by then.
+    Begins,
+    /// It ends, before whatever begins later.
+    Ends,
+}
+
 /// Why a run came to no end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stopped {
@@ -35,6 +45,9 @@ pub enum Stopped {
     Deadlock(String),
     /// It goes on and on.
     Livelock(String),
+    /// All that could come now was tried by the search that this run is of, before steps which it does not
+    /// meet: the run would be another of those, and is broken off.
+    Redundant,
 }
 
 impl fmt::Display for Stopped {
@@ -42,6 +55,7 @@ impl fmt::Display for Stopped {
         match self {
             Self::Deadlock(message) => write!(f, "deadlock: {message}"),
             Self::Livelock(message) => write!(f, "livelock: {message}"),
+            Self::Redundant => f.write_str("no need to go on: this was searched already"),
         }
     }
 }
@@ -143,11 +157,26 @@ impl Sim {
         answer.ok_or_else(|| Stopped::Deadlock(format!("`{name}` was crashed before its end")))
     }
 
+    /// Until [`begin`](Self::begin), nothing goes wrong, and what is under way arrives in the order in which it was
+    /// sent, as far as the plan leaves that open: to bring nodes to where a search is to start.
+    pub fn prepare(&mut self) {
+        self.world.state().preparing = true;
+    }
+
+    /// What was prepared is ready: from here on it is as the plan says.
+    pub fn begin(&mut self) {
+        let mut state = self.world.state();
+        state.preparing = false;
+        state.touches(Touched::everything);
+        state.say(Who::World, |_| "is prepared".to_owned());
+    }
+
     /// From here on nothing goes wrong any more: no fault, crash or pause, and no outage goes on. What
     /// is under way late stays so.
     pub fn heal(&mut self) {
         let mut state = self.world.state();
         state.healed = true;
+        state.touches(Touched::everything);
         state.outages.clear();
         state.say(Who::World, |_| "is healed".to_owned());
     }
@@ -201,6 +230,7 @@ impl Sim {
     pub fn tamper(&mut self, place: Place, key: &Key, body: Option<Bytes>) {
         let mut state = self.world.state();
         state.places[place.0 as usize].change(key, body);
+        state.touches(Touched::everything);
         state.say(Who::Place(place.0), |_| format!("{key} is tampered with"));
     }
 
@@ -221,6 +251,7 @@ impl Sim {
             crash_at: None,
             pause_at: None,
             pauses: 0,
+            sleeps: 0,
             clock_origin: 0,
             clock_skew: 0,
             dice: Pcg32::seed_from_u64(0),
@@ -274,6 +305,24 @@ impl Node {
     #[must_use]
     pub fn choose(&self, arity: u32) -> u32 {
         self.world.state().tape.choose(arity)
+    }
+
+    /// Whether this node is to do a piece of its work, which has this number: no two pieces of a run have the same.
+    /// All are done, until a failure is made simpler. Ask before anything of it is drawn or done.
+    #[must_use]
+    pub fn does(&self, piece: u32) -> bool {
+        let mut state = self.world.state();
+        let does = !state.plan.left_out.contains(&piece);
+        if does {
+            state.pieces.insert(piece);
+        }
+        does
+    }
+
+    /// Says that something begins or ends now whose order among the nodes the scenario judges. To a search,
+    /// two steps that touch nothing in common are the same in either order, unless they say so.
+    pub fn marks(&self, mark: Mark) {
+        self.world.state().touches(|step| step.mark(mark));
     }
 
     /// Writes a line into the trace, where there is one. The text is only made then.

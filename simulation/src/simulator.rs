@@ -1,6 +1,7 @@
 //! The drivers: many runs of one scenario, in search of one that goes wrong.
 
 mod enumerate;
+mod search;
 mod shrink;
 
 use std::fmt;
@@ -8,14 +9,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::run::run_once;
-use crate::{Failure, FailureKind, Plan, Run, Sim, Tally, Tape, TraceLine};
+use crate::story::story;
+use crate::{Failure, FailureKind, Plan, Replay, Run, Sim, Tally, Tape, TraceLine};
 
 /// Of how many seeds of a soak one is run twice, to see whether it is the same.
 const CHECKED_SHARE: u64 = 100;
-/// Choices among more than this many are left alone by a search.
-const SEARCHED_ARITY_MAX: u32 = 8;
 /// How many runs are spent on making a failure simpler, unless told otherwise.
-const SHRINK_RUNS_MAX: u64 = 2000;
+const SHRINK_RUNS_MAX: u64 = 4000;
 
 /// Runs a scenario in many ways.
 ///
@@ -27,6 +27,8 @@ const SHRINK_RUNS_MAX: u64 = 2000;
 /// simpler, and hands it over with the tape that replays it.
 pub struct Simulator<S> {
     scenario: S,
+    command: String,
+    part: (u64, u64),
     failures_max: u64,
     shrink_runs_max: u64,
 }
@@ -39,6 +41,8 @@ pub struct Report {
     pub tally: Tally,
     /// How many runs went wrong.
     pub failures: u64,
+    /// How many of the runs a search broke off, as what was left of them was searched before.
+    pub redundant: u64,
     /// Whether everything was tried that the driver set out to try.
     pub complete: bool,
     /// The first run that went wrong, made simpler.
@@ -52,7 +56,9 @@ pub struct Found {
     pub failure: Failure,
     /// How it was met first: the seed, the fault, the crash point.
     pub origin: String,
-    /// The plan of the run.
+    /// How to run it again: see [`Simulator::command`].
+    pub command: String,
+    /// The plan of the run, with what it does not take left out.
     pub plan: Arc<Plan>,
     /// Its choices, made simpler: what [`Simulator::replay`] takes.
     pub tape: Vec<u32>,
@@ -63,7 +69,21 @@ pub struct Found {
 impl<S: Fn(&mut Sim) -> Result<(), String>> Simulator<S> {
     /// Runs this scenario.
     pub fn new(scenario: S) -> Self {
-        Self { scenario, failures_max: 1, shrink_runs_max: SHRINK_RUNS_MAX }
+        Self {
+            scenario,
+            command: String::new(),
+            part: (0, 1),
+            failures_max: 1,
+            shrink_runs_max: SHRINK_RUNS_MAX,
+        }
+    }
+
+    /// What somebody has to enter to see a run of this scenario again, before the text of the [`Replay`]: it is told
+    /// with what is found.
+    #[must_use]
+    pub fn command(mut self, command: impl Into<String>) -> Self {
+        self.command = command.into();
+        self
     }
 
     /// After how many runs that went wrong a driver stops; one unless told otherwise.
@@ -73,7 +93,20 @@ impl<S: Fn(&mut Sim) -> Result<(), String>> Simulator<S> {
         self
     }
 
-    /// How many runs are spent on making the first failure simpler; 2,000 unless told otherwise.
+    /// Of the product of faults and crashes only every `of`-th, beginning with `part`, which is less than `of`: to try
+    /// some of it, or to have several threads do all of it.
+    ///
+    /// # Panics
+    ///
+    /// If `part` is not less than `of`.
+    #[must_use]
+    pub fn part(mut self, part: u64, of: u64) -> Self {
+        assert!(part < of, "there is no part {part} of {of}");
+        self.part = (part, of);
+        self
+    }
+
+    /// How many runs are spent on making the first failure simpler; 4,000 unless told otherwise.
     #[must_use]
     pub fn shrink_runs_max(mut self, runs: u64) -> Self {
         self.shrink_runs_max = runs;
@@ -101,27 +134,6 @@ impl<S: Fn(&mut Sim) -> Result<(), String>> Simulator<S> {
                 break;
             }
         }
-        report
-    }
-
-    /// Every run there is, depth first, up to so many. Decisions among more than eight possibilities
-    /// are always the calm one; [`Plan::search`] makes few of them.
-    pub fn search(&self, plan: &Plan, runs_max: u64) -> Report {
-        let plan = Arc::new(plan.clone());
-        let mut report = Report::default();
-        let mut next = Some(Vec::new());
-        while let Some(values) = next {
-            if report.tally.runs == runs_max {
-                return report;
-            }
-            let run = self.run_shared(&plan, Tape::replay(values));
-            next = run.tape.successor(SEARCHED_ARITY_MAX);
-            let number = report.tally.runs + 1;
-            if self.enough(&mut report, run, &plan, || format!("run {number} of a search")) {
-                return report;
-            }
-        }
-        report.complete = true;
         report
     }
 
@@ -161,11 +173,12 @@ impl<S: Fn(&mut Sim) -> Result<(), String>> Simulator<S> {
     }
 
     fn found(&self, failure: Failure, tape: Vec<u32>, plan: &Arc<Plan>, origin: String) -> Found {
-        let tape = self.shrink(plan, &failure, tape);
-        let run = run_once(&self.scenario, plan, Tape::replay(tape.clone()), true);
+        let (plan, tape) = self.shrink(plan, &failure, tape);
+        let run = run_once(&self.scenario, &plan, Tape::replay(tape.clone()), true);
         // Made simpler it may say other numbers; if it says nothing, it cannot be had again.
         let failure = run.failure.unwrap_or(failure);
-        Found { failure, origin, plan: plan.clone(), tape, trace: run.trace }
+        let command = self.command.clone();
+        Found { failure, origin, command, plan, tape, trace: run.trace }
     }
 }
 
@@ -194,14 +207,23 @@ impl Report {
 }
 
 impl fmt::Display for Found {
-    /// What goes wrong, how to have it again, and what happens.
+    /// What goes wrong, what happens, and how to have it again. What happens is told in at most 60 lines; with `{:#}` in
+    /// all there are.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}: {}", self.origin, self.failure)?;
-        writeln!(f, "plan: {:?}", self.plan)?;
-        writeln!(f, "tape: {:?}", self.tape)?;
-        for line in &self.trace {
-            writeln!(f, "{line}")?;
+        if f.alternate() {
+            for line in &self.trace {
+                writeln!(f, "{line}")?;
+            }
+        } else {
+            for line in story(&self.trace) {
+                writeln!(f, "{line}")?;
+            }
         }
-        Ok(())
+        let replay = Replay { plan: (*self.plan).clone(), tape: self.tape.clone() };
+        match self.command.as_str() {
+            "" => writeln!(f, "again: {replay}"),
+            command => writeln!(f, "again: {command} '{replay}'"),
+        }
     }
 }

@@ -64,6 +64,11 @@ impl Tape {
     /// One of `arity` possibilities, numbered from zero. Where there is nothing to choose, nothing is
     /// written down.
     pub fn choose(&mut self, arity: u32) -> u32 {
+        self.choose_else(arity, 0)
+    }
+
+    /// The same, and past the end of what is replayed this one.
+    pub(crate) fn choose_else(&mut self, arity: u32, otherwise: u32) -> u32 {
         if arity <= 1 {
             return 0;
         }
@@ -71,7 +76,7 @@ impl Tape {
             Source::Random(dice) => {
                 ((u64::from(dice.next_u32()) * u64::from(arity)) >> u32::BITS) as u32
             }
-            Source::Replay(values) => values.next().map_or(0, |value| value % arity),
+            Source::Replay(values) => values.next().map_or(otherwise, |value| value % arity),
         };
         self.choices.push(Choice { value, arity });
         self.note(u64::from(value) << u32::BITS | u64::from(arity));

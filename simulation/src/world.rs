@@ -1,7 +1,7 @@
 //! The world: nodes, their tasks, the time, and everything that is under way.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeSet, BinaryHeap};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
@@ -14,7 +14,8 @@ use storage_core::{BoxFuture, Operation};
 
 use crate::objects::Objects;
 use crate::request::Request;
-use crate::{Crashes, Faults, Node, NodeId, Plan, Tally, Tape, TraceLine};
+use crate::steps::{Steps, Touched};
+use crate::{About, Crashes, Faults, Node, NodeId, Plan, Tally, Tape, TraceLine};
 
 /// All there is in one run. One thread uses it, so its locks are never contended; they are there because
 /// what nodes hold must be able to move between threads.
@@ -43,6 +44,8 @@ pub(crate) struct State {
     pub(crate) now: u64,
     pub(crate) steps: u64,
     pub(crate) healed: bool,
+    /// Whether nodes are being brought to where the run is to start.
+    pub(crate) preparing: bool,
     pub(crate) nodes: Vec<NodeState>,
     /// How many nodes have not come to the end of what they were made for.
     pub(crate) unfinished: usize,
@@ -65,7 +68,11 @@ pub(crate) struct State {
     /// Those that a fault could have befallen, with their numbers.
     pub(crate) exposed: Vec<(u64, Operation)>,
     pub(crate) tally: Tally,
+    /// The pieces of work that nodes have done.
+    pub(crate) pieces: BTreeSet<u32>,
     pub(crate) trace: Option<Vec<TraceLine>>,
+    /// What a search keeps of the steps, where this run is one of its.
+    pub(crate) search: Option<Steps>,
 }
 
 pub(crate) type Start = Arc<dyn Fn(Node) -> BoxFuture<'static, ()> + Send + Sync>;
@@ -88,6 +95,8 @@ pub(crate) struct NodeState {
     pub(crate) crash_at: Option<u64>,
     pub(crate) pause_at: Option<u64>,
     pub(crate) pauses: u32,
+    /// How often a task of it has gone to sleep, in a search.
+    pub(crate) sleeps: u64,
     /// Where its monotonic clock began, in microseconds.
     pub(crate) clock_origin: u64,
     /// How far its wall clock is off, in microseconds.
@@ -157,7 +166,12 @@ impl Woken {
 }
 
 impl World {
-    pub(crate) fn new(plan: Arc<Plan>, mut tape: Tape, traced: bool) -> Self {
+    pub(crate) fn new(
+        plan: Arc<Plan>,
+        mut tape: Tape,
+        traced: bool,
+        search: Option<Steps>,
+    ) -> Self {
         let faults = plan.faults.drawn(&mut tape);
         let state = State {
             tape,
@@ -166,6 +180,7 @@ impl World {
             now: 0,
             steps: 0,
             healed: false,
+            preparing: false,
             nodes: Vec::new(),
             unfinished: 0,
             tasks: Slab::new(),
@@ -181,7 +196,9 @@ impl World {
             sent: 0,
             exposed: Vec::new(),
             tally: Tally::default(),
+            pieces: BTreeSet::new(),
             trace: traced.then(Vec::new),
+            search,
         };
         Self { state: Mutex::new(state), woken: Arc::default() }
     }
@@ -236,7 +253,27 @@ impl State {
 
     /// Whether nothing may go wrong for a node.
     pub(crate) fn is_safe(&self, node: u32) -> bool {
-        self.healed || self.nodes[node as usize].safe
+        self.healed || self.preparing || self.nodes[node as usize].safe
+    }
+
+    /// Tells a search what the present step touches.
+    pub(crate) fn touches(&mut self, tell: impl FnOnce(&mut Touched)) {
+        if let Some(steps) = &mut self.search {
+            tell(steps.touched());
+        }
+    }
+
+    /// Has a sleeper of a node wake after so many microseconds.
+    pub(crate) fn wake_after(&mut self, node: u32, micros: u64, what: What) {
+        if !self.plan.order.is_any() {
+            return self.after(micros, what);
+        }
+        // Who sleeps first in a search says nothing: of those that wake at one time, the order is by node.
+        let owner = &mut self.nodes[node as usize];
+        owner.sleeps += 1;
+        let serial = u64::from(node + 1) << 40 | owner.sleeps;
+        let at = self.now.saturating_add(micros);
+        self.timed.push(Reverse(Event { at, serial, what }));
     }
 
     /// Has something happen after so many microseconds.
@@ -258,12 +295,16 @@ impl State {
     /// Draws what a node has of its own from the moment of a start: dice, clocks, and when it crashes.
     pub(crate) fn draw_start(&mut self, node: usize) {
         let lot = self.tape.choose(u32::MAX);
+        if matches!(self.plan.crashes, Crashes::Lots { .. }) {
+            // Who crashes takes from a number that all have in common.
+            self.touches(Touched::everything);
+        }
         let state = &mut self.nodes[node];
         let seed = u64::from(lot) ^ (node as u64) << 40 ^ u64::from(state.starts) << 52;
         state.dice = Pcg32::seed_from_u64(seed);
         // Up to twelve days, so that two nodes' clocks are never comparable.
         state.clock_origin = u64::from(state.dice.next_u32()) << 8;
-        if state.safe || self.healed {
+        if state.safe || self.healed || self.preparing {
             return;
         }
         let polls = state.polls;
@@ -307,15 +348,22 @@ impl State {
 
     /// Writes a line, where lines are wanted. What it says is only made then.
     pub(crate) fn say(&mut self, who: Who, what: impl FnOnce(&Self) -> String) {
+        self.tell(who, About::Event, what);
+    }
+
+    /// The same of something that has several lines.
+    pub(crate) fn tell(&mut self, who: Who, about: About, what: impl FnOnce(&Self) -> String) {
         if self.trace.is_none() {
             return;
         }
+        let safe = matches!(who, Who::Node(node) if self.nodes[node as usize].safe);
         let who = match who {
             Who::Node(node) => self.nodes[node as usize].name.clone(),
             Who::Place(place) => self.places[place as usize].name.clone(),
             Who::World => "world".into(),
         };
-        let line = TraceLine { at: Duration::from_micros(self.now), who, what: what(self) };
+        let at = Duration::from_micros(self.now);
+        let line = TraceLine { at, who, safe, what: what(self), about };
         self.trace.as_mut().expect("looked above").push(line);
     }
 }

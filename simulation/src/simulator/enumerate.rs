@@ -43,7 +43,7 @@ impl<S: Fn(&mut Sim) -> Result<(), String>> Simulator<S> {
     }
 
     /// The run of a seed with each pair of one of its requests' faults and one crash point, which is
-    /// the product of the two numbers of runs: up to `runs_max`.
+    /// the product of the two numbers of runs: up to `runs_max`, or of all of them a [`part`](Self::part).
     pub fn faults_and_crashes(
         &self,
         seed: u64,
@@ -53,11 +53,17 @@ impl<S: Fn(&mut Sim) -> Result<(), String>> Simulator<S> {
     ) -> Report {
         let first = self.run(plan, Tape::random(seed));
         let mut report = Report { complete: true, ..Report::default() };
+        let (part, of) = self.part;
+        let mut number = 0;
         for fault in single_faults(&first, kinds) {
             // A fault makes the run another one, which has crash points of its own.
             let faulted = with(plan, Some(fault), &[]);
             let run = self.run_shared(&faulted, Tape::random(seed));
             for point in crash_points(&run) {
+                number += 1;
+                if number % of != part {
+                    continue;
+                }
                 if report.tally.runs >= runs_max {
                     report.complete = false;
                     return report;

@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use simulation::{Crashes, FailureKind, Fault, Faults, Found, Order, Plan, Report, Sim, Simulator};
+use simulation::{
+    Crashes, FailureKind, Fault, Faults, Found, Order, Plan, Replay, Report, Sim, Simulator,
+};
 use storage_core::StorageProvider;
 
 use crate::journal::{Mistake, journal};
@@ -88,7 +90,7 @@ fn a_search_of_what_is_right_comes_to_its_end_and_finds_nothing() {
 
 #[test]
 fn answers_that_come_at_once_leave_fewer_runs_that_find_the_same() {
-    let order = Order::Any { sleepers_first_max: 1, answers_at_once: true };
+    let order = Order::Any { sleepers_first_max: 1, answers_at_once: true, tasks_in_turn: false };
     let plan = Plan { order, ..small_search() };
     for mistake in MISTAKES {
         let report = Simulator::new(journal(mistake, 2, 1)).search(&plan, 100_000);
@@ -143,6 +145,56 @@ fn what_is_found_is_short_and_can_be_had_again() {
         let run = simulator.replay(&found.plan, found.tape.clone());
         assert_eq!((run.failure.as_ref(), &run.trace), (Some(&found.failure), &found.trace));
     }
+}
+
+#[test]
+fn what_is_told_ends_with_what_has_it_again() {
+    let simulator = Simulator::new(journal(Mistake::CheckThenAct, 2, 2)).command("run it:");
+    let found = simulator.soak(0..2000, &Plan::rough()).found.unwrap();
+    let told = found.to_string();
+    assert!(told.lines().count() < 25 && !told.contains("left out"), "{told}");
+    let text = told.lines().last().unwrap().strip_prefix("again: run it: '").unwrap();
+    let replay: Replay = text.strip_suffix('\'').unwrap().parse().unwrap();
+    let again = simulator.replay(&replay.plan, replay.tape);
+    assert_eq!(again.failure, Some(found.failure.clone()));
+    assert!(format!("{found:#}").lines().count() > told.lines().count(), "all lines are longer");
+}
+
+/// Three nodes with four pieces of work each; one piece of one of them is wrong, if a piece of another was done before.
+#[test]
+fn work_that_a_failure_does_not_take_is_left_out() {
+    let scenario = |sim: &mut Sim| {
+        let place = sim.place("bucket");
+        let flag = storage_core::Key::new("flag").unwrap();
+        for at in 0..3_u32 {
+            let flag = flag.clone();
+            sim.node(["ann", "bob", "cat"][at as usize], move |node| {
+                let (provider, flag) = (node.provider(place), flag.clone());
+                async move {
+                    for piece in at * 4..at * 4 + 4 {
+                        if !node.does(piece) {
+                            continue;
+                        }
+                        if piece == 9 {
+                            let found = provider.get(&flag, storage_core::Get::whole()).await;
+                            assert!(found.is_err(), "piece nine finds what piece two has put");
+                        } else if piece == 2 {
+                            let put = storage_core::PutIf::Always;
+                            provider.put(&flag, "b".into(), put).await.unwrap();
+                        } else {
+                            node.env()
+                                .sleep(std::time::Duration::from_millis(node.choose(9).into()))
+                                .await;
+                        }
+                    }
+                }
+            });
+        }
+        Ok(sim.run()?)
+    };
+    let found = Simulator::new(scenario).soak(0..100, &Plan::calm()).found.unwrap();
+    assert_eq!(found.plan.left_out, [0, 1, 3, 4, 5, 6, 7, 8].into(), "{found}");
+    assert_eq!(found.trace.iter().filter(|line| line.what.contains('#')).count(), 6, "{found:#}");
 }
 
 #[test]

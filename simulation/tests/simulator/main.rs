@@ -6,3 +6,4 @@ mod drivers;
 mod faults;
 mod journal;
 mod nodes;
+mod search;
