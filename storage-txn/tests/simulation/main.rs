@@ -5,13 +5,20 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at what cannot be")]
 
+mod duel;
+mod ledger;
+mod oracles;
 mod planted;
+mod replay;
+mod script;
+#[cfg(planted)]
+mod shrunk;
 mod workload;
 
 use std::env;
 use std::sync::Arc;
 
-use conformance::serializability::{Logged, check, check_witness};
+use conformance::serializability::Logged;
 use simulation::{Crashes, Fault, Faults, Plan, Sim, Simulator};
 use storage_txn::{Outcome, Store};
 use workload::{Notes, collect_all, node, open, options, read_all};
@@ -50,9 +57,7 @@ fn processes(sim: &mut Sim, nodes: u32) -> Result<(), String> {
         Ok(log)
     })??;
     let history = notes.history().map_err(|malformed| malformed.to_string())?;
-    // Each is told with the whole history, which can be pasted into a test of the checks.
-    check_witness(&history, Some(&log)).map_err(|violations| format!("{violations}\n{history}"))?;
-    check(&history).map_err(|violations| format!("{violations}\n{history}"))
+    oracles::judge(&history, &log)
 }
 
 fn seeds(otherwise: u64) -> std::ops::Range<u64> {
