@@ -7,6 +7,7 @@ use storage_log::planted::planted;
 use crate::format::checkpoint::{Checkpoint, PREFIX};
 use crate::shared::Shared;
 use crate::store::prefix;
+use crate::system::HORIZON;
 use crate::{Error, ErrorKind, Result};
 
 /// How many names are asked for at a time once the newest checkpoint is no good.
@@ -54,7 +55,10 @@ impl Shared {
     pub(crate) async fn write_checkpoint(&self) -> Result<()> {
         let checkpoint = {
             let state = self.state();
-            let system = (*state.view.system).clone();
+            let mut system = (*state.view.system).clone();
+            if planted("checkpoint-forgets-the-horizon") {
+                system.forget(HORIZON);
+            }
             let Some(mut flushed) = system.flushed()? else { return Ok(()) };
             if planted("checkpoint-of-more-than-is-flushed") {
                 flushed.version = state.version.0;

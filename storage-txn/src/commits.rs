@@ -361,9 +361,9 @@ async fn time_of(view: &View, last: Version, version: Version) -> Result<Option<
     Ok(Some(Duration::from_micros(CommitRecord::decode_at(version, record)?.time)))
 }
 
-/// What is said of a version, or its commit, that is not found in a view.
+/// What is said of a version, or its commit, that is not found in a view, or in one that took its place meanwhile.
 pub(crate) fn no_longer_kept(view: &View, version: Version) -> Error {
-    match view.system.horizon() {
+    match view.newest().system.horizon() {
         Ok(horizon) if version < horizon => Error::new(
             ErrorKind::SnapshotExpired,
             format!("version {version} is no longer kept: the horizon is version {horizon}"),

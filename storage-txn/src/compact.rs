@@ -19,6 +19,7 @@ use bytes::Bytes;
 use futures_channel::oneshot;
 use prost::Message;
 use storage_core::StorageProviderExt;
+use storage_log::planted::planted;
 
 use crate::change::Change;
 use crate::compact::job::Job;
@@ -176,6 +177,10 @@ impl Shared {
     async fn do_task(self: &Arc<Self>, task: Task) -> Result<Version> {
         let mut lost = 0;
         loop {
+            if let Task::Pack(_) = task {
+                // Else cursors that others have set before this began would be passed over.
+                self.refresh().await?;
+            }
             let (system, version) = {
                 let state = self.state();
                 // Segments that may be lost are not to be read. The next flush makes up for them.
@@ -196,7 +201,7 @@ impl Shared {
                 Ok(()) => self.commit_job(&job, &system, version, horizon).await,
                 Err(error) => Err(error),
             };
-            let Err(error) = result else {
+            let Err(mut error) = result else {
                 self.write_checkpoint().await?;
                 match task {
                     // There may be too many runs of history now.
@@ -211,6 +216,14 @@ impl Shared {
             let names: Result<Vec<_>> =
                 job.made.iter().map(|(id, _)| key(id.to_string())).collect();
             let deleted = self.shelf.provider.delete_many(names?).await;
+            if let Some(missing) = error.missing_object().cloned() {
+                // It may have been compacted and collected since this handle read the log.
+                self.refresh().await?;
+                if !self.state().view.system.names_object(&missing) {
+                    let message = format!("{missing} was compacted by another process");
+                    error = Error::new(ErrorKind::PreconditionFailed, message).with_source(error);
+                }
+            }
             let overtaken =
                 matches!(error.kind(), ErrorKind::PreconditionFailed | ErrorKind::Conflict);
             match task {
@@ -329,7 +342,9 @@ impl Shared {
             writes.change(name.clone(), Change::Delete)?;
             let obsolete = Obsolete { time, bytes: about.bytes };
             make_obsolete(&mut writes, &key(id.to_string())?, &obsolete)?;
-            required.push((name, Some(*named_at)));
+            if !planted("compaction-takes-what-is-no-longer-there") {
+                required.push((name, Some(*named_at)));
+            }
         }
         for (id, about) in &job.made {
             let name = space::system(id.to_string().as_bytes());
@@ -340,13 +355,16 @@ impl Shared {
             "compact"
         } else {
             let name = space::system(HORIZON);
-            let value = Bytes::copy_from_slice(&horizon.0.to_be_bytes());
+            let higher = u64::from(planted("pack-goes-one-too-far"));
+            let value = Bytes::copy_from_slice(&(horizon.0 + higher).to_be_bytes());
             writes.change(name.clone(), Change::Put(value))?;
             required.push((name, system.get(HORIZON).map(|(at, _)| at)));
             // A tag that was set meanwhile may be one of what is taken away.
             let tags = space::system(TAGS.as_bytes());
             let end = [&tags[..tags.len() - 1], &[tags[tags.len() - 1] + 1]].concat();
-            reads.range(Range { start: tags, end: end.into() });
+            if !planted("pack-does-not-look-for-new-tags") {
+                reads.range(Range { start: tags, end: end.into() });
+            }
             "pack"
         };
         self.commit_system_read(writes, required, reads, version, message).await
@@ -364,7 +382,9 @@ impl Shared {
         let mut needless: BTreeMap<ValueId, BTreeSet<Bytes>> = BTreeMap::new();
         for (id, put_at, by) in released {
             let record = space::value(*id, *put_at, by);
-            writes.change(record.clone(), Change::Delete)?;
+            if !planted("pack-leaves-records-of-values") {
+                writes.change(record.clone(), Change::Delete)?;
+            }
             needless.entry(*id).or_default().insert(record);
         }
         let view = self.state().view.clone();
@@ -377,10 +397,12 @@ impl Shared {
             {
                 is_needed = !records.contains(&record);
             }
-            if !is_needed {
+            if !is_needed || planted("pack-deletes-values-that-have-copies") {
                 let obsolete = Obsolete { time: self.wall_micros(), bytes: 0 };
                 make_obsolete(writes, &key(id.to_string())?, &obsolete)?;
-                reads.range(range);
+                if !planted("pack-does-not-look-for-new-copies") {
+                    reads.range(range);
+                }
             }
         }
         Ok(())

@@ -115,7 +115,8 @@ impl History {
             older.as_ref().is_some_and(|(_, change)| !matches!(change, Change::Delete));
         let mut before = Written::Deleted;
         let mut below = older.as_ref().map(|(version, _)| *version);
-        let horizon = view.system.horizon()?;
+        // That of the view in which the changes were found, or a later one.
+        let horizon = view.newest().system.horizon()?;
         let mut page = VecDeque::new();
         for (at, (version, change)) in changes.iter().rev().enumerate() {
             // Between what a tag keeps and the horizon something may be missing.

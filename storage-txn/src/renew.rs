@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use storage_core::BoxFuture;
+use storage_log::planted::planted;
 
 use crate::commits::no_longer_kept;
+use crate::session::reaped;
 use crate::shared::Shared;
 use crate::view::View;
 use crate::{Error, Result, Version};
@@ -33,10 +35,19 @@ pub(crate) use renewing;
 ///
 /// [`SnapshotExpired`](crate::ErrorKind::SnapshotExpired).
 pub(crate) fn check_kept(view: &View, version: Version) -> Result<()> {
-    if view.system.keeps(version)? { Ok(()) } else { Err(no_longer_kept(view, version)) }
+    let is_kept = view.system.keeps(version)? || planted("reads-go-below-the-horizon");
+    if is_kept { Ok(()) } else { Err(no_longer_kept(view, version)) }
 }
 
 impl View {
+    /// What its handle knows now. Of this view some may have been read that a newer one does not tell any more.
+    pub(crate) fn newest(&self) -> Arc<Self> {
+        match self.origin.upgrade() {
+            Some(shared) => shared.state().view.clone(),
+            None => Arc::new(self.clone()),
+        }
+    }
+
     /// A newer view that shows the same at `version`, as an object of this one is missing.
     pub(crate) async fn renew(&self, version: Version, missing: Error) -> Result<Arc<Self>> {
         match self.origin.upgrade() {
@@ -54,7 +65,8 @@ impl Shared {
     ///
     /// # Errors
     ///
-    /// The one handed in when the store still needs what is missing;
+    /// The one handed in when the store still needs what is missing, or this handle does that has made it;
+    /// [`SessionReaped`](crate::ErrorKind::SessionReaped) when it was taken from this handle;
     /// [`SnapshotExpired`](crate::ErrorKind::SnapshotExpired) when the version is no longer kept.
     pub(crate) fn renew(
         self: &Arc<Self>,
@@ -65,12 +77,28 @@ impl Shared {
         // Boxed, as it is rarely needed and would make every read larger.
         Box::pin(async move {
             shared.refresh().await?;
-            let view = shared.state().view.clone();
+            let (view, is_unnamed) = {
+                let state = shared.state();
+                let is_unnamed = missing.missing_object().is_some_and(|key| state.relies_on(key));
+                (state.view.clone(), is_unnamed)
+            };
+            if is_unnamed {
+                // No newer view is without it: what it holds is no longer in the memory of this handle.
+                let session = shared.session_id();
+                return Err(match view.system.is_reaped(session) {
+                    true => reaped(session).with_source(missing),
+                    false => Error::new(
+                        missing.kind(),
+                        format!("{missing}: this handle has made it, open the store anew"),
+                    )
+                    .with_source(missing),
+                });
+            }
             if missing.missing_object().is_none_or(|key| view.system.names_object(key)) {
                 let message = format!("{missing}: rebuild the index, which makes it again");
                 return Err(Error::new(missing.kind(), message).with_source(missing));
             }
-            if view.system.keeps(version)? {
+            if view.system.keeps(version)? || planted("renewal-ignores-the-horizon") {
                 return Ok(view);
             }
             Err(no_longer_kept(&view, version).with_source(missing))

@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use prost::Message;
+use storage_core::Key;
 use storage_log::planted::planted;
 use storage_log::{Head, LogId, Record};
 
@@ -134,6 +135,10 @@ impl State {
 
     /// Freezes what is in memory to be flushed, unless everything up to `goal` was flushed already.
     pub(crate) fn freeze(&mut self, goal: Version) -> Result<Option<Frozen>> {
+        if self.version == Version::ZERO {
+            // There is no entry that a checkpoint could stand at.
+            return Ok(None);
+        }
         let system = &self.view.system;
         let flushed = system.flushed()?.map_or(Version::ZERO, |flushed| Version(flushed.version));
         if !self.whole && (flushed >= goal || flushed >= self.users) {
@@ -180,6 +185,11 @@ impl State {
     /// Whether there are segments that were made again and are not named.
     pub(crate) fn has_remade(&self) -> bool {
         !self.remade.segments.is_empty()
+    }
+
+    /// Whether this handle reads from an object that it has made again from the log and that nobody names yet.
+    pub(crate) fn relies_on(&self, object: &Key) -> bool {
+        self.remade.segments.iter().any(|(id, _)| id.to_string() == object.as_str())
     }
 
     /// Whether the log ended before the version that a checkpoint knows of.
@@ -252,6 +262,13 @@ impl State {
     /// Makes a view with these system keys: with the segments they name, and without what is in memory and in
     /// segments too. What is added later goes elsewhere than what was there, so that the next flush lets go of it.
     fn look_at_segments(&mut self, system: Arc<System>) -> Result<()> {
+        let is_named = |id: &SegmentId| system.get(id.to_string().as_bytes()).is_some();
+        if self.has_remade() && self.remade.segments.iter().all(|(id, _)| is_named(id)) {
+            // So the flush that names them is in the log, whatever it was answered, and has made up for what was lost.
+            // Doing it again would take the place of what it has made itself.
+            self.whole = false;
+            self.remade = Remade::default();
+        }
         let flushed = system.flushed()?.map_or(Version::ZERO, |flushed| Version(flushed.version));
         let runs = if self.whole {
             self.runs_of(self.remade.segments.iter().cloned())

@@ -149,13 +149,18 @@ async fn earlier(
     id: TransactionId,
     found: Version,
 ) -> Result<Verdict> {
-    let horizon = view.system.horizon()?;
-    let record = match view.get(&space::commit(found), version).await? {
-        Some(record) => Some(record),
+    let mut record = view.get(&space::commit(found), version).await?;
+    let mut horizon = found;
+    while record.is_none() {
+        // Only now, as reading may have found out that more was packed away.
+        let newest = view.newest();
+        let before = std::mem::replace(&mut horizon, newest.system.horizon()?);
+        if horizon <= before {
+            break;
+        }
         // It was committed, or its record would have been kept. When exactly is no longer known.
-        None if found < horizon => view.get(&space::commit(horizon), version).await?,
-        None => None,
-    };
+        record = newest.get(&space::commit(horizon), horizon).await?;
+    }
     let Some((_, record)) = record else {
         return Err(Error::corrupt(format!(
             "version {found} of transaction {id} has no commit record"

@@ -177,7 +177,11 @@ impl Shared {
         let sorted = if planted("commit-does-not-validate-again") && progress.fresh {
             Sorted::Ready
         } else {
-            sort_out(batch, &view, version, progress.fresh).await?
+            match sort_out(batch, &view, version, progress.fresh).await {
+                // Others have packed away what is known here while it was looked at.
+                Err(error) if error.kind() == ErrorKind::SnapshotExpired => Sorted::LookAgain,
+                sorted => sorted?,
+            }
         };
         progress.in_doubt = false;
         if sorted == Sorted::LookAgain {

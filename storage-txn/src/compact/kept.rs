@@ -1,5 +1,7 @@
 //! What of the past is still to be told.
 
+use storage_log::planted::planted;
+
 use crate::format::commit::CommitRecord;
 use crate::segment::Stored;
 use crate::system::{System, TAGS, version};
@@ -23,7 +25,7 @@ impl Kept {
         for (name, _, value) in system.beginning(TAGS) {
             tags.push(version(&name, value)?);
         }
-        tags.retain(|tag| *tag < horizon);
+        tags.retain(|tag| *tag < horizon && !planted("pack-ignores-tags"));
         tags.sort_unstable();
         tags.dedup();
         Ok(Self { horizon, tags })
@@ -50,6 +52,7 @@ impl Kept {
             return Ok(false);
         }
         let Change::Put(record) = &stored.change else { return Ok(false) };
-        Ok(!CommitRecord::decode_at(of, record.clone())?.cancelled)
+        let cancelled = CommitRecord::decode_at(of, record.clone())?.cancelled;
+        Ok(!cancelled || planted("pack-forgets-who-was-shut-out"))
     }
 }

@@ -1,5 +1,7 @@
 //! Which segments are worth compacting.
 
+use storage_log::planted::planted;
+
 use crate::compact::kept::Kept;
 use crate::format::segment::{SegmentId, SegmentRef};
 use crate::{Version, space};
@@ -91,7 +93,8 @@ pub(super) fn thinning(segments: Vec<Named>, kept: &Kept) -> Thinning {
         // What it holds was so at most in between, and ended no later.
         let is_asked_for = kept.asks_for(first, Version(segment.2.superseded));
         // Which large values it puts has to be seen.
-        if !is_asked_for && segment.2.references == 0 {
+        let has_no_values = segment.2.references == 0 || planted("pack-leaves-values-behind");
+        if !is_asked_for && has_no_values {
             thinning.dropped.push(segment);
         } else if first < kept.horizon || !is_asked_for {
             thinning.thinned.push(segment);

@@ -1,6 +1,7 @@
 //! What of a key is current and what is history.
 
 use bytes::Bytes;
+use storage_log::planted::planted;
 
 use crate::change::Change;
 use crate::compact::kept::Kept;
@@ -84,6 +85,9 @@ impl<'a> Sorter<'a> {
         }
         self.open.retain(|(range, _)| range.end > *key);
         self.emptied = self.open.iter().map(|(_, version)| *version).collect();
+        if planted("compaction-forgets-emptied-ranges") {
+            self.emptied.clear();
+        }
         self.emptied.sort_unstable();
         self.key = key.clone();
         (self.chain_bytes, self.too_long, self.end) = (0, false, None);
@@ -119,7 +123,10 @@ impl<'a> Sorter<'a> {
         self.end = Some(stored.version);
         if let Some(end) = self.fold(Some(&stored), stored.version, sorted)? {
             self.supersede(stored, end, sorted);
-        } else if stored.change == Change::Delete && !self.others_know_below(stored.version) {
+        } else if stored.change == Change::Delete
+            && (!self.others_know_below(stored.version)
+                || planted("compaction-forgets-what-it-has-to-hide"))
+        {
             // Nothing is below that it would have to hide.
             let at = stored.version;
             self.supersede(stored, at, sorted);
@@ -165,10 +172,13 @@ impl<'a> Sorter<'a> {
             Some(_) => None,
         };
         let known = !self.too_long && !self.others_know(at, top);
-        let merges = chain.iter().rev().map(|stored| stored.change.clone());
+        let mut merges = chain.iter().rev().map(|stored| stored.change.clone());
         let folded = from.filter(|_| known).and_then(|from| {
             // What is not a number stays as it is: who reads it is to be told.
-            merges.into_iter().try_fold(from, Change::then).ok()
+            if planted("compaction-merges-in-the-wrong-order") {
+                return merges.rev().try_fold(from, Change::then).ok();
+            }
+            merges.try_fold(from, Change::then).ok()
         });
         match folded {
             Some(change @ Change::Put(_)) => {
@@ -191,7 +201,7 @@ impl<'a> Sorter<'a> {
     }
 
     fn supersede(&self, stored: Stored, end: Version, sorted: &mut Sorted) {
-        if self.kept.asks_for(stored.version, end) {
+        if self.kept.asks_for(stored.version, end) && !planted("compaction-drops-history") {
             sorted.history.push(Stored { superseded: Some(end), ..stored });
         } else {
             sorted.dropped.push(stored);

@@ -91,7 +91,10 @@ impl Transaction {
     pub async fn copy(&self, from: impl AsRef<[u8]>, to: impl AsRef<[u8]>) -> Result<bool> {
         let to = space::key(space::USER, check_key(to.as_ref())?);
         let from = space::key(space::USER, check_key(from.as_ref())?);
-        let stack = self.stack(&from).await?;
+        let stack = match planted("copy-is-no-read") {
+            true => self.view.stack(&from, self.version).await?,
+            false => self.stack(&from).await?,
+        };
         let Some(content) = value(&stack)? else { return Ok(false) };
         let mut pending = self.open()?;
         // Whoever lets go of the value before this is committed is in the way.

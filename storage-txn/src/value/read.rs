@@ -5,14 +5,16 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use storage_core::{ErrorKind as StorageErrorKind, Get, StorageProvider};
+use storage_log::planted::planted;
 
 use crate::content::{Content, Kind};
 use crate::format::value::{Piece, ValueRef, corrupt};
+use crate::session::reaped;
 use crate::shared::Shared;
 use crate::store::key;
 use crate::value::ValueStream;
 use crate::view::Walk;
-use crate::{Error, ErrorKind, Result, space};
+use crate::{Error, ErrorKind, Result, Version, space};
 
 impl Shared {
     /// The bytes of a value.
@@ -98,6 +100,12 @@ impl Shared {
         let mut walk = Walk::new(&view, version, &needed, false, None).await?;
         Ok(match walk.next().await? {
             Some(_) => corrupt(piece.object, piece.at, "the object is missing"),
+            // Nothing was ever packed away: so it was not, but uploaded for a transaction that can no longer commit it.
+            None if view.system.is_reaped(reference.session)
+                && view.system.horizon()? == Version::ZERO =>
+            {
+                reaped(reference.session)
+            }
             None => Error::new(
                 ErrorKind::SnapshotExpired,
                 format!("{} is so old that it is no longer kept", reference.id()),
@@ -119,5 +127,9 @@ pub(super) fn bounds(range: &impl RangeBounds<u64>, size: u64) -> (u64, u64) {
         Bound::Unbounded => size,
     };
     let end = end.min(size);
+    let end = match planted("parts-of-values-miss-their-end") {
+        true if end < size => end.saturating_sub(1),
+        _ => end,
+    };
     (start.min(end), end)
 }

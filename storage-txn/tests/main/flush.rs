@@ -15,6 +15,8 @@ use storage_log::{CommitLog, LogId, ProviderLog, Slot};
 use storage_txn::{At, ErrorKind, Item, KeyRange, Merge, Options, Scan, Store, Version};
 use storage_wrappers::{Counted, TokioEnv};
 
+use crate::collect::at_once;
+use crate::gated::{Gated, Stop};
 use crate::{open, tiny};
 
 pub(crate) type Provider = Arc<Counted<MemoryProvider>>;
@@ -105,6 +107,33 @@ async fn a_key_that_is_put_again_in_a_range_that_was_emptied_is_found_in_whateve
     for at in 0..40 {
         let found = snapshot.get(format!("k{at:02}")).await.unwrap();
         assert_eq!(found.unwrap(), format!("{at:0100}"), "k{at:02}");
+    }
+}
+
+/// The next flush named what that one had made, and listed it as replaced at the same time.
+#[tokio::test]
+async fn a_flush_that_made_up_for_a_lost_checkpoint_and_whose_answer_was_lost_is_not_done_again() {
+    let (provider, store) = counted().await;
+    let mut states = fill(&store, usize::MAX).await;
+    let gated = Gated::new(&provider, "log/", Stop::AnswerIsLost);
+    let mut options = tiny();
+    options.commit_time_max = Duration::ZERO;
+    let slow = open(&(gated.clone() as _), options).await;
+    gated.shut(0);
+    let error = slow.flush().await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::CommitUnknown(_)), "{error}");
+    gated.open();
+    // It gives up at once when others are faster.
+    slow.snapshot(At::Latest).await.unwrap();
+    let version = put(&slow, "k1", "later").await;
+    states.push((version, all(&slow, At::Known).await));
+    slow.flush().await.unwrap();
+    for store in [&store, &slow, &open(&dynamic(&provider), Options::default()).await] {
+        let mut sweep = at_once();
+        sweep.sweep = true;
+        store.snapshot(At::Latest).await.unwrap();
+        store.collect(&sweep).await.unwrap();
+        check(store, &states).await;
     }
 }
 

@@ -392,6 +392,8 @@ async fn what_a_dead_handle_has_uploaded_and_not_committed_is_collected_and_noth
     let collected = collector.collect(&at_once()).await.unwrap();
     assert_eq!((collected.sessions_reaped, collected.values), (1, 6));
     assert_eq!(watched.names("value/").await, kept);
+    // Reading it back was told that it is too old.
+    assert_eq!(begun.get("begun").await.unwrap_err().kind(), ErrorKind::SessionReaped);
     // It gives up at once when others are faster.
     dead.snapshot(At::Latest).await.unwrap();
     let error = dead.begin().put_value("late", &forgotten).unwrap_err();

@@ -315,6 +315,46 @@ async fn large_values_are_deleted_when_what_put_them_is_packed_away() {
     }
 }
 
+/// A handle that had not heard of it said that the store was corrupt.
+#[tokio::test]
+async fn who_asks_for_a_commit_that_another_has_packed_away_meanwhile_is_told() {
+    let (_, provider) = provider();
+    let store = init(&provider).await;
+    let committed = store.transact(async |tx| tx.put("a", "1")).await.unwrap();
+    put(&store, "a", "2").await;
+    store.flush().await.unwrap();
+    let slow: Vec<Store> =
+        futures_util::future::join_all((0..3).map(|_| open(&provider, Options::default()))).await;
+    let known = slow[0].snapshot(At::Known).await.unwrap();
+    put(&store, "a", "3").await;
+    store.pack(At::Latest).await.unwrap();
+    store.collect(&at_once()).await.unwrap();
+    let expired = |error: storage_txn::Error| {
+        assert_eq!(error.kind(), ErrorKind::SnapshotExpired, "{error}");
+    };
+    expired(known.commit_info(committed.version).await.unwrap_err());
+    expired(slow[1].undo(Version(2)).await.unwrap_err());
+    let outcome = slow[2].outcome(committed.transaction_id).await.unwrap();
+    assert_eq!(outcome, Outcome::Committed(committed.version));
+}
+
+/// The segments that it had begun to read were collected, and it said that they were lost.
+#[tokio::test]
+async fn who_compacts_what_another_has_compacted_and_collected_begins_again() {
+    let (_, provider) = provider();
+    let store = init(&provider).await;
+    for value in ["1", "2"] {
+        put(&store, "a", value).await;
+        store.flush().await.unwrap();
+    }
+    let slow = open(&provider, Options::default()).await;
+    store.compact().await.unwrap();
+    store.collect(&at_once()).await.unwrap();
+    slow.compact().await.unwrap();
+    let known = slow.begin().read_version();
+    assert_eq!(slow.pack(At::Known).await.unwrap(), known);
+}
+
 #[tokio::test]
 async fn after_packing_and_collecting_hardly_more_is_stored_than_is_live() {
     let (_, provider) = provider();

@@ -207,6 +207,19 @@ impl StorageProvider for Stops {
     }
 }
 
+/// It left a checkpoint at a slot that no log has, so that the store could not be opened any more.
+#[test]
+fn a_store_in_which_nothing_was_ever_committed_is_rebuilt_as_it_is() {
+    let (provider, env) = (provider_of(&Objects::new()), ManualEnv::new(3));
+    env.block_on(async {
+        let clock = Arc::new(env.clone());
+        Store::init(provider.clone(), clock.clone(), tiny()).await.unwrap();
+        let rebuilt = Store::rebuild_index(provider.clone(), clock, tiny()).await.unwrap();
+        assert_eq!((rebuilt.version, rebuilt.segments_made), (Version::ZERO, 0));
+        check("an empty store", &provider, &env, &States::new()).await;
+    });
+}
+
 #[test]
 fn a_rebuild_that_stops_at_any_put_has_changed_nothing_that_is_read() {
     let mut ends = 0;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use storage_core::{StorageProvider, StorageProviderExt};
-use storage_txn::{At, CollectOptions, ErrorKind, Options, SESSION_BEAT, Store};
+use storage_txn::{At, CollectOptions, ErrorKind, Options, SESSION_BEAT, Scan, Store};
 
 use crate::collect::{at_once, leave_behind};
-use crate::flush::{all, check, counted, dynamic, fill, names, put};
+use crate::flush::{all, check, counted, delete_all, dynamic, fill, names, put};
 use crate::gated::{Clock, Gated, Stop};
 use crate::open;
 
@@ -246,6 +246,35 @@ async fn what_was_stored_after_its_session_was_ended_is_found_by_a_sweep() {
         assert_eq!(names(&provider, "segment/").await.len(), 4);
         check(&open(&(Arc::clone(&provider) as _), Options::default()).await, &states).await;
         assert_eq!(store.collect(&sweep).await.unwrap().segments, 0);
+    }
+}
+
+/// Its view could not be renewed, as no newer one is without what it had made: it was renewed for ever.
+#[tokio::test]
+async fn a_handle_that_reads_from_segments_which_nobody_names_is_told_when_they_are_taken_from_it()
+{
+    for reaped in [true, false] {
+        let (provider, store) = counted().await;
+        fill(&store, usize::MAX).await;
+        // There is more in the log than it may have in memory.
+        let slow = open(&dynamic(&provider), crate::tiny()).await;
+        assert!(names(&provider, "segment/").await.len() > 1);
+        if reaped {
+            let collected = store.collect(&at_once()).await.unwrap();
+            assert_eq!(collected.sessions_reaped, 1);
+        } else {
+            delete_all(&provider, "segment/").await;
+        }
+        assert_eq!(names(&provider, "segment/").await, []);
+        let now = slow.snapshot(At::Known).await.unwrap();
+        let scan = async || now.scan(&Scan::new(..)).await?.collect().await.map(drop);
+        for error in [now.get("k1").await.unwrap_err(), scan().await.unwrap_err()] {
+            let kind = if reaped { ErrorKind::SessionReaped } else { ErrorKind::Corrupt };
+            assert_eq!(error.kind(), kind, "{error}");
+            let what = if reaped { "was reaped" } else { "open the store anew" };
+            assert!(error.to_string().contains(what), "{error}");
+        }
+        all(&open(&dynamic(&provider), Options::default()).await, At::Latest).await;
     }
 }
 

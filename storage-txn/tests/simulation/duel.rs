@@ -140,8 +140,8 @@ fn two_writers_in_every_order_with_two_faults_are_searched_to_the_end() {
 }
 
 /// Mistakes of the commit loop, each of which the search has to find with two faults at most.
-#[cfg(planted)]
 #[test]
+#[ignore = "takes long, and needs debug assertions"]
 fn every_mistake_of_the_commit_loop_is_found_by_the_search() {
     const MISTAKES: [&str; 8] = [
         "log-overwrites",

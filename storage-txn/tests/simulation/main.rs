@@ -6,31 +6,46 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop at what cannot be")]
 
 mod duel;
+mod files;
+mod judge;
+mod large;
 mod ledger;
+mod looks;
+mod notes;
 mod oracles;
 mod planted;
 mod replay;
 mod script;
-#[cfg(planted)]
 mod shrunk;
+mod upkeep;
 mod workload;
 
 use std::env;
 use std::sync::Arc;
 
-use conformance::serializability::Logged;
+use judge::judge;
+use notes::Notes;
 use simulation::{Crashes, Fault, Faults, Plan, Sim, Simulator};
-use storage_txn::{Outcome, Store};
-use workload::{Notes, collect_all, node, open, options, read_all};
+use storage_txn::Store;
+use workload::{node, options};
 
-/// Three processes on one store, until all is done; then everything is looked at.
+/// Several processes on one store, until all is done; then everything is looked at.
 fn processes(sim: &mut Sim, nodes: u32) -> Result<(), String> {
+    scenario(sim, nodes, false)
+}
+
+/// The same where no list leaves out what is there: whoever collects sees all pins.
+fn pinning_processes(sim: &mut Sim, nodes: u32) -> Result<(), String> {
+    scenario(sim, nodes, true)
+}
+
+fn scenario(sim: &mut Sim, nodes: u32, lists_are_whole: bool) -> Result<(), String> {
     let place = sim.place("bucket");
     sim.ask("maker", move |node| async move {
         Store::init(Arc::new(node.provider(place)), node.env(), options()).await.map(drop)
     })?
     .map_err(|error| format!("the store cannot be made: {error}"))?;
-    let notes = Arc::new(Notes::default());
+    let notes = Arc::new(Notes::new(lists_are_whole));
     for at in 0..nodes {
         let notes = notes.clone();
         sim.node(&format!("node{at}"), move |it| node(it, place, notes.clone()));
@@ -38,26 +53,13 @@ fn processes(sim: &mut Sim, nodes: u32) -> Result<(), String> {
     sim.run()?;
     sim.heal();
     sim.settle()?;
-    let asked = notes.clone();
-    let log = sim.ask("judge", move |node| async move {
-        let store = open(&node, place).await;
-        read_all(&store, &asked).await;
-        collect_all(&store, &node, place).await?;
-        let mut log = Vec::new();
-        for (id, begun) in asked.ids() {
-            match store.outcome(id).await {
-                Ok(Outcome::Committed(version)) => {
-                    log.push(Logged { version: version.0, transaction: begun.0 });
-                }
-                Ok(Outcome::NotCommitted) => {}
-                Err(error) => return Err(format!("{id} has no outcome: {error}")),
-            }
-        }
-        log.sort_by_key(|logged: &Logged| logged.version);
-        Ok(log)
-    })??;
-    let history = notes.history().map_err(|malformed| malformed.to_string())?;
-    oracles::judge(&history, &log)
+    sim.ask("judge", move |node| judge(node, place, notes))?
+}
+
+fn rough_with_whole_lists() -> Plan {
+    let kinds: Vec<_> =
+        Fault::HONEST.into_iter().filter(|fault| *fault != Fault::ListStale).collect();
+    Plan { faults: Faults::swarm(&kinds), ..Plan::rough() }
 }
 
 fn seeds(otherwise: u64) -> std::ops::Range<u64> {
@@ -77,7 +79,17 @@ fn three_processes_over_a_rough_provider_are_strictly_serializable() {
 
 #[test]
 fn three_processes_over_a_calm_provider_are_strictly_serializable() {
-    let report = Simulator::new(|sim: &mut Sim| processes(sim, 3)).soak(seeds(50), &Plan::calm());
+    let simulator = Simulator::new(|sim: &mut Sim| pinning_processes(sim, 3));
+    let report = simulator.soak(seeds(50), &Plan::calm());
+    println!("{:?}", report.tally);
+    report.assert_clean();
+}
+
+#[test]
+fn what_is_pinned_stays_wherever_lists_are_whole() {
+    let simulator = Simulator::new(|sim: &mut Sim| pinning_processes(sim, 3));
+    let report = simulator.soak(seeds(100), &rough_with_whole_lists());
+    println!("{:?}", report.tally);
     report.assert_clean();
 }
 

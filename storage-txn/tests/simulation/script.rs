@@ -7,8 +7,8 @@ use conformance::serializability::Status;
 use simulation::{Fault, Node, Place, Plan, Sim, Simulator};
 use storage_txn::{CollectOptions, ErrorKind, Options, Result, Store};
 
+use crate::judge::collect_all;
 use crate::ledger::{self, LISTS, Ledger, REGISTERS};
-use crate::workload::collect_all;
 
 /// What a process does, one after the other.
 #[derive(Debug, Clone, Copy)]

@@ -11,6 +11,7 @@ const MISTAKES: [&str; 4] = [
 ];
 
 #[test]
+#[ignore = "takes long, and needs debug assertions"]
 fn a_mistake_among_three_processes_is_told_in_sixty_lines_with_nothing_left_out() {
     for mistake in MISTAKES {
         storage_log::planted::plant(mistake);

@@ -1,84 +1,26 @@
 //! What the clients do: transactions of every kind on few keys, each written down.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use conformance::serializability::{
-    Begun, Content, History, Malformed, Operation, Recorder, Scan as Seen, Status,
-};
+use conformance::serializability::{Begun, Content, Operation, Scan as Seen, Status};
 use futures_channel::oneshot;
 use simulation::{Node, Place};
 use storage_txn::{
-    At, CollectOptions, Collected, ErrorKind, KeyRange, Merge, Options, Outcome, Result, Scan,
-    Store, Transaction, TransactionId, VerifyEvent, VerifyOptions, Version,
+    At, ErrorKind, Merge, Options, Outcome, Pin, Result, Scan, Store, Transaction, TransactionId,
+    Value, Version,
 };
+
+use crate::notes::Notes;
 
 /// How many clients a node has.
 pub(crate) const CLIENTS: u32 = 2;
-/// How many transactions each of them makes.
-const TRANSACTIONS: u32 = 4;
-const LISTS: [&str; 3] = ["list/a", "list/b", "list/c"];
-const REGISTERS: [&str; 4] = ["reg/1", "reg/2", "reg/3", "reg/4"];
-
-/// What outlives the crashes of its node.
-#[derive(Debug, Default)]
-pub(crate) struct Notes {
-    recorder: Mutex<Recorder>,
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    /// How many transactions each client has begun, by node and client.
-    begun: BTreeMap<(u32, u32), u32>,
-    processes: u32,
-    values: u64,
-    ids: Vec<(TransactionId, Begun)>,
-}
-
-impl Notes {
-    /// A new process of the history: one that never learnt how its last transaction ended makes no other.
-    fn process(&self) -> u32 {
-        let mut state = self.state();
-        state.processes += 1;
-        state.processes - 1
-    }
-
-    fn value(&self) -> u64 {
-        let mut state = self.state();
-        state.values += 1;
-        state.values
-    }
-
-    /// Whether this client has another transaction to make.
-    fn another(&self, client: (u32, u32)) -> bool {
-        let mut state = self.state();
-        let begun = state.begun.entry(client).or_default();
-        *begun += 1;
-        *begun <= TRANSACTIONS
-    }
-
-    fn recorder(&self) -> MutexGuard<'_, Recorder> {
-        self.recorder.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What was written down.
-    pub(crate) fn history(&self) -> std::result::Result<History, Malformed> {
-        std::mem::take(&mut *self.recorder()).finish()
-    }
-
-    /// The ids of all transactions that may have been sent.
-    pub(crate) fn ids(&self) -> Vec<(TransactionId, Begun)> {
-        self.state().ids.clone()
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+pub(crate) const LISTS: [&str; 3] = ["list/a", "list/b", "list/c"];
+pub(crate) const REGISTERS: [&str; 4] = ["reg/1", "reg/2", "reg/3", "reg/4"];
+const MINUTE: u64 = 60;
+const DAY: u64 = 86_400;
 
 /// How the nodes use the store.
 pub(crate) fn options() -> Options {
@@ -123,18 +65,28 @@ pub(crate) async fn node(node: Node, place: Place, notes: Arc<Notes>) {
         let (node, store, notes) = (node.clone(), store.clone(), notes.clone());
         node.env().spawn(Box::pin(async move {
             let mut process = notes.process();
+            let mut held = Held::default();
             while notes.another((node.id().0, client)) {
                 let handle = lock(&store).clone();
                 let reaped = AtomicBool::new(false);
-                let client =
-                    Client { node: &node, store: &handle, notes: &notes, process, reaped: &reaped };
-                if client.transaction().await == Status::Unknown {
+                let client = Client {
+                    node: &node,
+                    place,
+                    store: &handle,
+                    notes: &notes,
+                    process,
+                    reaped: &reaped,
+                    held: &held,
+                };
+                if client.go_on().await == Status::Unknown {
                     process = notes.process();
                 }
                 // The handle goes on in another session; who opens anew loses nothing by it.
                 if reaped.load(Ordering::Relaxed) && node.choose(2) == 0 {
                     let anew = open(&node, place).await;
                     *lock(&store) = anew;
+                    // What was uploaded through the other handle is of no use to this one.
+                    held.upload = Mutex::default();
                 }
             }
             let _ = end.send(());
@@ -145,86 +97,62 @@ pub(crate) async fn node(node: Node, place: Place, notes: Arc<Notes>) {
     }
 }
 
-struct Client<'a> {
-    node: &'a Node,
-    store: &'a Store,
-    notes: &'a Notes,
-    process: u32,
+/// What a client has in hand between its transactions; gone when its node crashes.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    pub(crate) pin: Mutex<Option<Pin>>,
+    /// A value that is uploaded and under no key yet.
+    pub(crate) upload: Mutex<Option<(Value, Bytes)>>,
+}
+
+pub(crate) struct Client<'a> {
+    pub(crate) node: &'a Node,
+    pub(crate) place: Place,
+    pub(crate) store: &'a Store,
+    pub(crate) notes: &'a Notes,
+    pub(super) process: u32,
     /// Whether the session of the handle has ended.
-    reaped: &'a AtomicBool,
+    pub(super) reaped: &'a AtomicBool,
+    pub(crate) held: &'a Held,
 }
 
 impl Client<'_> {
-    async fn transaction(&self) -> Status {
-        if self.node.choose(6) == 5 {
-            self.collect().await;
+    async fn go_on(&self) -> Status {
+        if self.node.choose(4) == 3 {
+            self.upkeep().await;
         }
-        match self.node.choose(8) {
+        match self.node.choose(10) {
             0 => self.look(At::Latest).await,
-            1 => {
-                let known = self.store.snapshot(At::Known).await.expect("asks nobody").version();
-                let version = u64::from(self.node.choose(known.0 as u32 + 1));
-                self.look(At::Version(Version(version))).await
-            }
-            2 | 3 => self.closure().await,
-            _ => self.by_hand().await,
+            1 => self.look(At::Version(self.version())).await,
+            2 => self.look_at_what_is_kept().await,
+            3 | 4 => self.closure().await,
+            5..=7 => self.by_hand().await,
+            _ => self.use_files().await,
         }
     }
 
-    /// Reads without a transaction.
-    async fn look(&self, at: At) -> Status {
-        let past = at != At::Latest;
-        let begun = self.notes.recorder().begin(self.process, past);
-        let read = async {
-            let snapshot = self.store.snapshot(at).await?;
-            if let At::Version(asked) = at {
-                assert_eq!(snapshot.version(), asked, "a snapshot is of the version asked for");
-            }
-            for key in LISTS {
-                let found = snapshot.get(key).await?;
-                self.notes.recorder().record(begun, read_of(key, found));
-            }
-            let scan = Scan::new(KeyRange::prefix("reg/"));
-            let items = snapshot.scan(&scan).await?.collect().await?;
-            let items = items.into_iter().map(|item| (item.key, item.value));
-            self.notes.recorder().record(begun, seen("reg/", "reg0", false, None, items));
-            Ok(snapshot.version())
-        };
-        let result: Result<Version> = read.await;
-        let status = match result.as_ref().map_err(|error| (error.kind(), error)) {
-            Ok(_) => Status::Ok,
-            Err((ErrorKind::Storage(_), _)) => Status::Failed,
-            Err((kind, error)) => panic!("nothing here leads to {kind:?}: {error}"),
-        };
-        self.notes.recorder().end(begun, status, result.ok().map(|version| version.0));
-        status
+    /// One of the versions that the handle knows of.
+    pub(crate) fn version(&self) -> Version {
+        let last = self.store.begin().read_version();
+        Version(u64::from(self.node.choose(last.0 as u32 + 1)))
     }
 
-    /// Deletes what nothing needs, now and then as if no time had to pass before that.
-    async fn collect(&self) {
-        let mut options = CollectOptions::default();
-        options.grace = Duration::from_secs([0, 0, 1, 60][self.node.choose(4) as usize]);
-        options.session_grace = Duration::from_secs([0, 0, 1, 7200][self.node.choose(4) as usize]);
-        options.sweep = self.node.choose(4) == 3;
-        match self.store.collect(&options).await.map_err(|error| (error.kind(), error)) {
-            Ok(_)
-            | Err((ErrorKind::Storage(_) | ErrorKind::CommitUnknown(_) | ErrorKind::Conflict, _)) =>
-                {}
-            Err((ErrorKind::SessionReaped, _)) => self.reaped.store(true, Ordering::Relaxed),
-            Err((kind, error)) => panic!("no collection leads to {kind:?}: {error}"),
+    /// Stands still, now and then: until its pin has ended, what it knows is out of date, it is taken for dead.
+    pub(super) async fn dawdle(&self) {
+        if self.node.choose(8) == 7 {
+            let seconds = [1, 10, 10 * MINUTE, DAY][self.node.choose(4) as usize];
+            self.node.env().sleep(Duration::from_secs(seconds)).await;
         }
     }
 
     /// Through `transact`, which runs it again.
     async fn closure(&self) -> Status {
         let begun = self.notes.recorder().begin(self.process, false);
-        let ids = Mutex::new(Vec::new());
         let result = self
             .store
             .transact(async |tx| {
                 self.notes.recorder().restart(begun);
-                self.note_id(&tx, begun);
-                ids.lock().unwrap_or_else(PoisonError::into_inner).push(tx.id());
+                self.notes.note_id(tx.id(), begun);
                 self.operations(&tx, begun).await
             })
             .await;
@@ -234,37 +162,34 @@ impl Client<'_> {
     async fn by_hand(&self) -> Status {
         let begun = self.notes.recorder().begin(self.process, false);
         let tx = self.store.begin();
-        self.note_id(&tx, begun);
+        self.notes.note_id(tx.id(), begun);
         let result = async {
             self.operations(&tx, begun).await?;
+            self.dawdle().await;
             tx.commit().await
         };
         let result = result.await;
         self.end(begun, result.map(|receipt| receipt.version)).await
     }
 
-    fn note_id(&self, tx: &Transaction, begun: Begun) {
-        let mut state = self.notes.state();
-        state.ids.push((tx.id(), begun));
-    }
-
     async fn end(&self, begun: Begun, result: Result<Version>) -> Status {
-        let (status, version) = match result {
-            Ok(version) => (Status::Ok, Some(version)),
-            Err(error) => match error.kind() {
-                ErrorKind::CommitUnknown(id) => self.ask(id).await,
-                ErrorKind::Conflict | ErrorKind::PreconditionFailed | ErrorKind::Storage(_) => {
-                    (Status::Failed, None)
-                }
-                ErrorKind::SessionReaped => {
-                    self.reaped.store(true, Ordering::Relaxed);
-                    (Status::Failed, None)
-                }
-                kind => panic!("nothing here leads to {kind:?}: {error}"),
-            },
-        };
+        let (status, version) = self.ended(result).await;
         self.notes.recorder().end(begun, status, version.map(|version| version.0));
         status
+    }
+
+    /// What a transaction was told in the end.
+    pub(super) async fn ended(&self, result: Result<Version>) -> (Status, Option<Version>) {
+        let error = match result {
+            Ok(version) => return (Status::Ok, Some(version)),
+            Err(error) => error,
+        };
+        match error.kind() {
+            ErrorKind::CommitUnknown(id) => return self.ask(id).await,
+            ErrorKind::Conflict | ErrorKind::PreconditionFailed => {}
+            _ => self.may_fail(&error, None, false),
+        }
+        (Status::Failed, None)
     }
 
     /// One in two wants to know what became of it.
@@ -302,7 +227,7 @@ impl Client<'_> {
         for _ in 0..=self.node.choose(3) {
             let list = LISTS[self.node.choose(LISTS.len() as u32) as usize];
             let register = REGISTERS[self.node.choose(REGISTERS.len() as u32) as usize];
-            match self.node.choose(8) {
+            match self.node.choose(9) {
                 0 | 1 => record(read_of(list, tx.get(list).await?)),
                 2 | 3 => {
                     let value = self.notes.value();
@@ -319,6 +244,16 @@ impl Client<'_> {
                     tx.delete(register)?;
                 }
                 6 => {
+                    let end = self.node.choose(REGISTERS.len() as u32) as usize;
+                    let end = REGISTERS.get(end + 1).copied().unwrap_or("reg0");
+                    for key in REGISTERS.into_iter().filter(|key| register <= *key && *key < end) {
+                        record(Operation::Delete { key: key.into() });
+                    }
+                    if register < end {
+                        tx.delete_range(register..end)?;
+                    }
+                }
+                7 => {
                     let found = tx.get(register).await?.map(|value| of_register(&value));
                     record(Operation::Get { key: register.into(), found });
                 }
@@ -343,59 +278,11 @@ impl Client<'_> {
     }
 }
 
-/// Collects all that can be, and tells what is wrong after that: something that is damaged, or left over.
-pub(crate) async fn collect_all(
-    store: &Store,
-    node: &Node,
-    place: Place,
-) -> std::result::Result<(), String> {
-    let mut options = CollectOptions::default();
-    (options.grace, options.session_grace) = (Duration::ZERO, Duration::ZERO);
-    options.sweep = true;
-    // Else that might be done in the background between the two.
-    store.flush().await.map_err(|error| format!("the last flush: {error}"))?;
-    store.collect(&options).await.map_err(|error| format!("the last collection: {error}"))?;
-    let again = store.collect(&options).await.map_err(|error| format!("one more: {error}"))?;
-    if again != Collected::default() {
-        return Err(format!("something was left to collect: {again:?}"));
-    }
-    let mut found = Vec::new();
-    let mut tell = |event| {
-        if let VerifyEvent::Finding(finding) = event {
-            found.push(finding);
-        }
-    };
-    let provider = Arc::new(node.provider(place));
-    let options = VerifyOptions::default();
-    let report = Store::verify(provider, node.env(), &options, &mut tell).await;
-    let report = report.map_err(|error| format!("it cannot be verified: {error}"))?;
-    if !found.is_empty() || !report.unnamed.is_empty() {
-        return Err(format!("it is not as it should be: {found:?} {report:?}"));
-    }
-    Ok(())
+pub(crate) fn lock<T>(held: &Mutex<T>) -> MutexGuard<'_, T> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Reads everything, as the last transaction of the history.
-pub(crate) async fn read_all(store: &Store, notes: &Notes) {
-    let begun = notes.recorder().begin(notes.process(), false);
-    let snapshot = store.snapshot(At::Latest).await.expect("nothing is broken any more");
-    for key in LISTS {
-        let found = snapshot.get(key).await.expect("nothing is broken any more");
-        notes.recorder().record(begun, read_of(key, found));
-    }
-    let scan = Scan::new(KeyRange::prefix("reg/"));
-    let items = snapshot.scan(&scan).await.expect("nothing is broken any more");
-    let items = items.collect().await.expect("nothing is broken any more");
-    let items = items.into_iter().map(|item| (item.key, item.value));
-    notes.recorder().record(begun, seen("reg/", "reg0", false, None, items));
-    notes.recorder().end(begun, Status::Ok, Some(snapshot.version().0));
-}
-
-fn lock(store: &Mutex<Store>) -> MutexGuard<'_, Store> {
-    store.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn read_of(key: &str, found: Option<Bytes>) -> Operation {
+pub(crate) fn read_of(key: &str, found: Option<Bytes>) -> Operation {
     let found = found.unwrap_or_default().chunks(8).map(number).collect();
     Operation::Read { key: key.into(), found }
 }
@@ -415,7 +302,7 @@ fn of_register(stored: &[u8]) -> u64 {
     value
 }
 
-fn seen(
+pub(crate) fn seen(
     from: &str,
     to: &str,
     backward: bool,

@@ -1,7 +1,7 @@
 //! Code that is in no program: what a mistake on purpose would do, if it were switched on.
 //!
-//! `storage_log::planted::planted` is a constant `false` but with `--cfg planted`, for `cargo xtask planted`. To change what
-//! only runs where it is true changes nothing.
+//! `storage_log::planted::planted` is a constant `false` in what is released, and in tests but for those that look for such
+//! mistakes. To change what only runs where it is true changes nothing.
 
 use proc_macro2::Span;
 use syn::spanned::Spanned;
