@@ -1,0 +1,147 @@
+//! What is refused before anybody looks at it closely, and how a refusal is told.
+
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use s3s::{Body, S3Error, S3ErrorCode};
+
+use crate::Options;
+use crate::error::{Code, Error, Refusal};
+
+const V4: &str = "AWS4-HMAC-SHA256";
+
+/// # Errors
+///
+/// What is not to be looked at: signatures of version 2, presigned URLs that are good for too long, and credentials
+/// that are none.
+pub(super) fn unwelcome(request: &Request<Body>, options: &Options) -> Result<(), Error> {
+    if let Some(authorization) = request.headers().get(AUTHORIZATION) {
+        let text = authorization.to_str().unwrap_or_default();
+        if text.starts_with("AWS ") {
+            return Err(version_2());
+        }
+        if !text.starts_with(V4) {
+            return Err(Error::new(Code::AccessDenied, format!("only {V4} signatures are taken")));
+        }
+    }
+    let query = request.uri().query().unwrap_or_default();
+    let mut signed = false;
+    let (mut expires, mut old) = (None, false);
+    for pair in query.split('&') {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        match &*percent_encoding::percent_decode_str(name).decode_utf8_lossy() {
+            "X-Amz-Signature" => signed = true,
+            "X-Amz-Expires" => expires = Some(value.to_owned()),
+            "Signature" | "AWSAccessKeyId" => old = true,
+            "max-keys" | "max-uploads" | "max-parts" | "part-number-marker" | "max-buckets"
+                if value.parse::<i32>().is_err() =>
+            {
+                let why = format!("{name} is {value:?}, which is no number");
+                return Err(Error::new(Code::InvalidArgument, why));
+            }
+            _ => {}
+        }
+    }
+    if old {
+        return Err(version_2());
+    }
+    if signed {
+        let most = options.presigned_lifetime_max.as_secs();
+        let expires = expires.as_deref().and_then(|text| text.parse::<u64>().ok());
+        if !expires.is_some_and(|seconds| (1..=most).contains(&seconds)) {
+            let why = format!("X-Amz-Expires is not from 1 to {most} seconds");
+            return Err(Error::new(Code::AccessDenied, why));
+        }
+    }
+    Ok(())
+}
+
+/// How an error is told through `s3s`.
+pub(super) fn told(error: Error) -> S3Error {
+    if let Error::Store(cause) = &error {
+        tracing::warn!(kind = ?cause.kind(), %cause, "the store could not do it");
+    }
+    let Refusal { code, message, headers } = error.refusal();
+    let known = S3ErrorCode::from_bytes(code.name().as_bytes());
+    let known = known.unwrap_or_else(|| S3ErrorCode::Custom(code.name().into()));
+    let mut told = S3Error::with_message(known, message);
+    told.set_status_code(
+        StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+    );
+    if !headers.is_empty() {
+        // They take the place of those of the answer.
+        let mut map = HeaderMap::new();
+        map.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+        for (name, value) in headers {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                map.insert(HeaderName::from_static(name), value);
+            }
+        }
+        told.set_headers(map);
+    }
+    told
+}
+
+/// The answer to a request that `s3s` has not seen.
+pub(super) fn answer(error: Error) -> Response<Body> {
+    told(error).to_http_response().unwrap_or_else(|_| {
+        let mut answer = Response::new(Body::empty());
+        *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        answer
+    })
+}
+
+fn version_2() -> Error {
+    let why = format!("signatures of version 2 are not taken; use {V4}");
+    Error::new(Code::InvalidRequest, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_signed_badly_or_for_too_long_is_refused_at_once() {
+        let v4 = "AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=ab";
+        let cases = [
+            ("/b/k", None, None),
+            ("/b/k", Some(v4), None),
+            ("/b/k", Some("AWS a:b"), Some(Code::InvalidRequest)),
+            ("/b/k", Some(""), Some(Code::AccessDenied)),
+            ("/b/k", Some("Basic eDp5"), Some(Code::AccessDenied)),
+            ("/b/k?Signature=x&AWSAccessKeyId=y&Expires=1", None, Some(Code::InvalidRequest)),
+            ("/b/k?X-Amz-Signature=x&X-Amz-Expires=604800", None, None),
+            ("/b/k?X-Amz-Signature=x&X-Amz-Expires=604801", None, Some(Code::AccessDenied)),
+            ("/b/k?X-Amz-Signature=x&X-Amz-Expires=0", None, Some(Code::AccessDenied)),
+            ("/b/k?X-Amz-Signature=x&X-Amz-Expires=-7", None, Some(Code::AccessDenied)),
+            ("/b/k?X-Amz-Signature=x", None, Some(Code::AccessDenied)),
+            (
+                "/b/k?X-Amz-Signature=x&X-Amz-Expires=99999999999999999999",
+                None,
+                Some(Code::AccessDenied),
+            ),
+            ("/b?max-keys=blah", None, Some(Code::InvalidArgument)),
+            ("/b?max-keys=5", None, None),
+        ];
+        for (uri, authorization, expected) in cases {
+            let mut request = Request::get(uri);
+            if let Some(value) = authorization {
+                request = request.header(AUTHORIZATION, value);
+            }
+            let request = request.body(Body::empty()).unwrap();
+            let refused =
+                unwelcome(&request, &Options::default()).err().and_then(|error| error.code());
+            assert_eq!(refused, expected, "{uri} {authorization:?}");
+        }
+    }
+
+    #[test]
+    fn every_code_has_its_name_and_status_in_the_answer() {
+        for code in Code::ALL {
+            let error = Error::from(*code).with_header("x-amz-version-id", "7");
+            let answer = answer(error);
+            assert_eq!(answer.status().as_u16(), code.status(), "{}", code.name());
+            assert_eq!(answer.headers()["x-amz-version-id"], "7");
+            assert_eq!(answer.headers()[CONTENT_TYPE], "application/xml");
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The operations of S3, by subject, on records in a store: without HTTP or XML.
+
+pub(crate) mod acl;
+pub(crate) mod bucket;
+pub(crate) mod caller;
+pub(crate) mod conditions;
+pub(crate) mod copy;
+pub(crate) mod delete;
+pub(crate) mod get;
+pub(crate) mod list;
+pub(crate) mod list_versions;
+pub(crate) mod multipart;
+pub(crate) mod object;
+pub(crate) mod put;
+pub(crate) mod settings;
+pub(crate) mod tags;
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use prost::Message;
+use storage_txn::{At, ErrorKind, Item, Outcome, Scan, Snapshot, Store, Transaction, Version};
+
+use crate::Options;
+use crate::error::{Code, Error, Result};
+use crate::layout::{self, DataId};
+use crate::record::{Bucket, Object, decode};
+
+/// What operations work on.
+#[derive(Debug, Clone)]
+pub(crate) struct Core {
+    pub(crate) store: Store,
+    pub(crate) options: Arc<Options>,
+}
+
+/// When a bucket is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Moment {
+    #[default]
+    Now,
+    /// As of a time, since the Unix epoch.
+    Time(Duration),
+    /// As of a version of the store.
+    Version(u64),
+}
+
+/// A bucket as of some moment.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) bucket: Bucket,
+}
+
+/// What can be read from: a transaction, or the past.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum View<'a> {
+    Inside(&'a Transaction),
+    At(&'a Snapshot),
+}
+
+impl Core {
+    /// The store as of a moment.
+    pub(crate) async fn snapshot(&self, moment: Moment) -> Result<Snapshot> {
+        let at = match moment {
+            Moment::Now if self.options.staleness_max.is_zero() => At::Latest,
+            Moment::Now => At::Within(self.options.staleness_max),
+            Moment::Time(time) => At::Time(time),
+            Moment::Version(version) => At::Version(Version(version)),
+        };
+        Ok(self.store.snapshot(at).await?)
+    }
+
+    /// A bucket as of a moment.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::NoSuchBucket`].
+    pub(crate) async fn open(&self, name: &str, moment: Moment) -> Result<Opened> {
+        let snapshot = self.snapshot(moment).await?;
+        let bucket = View::At(&snapshot).bucket(name).await?;
+        Ok(Opened { snapshot, bucket })
+    }
+
+    /// Runs `closure` in a transaction and commits it. When nobody knows whether it was committed, it is found out.
+    pub(crate) async fn transact<T, F>(
+        &self,
+        mut closure: impl FnMut(Transaction) -> F,
+    ) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let answer = Arc::new(std::sync::Mutex::new(None));
+        let keep = |value: Option<T>| {
+            let mut answer = answer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            std::mem::replace(&mut *answer, value)
+        };
+        let run = |transaction: Transaction| {
+            let done = closure(transaction);
+            let keep = &keep;
+            async move {
+                match done.await {
+                    Ok(value) => {
+                        keep(Some(value));
+                        Ok(())
+                    }
+                    Err(Error::Store(error)) => Err(error),
+                    Err(Error::Refused(refusal)) => Err(storage_txn::Error::abort(refusal)),
+                }
+            }
+        };
+        if let Err(error) = self.store.transact(run).await {
+            let ErrorKind::CommitUnknown(id) = error.kind() else { return Err(error.into()) };
+            if !matches!(self.store.outcome(id).await?, Outcome::Committed(_)) {
+                return Err(Code::ServiceUnavailable.into());
+            }
+        }
+        Ok(keep(None).expect("the closure has answered"))
+    }
+}
+
+impl View<'_> {
+    pub(crate) async fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
+        Ok(match self {
+            Self::Inside(transaction) => transaction.get(key).await?,
+            Self::At(snapshot) => snapshot.get(key).await?,
+        })
+    }
+
+    /// At most so many keys of a range, in order.
+    pub(crate) async fn scan(&self, range: Range<Vec<u8>>, limit: usize) -> Result<Vec<Item>> {
+        let scan = Scan::new(range).limit(limit);
+        Ok(match self {
+            Self::Inside(transaction) => transaction.scan(&scan).await?,
+            Self::At(snapshot) => snapshot.scan(&scan).await?.collect().await?,
+        })
+    }
+
+    /// # Errors
+    ///
+    /// [`Code::NoSuchBucket`].
+    pub(crate) async fn bucket(&self, name: &str) -> Result<Bucket> {
+        let record = self.get(&layout::bucket(name)).await?;
+        let refusal = || Error::new(Code::NoSuchBucket, format!("there is no bucket {name:?}"));
+        decode(record.ok_or_else(refusal)?)
+    }
+
+    /// The newest version of an object, if that is not a delete marker.
+    pub(crate) async fn object(&self, bucket: &str, key: &str) -> Result<Option<Object>> {
+        self.get(&layout::object(bucket, key)).await?.map(decode).transpose()
+    }
+}
+
+/// The time, in microseconds since the Unix epoch.
+pub(crate) fn now() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Sixty-four random bits that are not all zero.
+///
+/// # Errors
+///
+/// [`Code::InternalError`], where the system has none.
+pub(crate) fn random() -> Result<u64> {
+    let number = getrandom::u64().map_err(|error| {
+        tracing::error!(%error, "the system has no random numbers");
+        Error::from(Code::InternalError)
+    })?;
+    Ok(number.max(1))
+}
+
+/// A name for data that nothing else has.
+pub(crate) fn new_id() -> Result<DataId> {
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&now().to_be_bytes());
+    id[8..].copy_from_slice(&random()?.to_be_bytes());
+    Ok(id)
+}
+
+/// Writes a record.
+pub(crate) fn put(transaction: &Transaction, key: &[u8], record: &impl Message) -> Result<()> {
+    Ok(transaction.put(key, record.encode_to_vec())?)
+}
+
+#[cfg(test)]
+mod tests;

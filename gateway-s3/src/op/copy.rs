@@ -1,0 +1,112 @@
+//! Copying an object: its bytes are shared, not moved.
+
+use crate::error::{Code, Error, Result};
+use crate::op::caller::Caller;
+use crate::op::conditions::Conditions;
+use crate::op::object::{Slot, Which};
+use crate::op::put::{Description, check_key};
+use crate::op::{Core, View};
+use crate::record::{Headers, Object, Pair, Permission};
+
+/// Where a copy comes from.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Source {
+    pub(crate) bucket: String,
+    pub(crate) key: String,
+    pub(crate) which: Which,
+    pub(crate) conditions: Conditions,
+}
+
+/// What a copy is to be.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Copy {
+    pub(crate) source: Source,
+    /// What is said of the object, instead of what is said of the source.
+    pub(crate) replace: Option<(Headers, Vec<Pair>)>,
+    pub(crate) replace_tags: Option<Vec<Pair>>,
+    pub(crate) storage_class: String,
+    pub(crate) description: Description,
+    /// What must hold of what is overwritten.
+    pub(crate) conditions: Conditions,
+}
+
+impl Core {
+    /// Copies an object: the copy, and the source as it was.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::NoSuchBucket`], [`Code::NoSuchKey`], [`Code::NoSuchVersion`], [`Code::AccessDenied`],
+    /// [`Code::PreconditionFailed`]; [`Code::InvalidRequest`] for a copy to itself that changes nothing.
+    pub(crate) async fn copy_object(
+        &self,
+        caller: &Caller,
+        (name, key): (&str, &str),
+        copy: &Copy,
+    ) -> Result<(Object, Object)> {
+        check_key(key)?;
+        let source = &copy.source;
+        let same = (name, key) == (&source.bucket[..], &source.key[..]);
+        let changes = copy.replace.is_some()
+            || source.which != Which::Newest
+            || !copy.storage_class.is_empty();
+        if same && !changes {
+            let why = "a copy of an object to itself must change its metadata or storage class";
+            return Err(Error::new(Code::InvalidRequest, why));
+        }
+        self.transact(move |transaction| async move {
+            let view = View::Inside(&transaction);
+            let bucket = view.bucket(name).await?;
+            caller.may(Permission::Write, name, &bucket)?;
+            let from = source.find(&view, caller).await?;
+            source.conditions.check_source(&from)?;
+            let there = view.object(name, key).await?;
+            copy.conditions.check_write(there.as_ref())?;
+            let slot = Slot { transaction: &transaction, bucket: name, key };
+            let owner = caller.owner().unwrap_or_else(|| bucket.owner.clone());
+            let mut object = copy.describe(&from).object(&bucket, owner);
+            object.size = from.size;
+            object.md5 = from.md5.clone();
+            object.part_count = from.part_count;
+            object.checksum = from.checksum.clone();
+            slot.share(&from, &mut object).await?;
+            let object = slot.place(&bucket, there, object).await?;
+            Ok((object, from))
+        })
+        .await
+    }
+}
+
+impl Source {
+    /// The object, if the caller may read it.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::NoSuchBucket`], [`Code::NoSuchKey`], [`Code::NoSuchVersion`], [`Code::AccessDenied`].
+    pub(crate) async fn find(&self, view: &View<'_>, caller: &Caller) -> Result<Object> {
+        let bucket = view.bucket(&self.bucket).await?;
+        let object = match view.existing(&self.bucket, &self.key, &self.which).await {
+            Err(error) if error.code() == Some(Code::MethodNotAllowed) => {
+                let why = "the source is a delete marker";
+                return Err(Error::new(Code::InvalidRequest, why));
+            }
+            Err(error) if error.code().is_some() => {
+                return Err(caller.missing(&self.bucket, &bucket, error));
+            }
+            other => other?,
+        };
+        caller.may_object(Permission::Read, &self.bucket, &bucket, &object)?;
+        Ok(object)
+    }
+}
+
+impl Copy {
+    fn describe(&self, from: &Object) -> Description {
+        let (mut headers, metadata) = match &self.replace {
+            Some((headers, metadata)) => (headers.clone(), metadata.clone()),
+            None => (from.headers.clone().unwrap_or_default(), from.metadata.clone()),
+        };
+        headers.storage_class.clone_from(&self.storage_class);
+        let tags = self.replace_tags.clone().unwrap_or_else(|| from.tags.clone());
+        Description { headers, metadata, tags, acl: self.description.acl.clone() }
+    }
+}

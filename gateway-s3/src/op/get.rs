@@ -1,0 +1,262 @@
+//! Reading an object: what it is, and its bytes or a part of them.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream};
+use storage_txn::{Snapshot, ValueStream};
+
+use crate::error::{Code, Error, Result};
+use crate::layout;
+use crate::op::caller::Caller;
+use crate::op::conditions::Conditions;
+use crate::op::object::Which;
+use crate::op::{Core, Moment, View};
+use crate::record::{Object, Permission, Piece};
+
+/// Which object is read, and what of it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Get {
+    pub(crate) which: Which,
+    pub(crate) conditions: Conditions,
+    pub(crate) span: Span,
+}
+
+/// Which bytes of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Span {
+    #[default]
+    All,
+    /// From one to another, both included; or to the end.
+    From(u64, Option<u64>),
+    /// So many at the end.
+    Last(u64),
+    /// A part, by its number.
+    Part(u32),
+}
+
+/// An object that is read.
+#[derive(Debug)]
+pub(crate) struct Got {
+    pub(crate) object: Object,
+    pub(crate) pieces: Vec<Piece>,
+    /// Which bytes of it.
+    pub(crate) range: Range<u64>,
+    /// Not all were asked for.
+    pub(crate) partial: bool,
+    snapshot: Snapshot,
+}
+
+impl Core {
+    /// Finds an object, and what of it is to be read: without reading it.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::NoSuchBucket`], [`Code::AccessDenied`], those of [`View::existing`] and of
+    /// [`Conditions::check_read`], [`Code::InvalidRange`].
+    pub(crate) async fn get_object(
+        &self,
+        caller: &Caller,
+        (name, key, moment): (&str, &str, Moment),
+        get: &Get,
+    ) -> Result<Got> {
+        let opened = self.open(name, moment).await?;
+        let (bucket, snapshot) = (opened.bucket, opened.snapshot);
+        let view = View::At(&snapshot);
+        let object = match view.existing(name, key, &get.which).await {
+            Err(error) if error.code().is_some() => {
+                return Err(caller.missing(name, &bucket, error));
+            }
+            other => other?,
+        };
+        caller.may_object(Permission::Read, name, &bucket, &object)?;
+        get.conditions.check_read(&object)?;
+        let pieces = view.pieces(&object).await?;
+        let (range, partial) = get.span.of(&object, &pieces)?;
+        Ok(Got { object, pieces, range, partial, snapshot })
+    }
+}
+
+impl Span {
+    /// The bytes that are meant, and whether that is said to be a part.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::InvalidRange`].
+    fn of(self, object: &Object, pieces: &[Piece]) -> Result<(Range<u64>, bool)> {
+        let size = object.size;
+        let invalid = || {
+            Error::from(Code::InvalidRange).with_header("content-range", format!("bytes */{size}"))
+        };
+        let range = match self {
+            Self::All => return Ok((0..size, false)),
+            Self::From(first, _) if first >= size => return Err(invalid()),
+            Self::From(first, last) => {
+                let end = last.map_or(size, |last| last.saturating_add(1).min(size));
+                if end <= first {
+                    return Err(invalid());
+                }
+                first..end
+            }
+            Self::Last(0) => return Err(invalid()),
+            Self::Last(_) if size == 0 => return Err(invalid()),
+            Self::Last(count) => size.saturating_sub(count)..size,
+            Self::Part(number) if object.part_count == 0 => {
+                if number != 1 {
+                    return Err(Error::new(Code::InvalidPart, "the object has one part only"));
+                }
+                return Ok((0..size, size > 0));
+            }
+            Self::Part(number) => {
+                let (mut start, mut bytes) = (0, None);
+                // Numbers of parts as they were uploaded may have gaps; they count from 1 here.
+                let (mut count, mut last) = (0, None);
+                for piece in pieces {
+                    if last != Some(piece.number) {
+                        (count, last) = (count + 1, Some(piece.number));
+                    }
+                    if count < number {
+                        start += piece.size;
+                    } else if count == number {
+                        bytes = Some(bytes.unwrap_or(0) + piece.size);
+                    }
+                }
+                let bytes = bytes.ok_or_else(|| Error::from(Code::InvalidPart))?;
+                start..start + bytes
+            }
+        };
+        Ok((range, true))
+    }
+}
+
+impl Got {
+    /// How many parts it was made of, if it was.
+    pub(crate) fn part_count(&self) -> Option<u32> {
+        (self.object.part_count > 0).then_some(self.object.part_count)
+    }
+
+    /// Its bytes, where they are few and at hand.
+    pub(crate) fn small(&self) -> Option<Bytes> {
+        let whole = self.pieces.is_empty();
+        whole.then(|| self.object.body.slice(self.range.start as usize..self.range.end as usize))
+    }
+
+    /// Its bytes as they are read, ahead of who takes them. Ends with an error if they cannot be read.
+    pub(crate) fn stream(self) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
+        if let Some(bytes) = self.small() {
+            return stream::iter([Ok(bytes)]).boxed();
+        }
+        let reader =
+            Reader { snapshot: self.snapshot, left: slices(&self.pieces, &self.range), now: None };
+        stream::try_unfold(reader, |mut reader| async move {
+            let piece = reader.next().await?;
+            Ok(piece.map(|piece| (piece, reader)))
+        })
+        .boxed()
+    }
+}
+
+/// Reads one piece after the other.
+struct Reader {
+    snapshot: Snapshot,
+    left: VecDeque<(Vec<u8>, Range<u64>)>,
+    now: Option<ValueStream>,
+}
+
+impl Reader {
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        loop {
+            if let Some(stream) = &mut self.now {
+                if let Some(bytes) = stream.next().await? {
+                    return Ok(Some(bytes));
+                }
+                self.now = None;
+            }
+            let Some((key, range)) = self.left.pop_front() else { return Ok(None) };
+            let stream = self.snapshot.get_stream_range(&key, range).await?;
+            let lost = || {
+                tracing::error!("the bytes of an object are not there");
+                Error::from(Code::InternalError)
+            };
+            self.now = Some(stream.ok_or_else(lost)?);
+        }
+    }
+}
+
+/// Which bytes of which data a range of an object is.
+pub(crate) fn slices(pieces: &[Piece], range: &Range<u64>) -> VecDeque<(Vec<u8>, Range<u64>)> {
+    let mut slices = VecDeque::new();
+    let mut at = 0;
+    for piece in pieces {
+        let (from, to) = (range.start.max(at), range.end.min(at + piece.size));
+        if from < to
+            && let Some(id) = piece.id()
+        {
+            let start = piece.offset + (from - at);
+            slices.push_back((layout::data(&id), start..start + (to - from)));
+        }
+        at += piece.size;
+    }
+    slices
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pieces() -> Vec<Piece> {
+        let piece = |number, id: u8, offset, size| Piece {
+            number,
+            data: vec![id; 16].into(),
+            offset,
+            size,
+            ..Piece::default()
+        };
+        vec![piece(2, 1, 0, 10), piece(5, 2, 100, 4), piece(5, 3, 0, 6), piece(9, 4, 0, 1)]
+    }
+
+    #[test]
+    fn spans_are_ranges_within_the_object_or_refused() {
+        let object = Object { size: 21, part_count: 3, ..Object::default() };
+        let cases = [
+            (Span::All, Some((0..21, false))),
+            (Span::From(0, Some(0)), Some((0..1, true))),
+            (Span::From(5, None), Some((5..21, true))),
+            (Span::From(5, Some(u64::MAX)), Some((5..21, true))),
+            (Span::From(5, Some(4)), None),
+            (Span::From(21, None), None),
+            (Span::Last(0), None),
+            (Span::Last(1), Some((20..21, true))),
+            (Span::Last(100), Some((0..21, true))),
+            (Span::Part(0), None),
+            (Span::Part(1), Some((0..10, true))),
+            (Span::Part(2), Some((10..20, true))),
+            (Span::Part(3), Some((20..21, true))),
+            (Span::Part(4), None),
+        ];
+        for (span, expected) in cases {
+            assert_eq!(span.of(&object, &pieces()).ok(), expected, "{span:?}");
+        }
+        let empty = Object::default();
+        assert_eq!(Span::All.of(&empty, &[]).ok(), Some((0..0, false)));
+        for span in [Span::From(0, None), Span::Last(3)] {
+            assert_eq!(span.of(&empty, &[]).unwrap_err().code(), Some(Code::InvalidRange));
+        }
+    }
+
+    #[test]
+    fn a_range_is_read_from_the_pieces_that_have_it() {
+        let slice = |id: u8, range: Range<u64>| (layout::data(&[id; 16]), range);
+        let cases = [
+            (0..21, vec![slice(1, 0..10), slice(2, 100..104), slice(3, 0..6), slice(4, 0..1)]),
+            (9..12, vec![slice(1, 9..10), slice(2, 100..102)]),
+            (13..15, vec![slice(2, 103..104), slice(3, 0..1)]),
+            (20..21, vec![slice(4, 0..1)]),
+            (0..0, vec![]),
+        ];
+        for (range, expected) in cases {
+            assert_eq!(Vec::from(slices(&pieces(), &range)), expected, "{range:?}");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Putting an object whole.
+
+use bytes::Bytes;
+
+use crate::body::{Digests, Incoming, Received};
+use crate::error::{Code, Error, Result};
+use crate::layout;
+use crate::op::acl::AclWish;
+use crate::op::caller::Caller;
+use crate::op::conditions::Conditions;
+use crate::op::object::Slot;
+use crate::op::{Core, Moment, View, new_id};
+use crate::record::{Bucket, Headers, Object, Owner, Pair, Permission, Piece};
+
+/// Bodies that are longer are not read before it is known that the bucket is there and may be written to.
+const READ_FIRST_BYTES_MAX: u64 = 64 << 10;
+
+/// What an object is to be, but for its bytes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Description {
+    pub(crate) headers: Headers,
+    pub(crate) metadata: Vec<Pair>,
+    pub(crate) tags: Vec<Pair>,
+    pub(crate) acl: AclWish,
+}
+
+impl Description {
+    /// The record of an object that is described so, in `bucket`, of `owner`.
+    pub(crate) fn object(self, bucket: &Bucket, owner: Owner) -> Object {
+        let acl = self.acl.resolve(&owner, &bucket.owner);
+        let headers = (self.headers != Headers::default()).then_some(self.headers);
+        Object {
+            owner,
+            acl,
+            headers,
+            metadata: self.metadata,
+            tags: self.tags,
+            ..Object::default()
+        }
+    }
+}
+
+impl Core {
+    /// Puts an object: as it is now.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::NoSuchBucket`], [`Code::AccessDenied`], [`Code::EntityTooLarge`], those of [`Incoming::receive`]
+    /// and of [`Conditions::check_write`].
+    pub(crate) async fn put_object(
+        &self,
+        caller: &Caller,
+        (name, key): (&str, &str),
+        description: Description,
+        conditions: &Conditions,
+        body: Incoming,
+    ) -> Result<Object> {
+        check_key(key)?;
+        if body.length > self.options.put_bytes_max {
+            return Err(Code::EntityTooLarge.into());
+        }
+        if body.length > READ_FIRST_BYTES_MAX {
+            let opened = self.open(name, Moment::Now).await?;
+            caller.may(Permission::Write, name, &opened.bucket)?;
+            if !conditions.is_empty() {
+                let there = View::At(&opened.snapshot).object(name, key).await?;
+                conditions.check_write(there.as_ref())?;
+            }
+        }
+        let (received, digests) = body.receive(&self.store).await?;
+        let (description, received, digests) = (&description, &received, &digests);
+        let put = self.transact(move |transaction| async move {
+            let view = View::Inside(&transaction);
+            let bucket = view.bucket(name).await?;
+            caller.may(Permission::Write, name, &bucket)?;
+            let there = view.object(name, key).await?;
+            conditions.check_write(there.as_ref())?;
+            let slot = Slot { transaction: &transaction, bucket: name, key };
+            let owner = caller.owner().unwrap_or_else(|| bucket.owner.clone());
+            let mut object = description.clone().object(&bucket, owner);
+            describe(&mut object, digests);
+            self.keep(&slot, received, &mut object)?;
+            slot.place(&bucket, there, object).await
+        });
+        put.await
+    }
+
+    /// Puts what was received where an object finds it.
+    fn keep(&self, slot: &Slot<'_>, received: &Received, object: &mut Object) -> Result<()> {
+        match received {
+            Received::Small(bytes) => {
+                object.body = bytes.clone();
+                Ok(())
+            }
+            Received::Value(value) => {
+                let id = new_id()?;
+                slot.transaction.put_value(layout::data(&id), value)?;
+                let data = Bytes::copy_from_slice(&id);
+                slot.set_pieces(
+                    object,
+                    vec![Piece { data, size: value.size(), ..Piece::default() }],
+                )
+            }
+        }
+    }
+}
+
+fn describe(object: &mut Object, digests: &Digests) {
+    object.size = digests.bytes;
+    object.md5 = digests.md5.clone();
+    object.checksum = digests.checksum();
+}
+
+/// # Errors
+///
+/// [`Code::KeyTooLongError`].
+pub(crate) fn check_key(key: &str) -> Result<()> {
+    if key.len() > 1024 {
+        return Err(Code::KeyTooLongError.into());
+    }
+    if key.is_empty() {
+        return Err(Error::new(Code::InvalidArgument, "the key is empty"));
+    }
+    Ok(())
+}

@@ -1,0 +1,440 @@
+"""What boto3 sees of a gateway: each case is a function, given a client of alice, one of bob, one of nobody and a bucket.
+
+Run as `boto3_cases.py CASE URL`.
+"""
+
+import base64
+import datetime
+import hashlib
+import hmac
+import io
+import json
+import random
+import sys
+import urllib.request
+import zlib
+
+import boto3
+from boto3.s3.transfer import TransferConfig
+from botocore import UNSIGNED
+from botocore.client import Config
+from botocore.exceptions import ClientError
+
+URL = sys.argv[2]
+PART = 5 * 1024 * 1024
+
+
+def client(user, **options):
+    if user is None:
+        options["signature_version"] = UNSIGNED
+    return boto3.client(
+        "s3",
+        endpoint_url=URL,
+        region_name="us-east-1",
+        aws_access_key_id=user,
+        aws_secret_access_key="alice-secret" if user == "reader" else f"{user}-secret",
+        config=Config(retries={"max_attempts": 1}, s3={"addressing_style": "path"}, **options),
+    )
+
+
+def refused(call, status, code=None):
+    try:
+        call()
+    except ClientError as error:
+        said = error.response["ResponseMetadata"]["HTTPStatusCode"], error.response["Error"]["Code"]
+        assert said[0] == status and code in (None, said[1]), f"{said}, not {(status, code)}"
+        return error.response
+    raise AssertionError(f"not refused with {status} {code}")
+
+
+def fetch(url, method="GET", headers={}, data=None):
+    request = urllib.request.Request(url, data=data, headers=headers, method=method)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        answer = opener.open(request)
+    except urllib.error.HTTPError as error:
+        answer = error
+    return answer.status, answer.headers, answer.read()
+
+
+def keys(page):
+    return [entry["Key"] for entry in page.get("Contents", [])]
+
+
+def prefixes(page):
+    return [entry["Prefix"] for entry in page.get("CommonPrefixes", [])]
+
+
+def case_buckets_are_made_listed_and_deleted(alice, bob, nobody, bucket):
+    assert [entry["Name"] for entry in alice.list_buckets()["Buckets"]] == [bucket]
+    assert bob.list_buckets()["Buckets"] == []
+    refused(lambda: alice.create_bucket(Bucket=bucket), 409, "BucketAlreadyOwnedByYou")
+    refused(lambda: bob.create_bucket(Bucket=bucket), 409, "BucketAlreadyExists")
+    refused(lambda: bob.list_objects_v2(Bucket=bucket), 403, "AccessDenied")
+    refused(lambda: nobody.list_buckets(), 403, "AccessDenied")
+    refused(lambda: alice.head_bucket(Bucket="not-there"), 404)
+    refused(lambda: alice.list_objects(Bucket="not-there"), 404, "NoSuchBucket")
+    assert alice.get_bucket_location(Bucket=bucket)["LocationConstraint"] is None
+    alice.put_object(Bucket=bucket, Key="a", Body=b"x")
+    refused(lambda: alice.delete_bucket(Bucket=bucket), 409, "BucketNotEmpty")
+    alice.delete_object(Bucket=bucket, Key="a")
+    alice.delete_bucket(Bucket=bucket)
+    refused(lambda: alice.delete_bucket(Bucket=bucket), 404, "NoSuchBucket")
+
+
+def case_objects_of_all_sizes_come_back_whole_and_in_ranges(alice, bob, nobody, bucket):
+    for size in [0, 1, 1024, 1025, 65536, 65537, 3_000_000, 20_000_000]:
+        body = random.Random(size).randbytes(size)
+        put = alice.put_object(Bucket=bucket, Key=f"o{size}", Body=body)
+        assert put["ETag"] == f'"{hashlib.md5(body).hexdigest()}"'
+        got = alice.get_object(Bucket=bucket, Key=f"o{size}")
+        assert got["ContentLength"] == size and got["Body"].read() == body
+        for first, last in [(0, 0), (size // 2, size // 2 + 70_000), (max(0, size - 3), size + 9)]:
+            if first >= size:
+                continue
+            got = alice.get_object(Bucket=bucket, Key=f"o{size}", Range=f"bytes={first}-{last}")
+            assert got["Body"].read() == body[first : last + 1]
+            assert got["ContentRange"] == f"bytes {first}-{min(last, size - 1)}/{size}"
+        refused(lambda: alice.get_object(Bucket=bucket, Key=f"o{size}", Range=f"bytes={size}-"), 416, "InvalidRange")
+
+
+def case_headers_metadata_and_overrides_are_kept(alice, bob, nobody, bucket):
+    headers = {
+        "ContentType": "text/plain; charset=utf-8",
+        "ContentEncoding": "gzip",
+        "ContentDisposition": 'attachment; filename="a"',
+        "ContentLanguage": "de",
+        "CacheControl": "max-age=60",
+        "Metadata": {"colour": "green", "empty": ""},
+    }
+    alice.put_object(Bucket=bucket, Key="a b+c/ä", Body=b"hello", **headers)
+    for answer in [alice.head_object(Bucket=bucket, Key="a b+c/ä"), alice.get_object(Bucket=bucket, Key="a b+c/ä")]:
+        for name, value in headers.items():
+            assert answer[name] == value, (name, answer[name])
+        assert answer["ContentLength"] == 5 and answer["AcceptRanges"] == "bytes"
+    got = alice.get_object(Bucket=bucket, Key="a b+c/ä", ResponseContentType="a/b", ResponseCacheControl="no-cache")
+    assert (got["ContentType"], got["CacheControl"]) == ("a/b", "no-cache")
+    refused(lambda: alice.head_object(Bucket=bucket, Key="none"), 404)
+    refused(lambda: alice.get_object(Bucket=bucket, Key="none"), 404, "NoSuchKey")
+    refused(lambda: alice.put_object(Bucket=bucket, Key="x" * 1025, Body=b""), 400, "KeyTooLongError")
+
+
+def case_conditions_hold_for_reads_and_writes(alice, bob, nobody, bucket):
+    etag = alice.put_object(Bucket=bucket, Key="a", Body=b"1", IfNoneMatch="*")["ETag"]
+    refused(lambda: alice.put_object(Bucket=bucket, Key="a", Body=b"2", IfNoneMatch="*"), 412, "PreconditionFailed")
+    refused(lambda: alice.put_object(Bucket=bucket, Key="a", Body=b"2", IfMatch='"00"'), 412, "PreconditionFailed")
+    refused(lambda: alice.put_object(Bucket=bucket, Key="b", Body=b"2", IfMatch='"00"'), 404, "NoSuchKey")
+    refused(lambda: alice.get_object(Bucket=bucket, Key="a", IfMatch='"00"'), 412, "PreconditionFailed")
+    refused(lambda: alice.get_object(Bucket=bucket, Key="a", IfNoneMatch=etag), 304)
+    soon = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)
+    refused(lambda: alice.get_object(Bucket=bucket, Key="a", IfModifiedSince=soon), 304)
+    refused(lambda: alice.delete_object(Bucket=bucket, Key="a", IfMatch='"00"'), 412, "PreconditionFailed")
+    new = alice.put_object(Bucket=bucket, Key="a", Body=b"22", IfMatch=etag)["ETag"]
+    assert alice.get_object(Bucket=bucket, Key="a", IfMatch=new)["Body"].read() == b"22"
+    alice.delete_object(Bucket=bucket, Key="a", IfMatch=new)
+
+
+def case_listings_are_paged_and_grouped(alice, bob, nobody, bucket):
+    names = sorted(["a", "b/1", "b/2", "b/c/3", "b0", "c d", "c+d", "d%e", "ä/ö", "z\x0ay"], key=str.encode)
+    for name in names:
+        alice.put_object(Bucket=bucket, Key=name, Body=b"x")
+    assert keys(alice.list_objects_v2(Bucket=bucket)) == names
+    assert keys(alice.list_objects(Bucket=bucket)) == names
+    page = alice.list_objects_v2(Bucket=bucket, Delimiter="/")
+    assert keys(page) == [name for name in names if "/" not in name] and prefixes(page) == ["b/", "ä/"]
+    page = alice.list_objects_v2(Bucket=bucket, Prefix="b/", Delimiter="/")
+    assert (keys(page), prefixes(page)) == (["b/1", "b/2"], ["b/c/"])
+    assert page["KeyCount"] == 3 and not page["IsTruncated"]
+    for size in [1, 2, 3]:
+        pages = alice.get_paginator("list_objects_v2").paginate(
+            Bucket=bucket, Delimiter="/", PaginationConfig={"PageSize": size}
+        )
+        seen = [entry for page in pages for entry in keys(page) + prefixes(page)]
+        assert sorted(seen) == sorted([n for n in names if "/" not in n] + ["b/", "ä/"]), seen
+        pages = alice.get_paginator("list_objects").paginate(Bucket=bucket, PaginationConfig={"PageSize": size})
+        assert [key for page in pages for key in keys(page)] == names
+    assert keys(alice.list_objects_v2(Bucket=bucket, StartAfter="b/2"))[0] == "b/c/3"
+    assert keys(alice.list_objects_v2(Bucket=bucket, MaxKeys=0)) == []
+    refused(lambda: alice.list_objects_v2(Bucket=bucket, MaxKeys=-1), 400, "InvalidArgument")
+
+
+def case_versions_are_kept_marked_and_removed(alice, bob, nobody, bucket):
+    alice.put_object(Bucket=bucket, Key="a", Body=b"null")
+    alice.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    assert alice.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
+    first = alice.put_object(Bucket=bucket, Key="a", Body=b"1")["VersionId"]
+    second = alice.put_object(Bucket=bucket, Key="a", Body=b"2" * 100_000)["VersionId"]
+    marker = alice.delete_object(Bucket=bucket, Key="a")
+    assert marker["DeleteMarker"]
+    refused(lambda: alice.get_object(Bucket=bucket, Key="a"), 404, "NoSuchKey")
+    refused(lambda: alice.get_object(Bucket=bucket, Key="a", VersionId=marker["VersionId"]), 405, "MethodNotAllowed")
+    assert alice.get_object(Bucket=bucket, Key="a", VersionId=first)["Body"].read() == b"1"
+    assert alice.get_object(Bucket=bucket, Key="a", VersionId="null")["Body"].read() == b"null"
+    page = alice.list_object_versions(Bucket=bucket)
+    assert [v["VersionId"] for v in page["Versions"]] == [second, first, "null"]
+    assert [m["IsLatest"] for m in page["DeleteMarkers"]] == [True]
+    alice.delete_object(Bucket=bucket, Key="a", VersionId=marker["VersionId"])
+    assert alice.get_object(Bucket=bucket, Key="a")["Body"].read() == b"2" * 100_000
+    alice.delete_object(Bucket=bucket, Key="a", VersionId=second)
+    assert alice.get_object(Bucket=bucket, Key="a")["VersionId"] == first
+    alice.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
+    alice.put_object(Bucket=bucket, Key="a", Body=b"new null")
+    page = alice.list_object_versions(Bucket=bucket)
+    assert [v["VersionId"] for v in page["Versions"]] == ["null", first]
+    for size in [1, 2]:
+        pages = alice.get_paginator("list_object_versions").paginate(Bucket=bucket, PaginationConfig={"PageSize": size})
+        assert [v["VersionId"] for page in pages for v in page.get("Versions", [])] == ["null", first]
+    objects = [{"Key": "a", "VersionId": v["VersionId"]} for v in page["Versions"]]
+    alice.delete_objects(Bucket=bucket, Delete={"Objects": objects})
+    assert "Versions" not in alice.list_object_versions(Bucket=bucket)
+    alice.delete_bucket(Bucket=bucket)
+
+
+def case_multipart_uploads_make_objects(alice, bob, nobody, bucket):
+    body = random.Random(7).randbytes(2 * PART + 17)
+    upload = alice.create_multipart_upload(Bucket=bucket, Key="m", Metadata={"a": "b"}, ContentType="x/y")["UploadId"]
+    parts = []
+    for number, start in enumerate(range(0, len(body), PART), 1):
+        part = alice.upload_part(
+            Bucket=bucket, Key="m", UploadId=upload, PartNumber=number, Body=body[start : start + PART]
+        )
+        parts.append({"PartNumber": number, "ETag": part["ETag"]})
+    listed = alice.list_parts(Bucket=bucket, Key="m", UploadId=upload, MaxParts=2)
+    assert [part["PartNumber"] for part in listed["Parts"]] == [1, 2] and listed["IsTruncated"]
+    assert alice.list_multipart_uploads(Bucket=bucket)["Uploads"][0]["UploadId"] == upload
+    wrong = lambda parts: lambda: alice.complete_multipart_upload(
+        Bucket=bucket, Key="m", UploadId=upload, MultipartUpload={"Parts": parts}
+    )
+    refused(wrong(parts[::-1]), 400, "InvalidPartOrder")
+    refused(wrong([{"PartNumber": 9, "ETag": parts[0]["ETag"]}]), 400, "InvalidPart")
+    refused(wrong([parts[2], {**parts[2], "PartNumber": 4}]), 400)
+    done = wrong(parts)()
+    sums = b"".join(hashlib.md5(body[start : start + PART]).digest() for start in range(0, len(body), PART))
+    assert done["ETag"] == f'"{hashlib.md5(sums).hexdigest()}-3"'
+    assert wrong(parts)()["ETag"] == done["ETag"]
+    got = alice.get_object(Bucket=bucket, Key="m")
+    assert got["Body"].read() == body and got["Metadata"] == {"a": "b"} and got["ContentType"] == "x/y"
+    got = alice.get_object(Bucket=bucket, Key="m", PartNumber=2)
+    assert got["Body"].read() == body[PART : 2 * PART] and got["PartsCount"] == 3
+    assert alice.get_object(Bucket=bucket, Key="m", Range=f"bytes={PART - 5}-{PART + 4}")["Body"].read() == body[PART - 5 : PART + 5]
+    assert "Uploads" not in alice.list_multipart_uploads(Bucket=bucket)
+    upload = alice.create_multipart_upload(Bucket=bucket, Key="n")["UploadId"]
+    alice.upload_part_copy(Bucket=bucket, Key="n", UploadId=upload, PartNumber=1, CopySource=f"{bucket}/m", CopySourceRange=f"bytes=10-{PART + 20}")
+    part = alice.list_parts(Bucket=bucket, Key="n", UploadId=upload)["Parts"][0]
+    assert part["ETag"] == f'"{hashlib.md5(body[10 : PART + 21]).hexdigest()}"'
+    alice.complete_multipart_upload(
+        Bucket=bucket, Key="n", UploadId=upload, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    )
+    alice.delete_object(Bucket=bucket, Key="m")
+    assert alice.get_object(Bucket=bucket, Key="n")["Body"].read() == body[10 : PART + 21]
+    upload = alice.create_multipart_upload(Bucket=bucket, Key="o")["UploadId"]
+    alice.abort_multipart_upload(Bucket=bucket, Key="o", UploadId=upload)
+    refused(lambda: alice.list_parts(Bucket=bucket, Key="o", UploadId=upload), 404, "NoSuchUpload")
+
+
+def case_transfers_of_files_work_as_they_come(alice, bob, nobody, bucket):
+    body = random.Random(1).randbytes(3 * PART)
+    alice.upload_fileobj(io.BytesIO(body), bucket, "f", Config=TransferConfig(multipart_chunksize=PART))
+    into = io.BytesIO()
+    alice.download_fileobj(bucket, "f", into, Config=TransferConfig(multipart_chunksize=PART))
+    assert into.getvalue() == body
+
+
+def case_copies_share_bytes_and_outlive_their_source(alice, bob, nobody, bucket):
+    for size in [10, 100_000]:
+        body = random.Random(size).randbytes(size)
+        alice.put_object(Bucket=bucket, Key="from", Body=body, Metadata={"a": "1"})
+        alice.copy_object(Bucket=bucket, Key="to", CopySource={"Bucket": bucket, "Key": "from"})
+        alice.delete_object(Bucket=bucket, Key="from")
+        got = alice.get_object(Bucket=bucket, Key="to")
+        assert got["Body"].read() == body and got["Metadata"] == {"a": "1"}
+        refused(lambda: alice.copy_object(Bucket=bucket, Key="to", CopySource=f"{bucket}/to"), 400, "InvalidRequest")
+        alice.copy_object(
+            Bucket=bucket, Key="to", CopySource=f"{bucket}/to", MetadataDirective="REPLACE", Metadata={"b": "2"}
+        )
+        got = alice.get_object(Bucket=bucket, Key="to")
+        assert got["Body"].read() == body and got["Metadata"] == {"b": "2"}
+    refused(lambda: alice.copy_object(Bucket=bucket, Key="x", CopySource=f"{bucket}/none"), 404, "NoSuchKey")
+    refused(lambda: bob.copy_object(Bucket=bucket, Key="x", CopySource=f"{bucket}/to"), 403, "AccessDenied")
+
+
+def case_checksums_are_checked_and_told(alice, bob, nobody, bucket):
+    body = b"some bytes"
+    for algorithm in ["CRC32", "SHA1", "SHA256"]:
+        put = alice.put_object(Bucket=bucket, Key="a", Body=body, ChecksumAlgorithm=algorithm)
+        got = alice.head_object(Bucket=bucket, Key="a", ChecksumMode="ENABLED")
+        assert put[f"Checksum{algorithm}"] == got[f"Checksum{algorithm}"]
+    crc = base64.b64encode(zlib.crc32(body).to_bytes(4, "big")).decode()
+    assert alice.put_object(Bucket=bucket, Key="a", Body=body, ChecksumCRC32=crc)["ChecksumCRC32"] == crc
+    refused(lambda: alice.put_object(Bucket=bucket, Key="a", Body=body, ChecksumCRC32="AAAAAA=="), 400, "BadDigest")
+    md5 = base64.b64encode(hashlib.md5(b"other").digest()).decode()
+    refused(lambda: alice.put_object(Bucket=bucket, Key="a", Body=body, ContentMD5=md5), 400, "BadDigest")
+    refused(lambda: alice.put_object(Bucket=bucket, Key="a", Body=body, ContentMD5="YWJj"), 400, "InvalidDigest")
+    attributes = alice.get_object_attributes(Bucket=bucket, Key="a", ObjectAttributes=["ETag", "Checksum", "ObjectSize"])
+    assert attributes["Checksum"]["ChecksumCRC32"] == crc and attributes["ObjectSize"] == len(body)
+    upload = alice.create_multipart_upload(Bucket=bucket, Key="m", ChecksumAlgorithm="SHA256")["UploadId"]
+    part = alice.upload_part(Bucket=bucket, Key="m", UploadId=upload, PartNumber=1, Body=body, ChecksumAlgorithm="SHA256")
+    named = {"PartNumber": 1, "ETag": part["ETag"], "ChecksumSHA256": part["ChecksumSHA256"]}
+    done = alice.complete_multipart_upload(Bucket=bucket, Key="m", UploadId=upload, MultipartUpload={"Parts": [named]})
+    composite = base64.b64encode(hashlib.sha256(hashlib.sha256(body).digest()).digest()).decode()
+    assert done["ChecksumSHA256"] == f"{composite}-1", done
+
+
+def case_many_are_deleted_at_once(alice, bob, nobody, bucket):
+    for at in range(20):
+        alice.put_object(Bucket=bucket, Key=f"k{at}", Body=b"x")
+    answer = alice.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": f"k{at}"} for at in range(25)]})
+    assert len(answer["Deleted"]) == 25 and "Errors" not in answer
+    assert alice.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
+    answer = alice.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "k"}], "Quiet": True})
+    assert "Deleted" not in answer
+    many = [{"Key": str(at)} for at in range(1001)]
+    refused(lambda: alice.delete_objects(Bucket=bucket, Delete={"Objects": many}), 400, "MalformedXML")
+
+
+def case_tags_are_kept_and_counted(alice, bob, nobody, bucket):
+    alice.put_object(Bucket=bucket, Key="a", Body=b"x", Tagging="k=v&l=m%20n")
+    tags = [{"Key": "k", "Value": "v"}, {"Key": "l", "Value": "m n"}]
+    assert alice.get_object_tagging(Bucket=bucket, Key="a")["TagSet"] == tags
+    assert alice.get_object(Bucket=bucket, Key="a")["TagCount"] == 2
+    alice.put_object_tagging(Bucket=bucket, Key="a", Tagging={"TagSet": tags[:1]})
+    assert alice.get_object_tagging(Bucket=bucket, Key="a")["TagSet"] == tags[:1]
+    alice.delete_object_tagging(Bucket=bucket, Key="a")
+    assert alice.get_object_tagging(Bucket=bucket, Key="a")["TagSet"] == []
+    many = [{"Key": str(at), "Value": ""} for at in range(11)]
+    refused(lambda: alice.put_object_tagging(Bucket=bucket, Key="a", Tagging={"TagSet": many}), 400, "InvalidTag")
+    refused(lambda: alice.get_bucket_tagging(Bucket=bucket), 404, "NoSuchTagSet")
+    alice.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": tags})
+    assert alice.get_bucket_tagging(Bucket=bucket)["TagSet"] == tags
+    alice.delete_bucket_tagging(Bucket=bucket)
+
+
+def case_lists_let_others_in(alice, bob, nobody, bucket):
+    alice.put_object(Bucket=bucket, Key="private", Body=b"x")
+    alice.put_object(Bucket=bucket, Key="public", Body=b"x", ACL="public-read")
+    alice.put_object(Bucket=bucket, Key="known", Body=b"x", ACL="authenticated-read")
+    refused(lambda: bob.get_object(Bucket=bucket, Key="private"), 403, "AccessDenied")
+    refused(lambda: nobody.get_object(Bucket=bucket, Key="known"), 403, "AccessDenied")
+    refused(lambda: nobody.get_object(Bucket=bucket, Key="not-there"), 403, "AccessDenied")
+    assert nobody.get_object(Bucket=bucket, Key="public")["Body"].read() == b"x"
+    assert bob.get_object(Bucket=bucket, Key="known")["Body"].read() == b"x"
+    refused(lambda: nobody.list_objects_v2(Bucket=bucket), 403, "AccessDenied")
+    alice.put_bucket_acl(Bucket=bucket, ACL="public-read")
+    assert len(keys(nobody.list_objects_v2(Bucket=bucket))) == 3
+    refused(lambda: nobody.put_object(Bucket=bucket, Key="x", Body=b""), 403, "AccessDenied")
+    alice.put_bucket_acl(Bucket=bucket, ACL="public-read-write")
+    nobody.put_object(Bucket=bucket, Key="x", Body=b"")
+    grants = alice.get_object_acl(Bucket=bucket, Key="public")["Grants"]
+    assert grants[0]["Grantee"]["ID"] == "alice" and grants[0]["Permission"] == "FULL_CONTROL"
+    assert grants[1]["Grantee"]["URI"].endswith("AllUsers") and grants[1]["Permission"] == "READ"
+    alice.put_object_acl(Bucket=bucket, Key="private", GrantRead="emailAddress=bob@example.org")
+    assert bob.get_object(Bucket=bucket, Key="private")["Body"].read() == b"x"
+    refused(lambda: alice.put_object_acl(Bucket=bucket, Key="private", GrantRead="id=carol"), 400, "InvalidArgument")
+    owner = alice.get_bucket_acl(Bucket=bucket)["Owner"]
+    assert owner == {"ID": "alice", "DisplayName": "Alice"}
+    reader = client("reader")
+    assert reader.get_object(Bucket=bucket, Key="known")["Body"].read() == b"x"
+    refused(lambda: reader.delete_bucket(Bucket=bucket), 403, "AccessDenied")
+    refused(lambda: reader.create_bucket(Bucket="readers"), 403, "AccessDenied")
+
+
+def case_signatures_are_asked_for_and_checked(alice, bob, nobody, bucket):
+    alice.put_object(Bucket=bucket, Key="a", Body=b"x")
+    liar = boto3.client("s3", endpoint_url=URL, region_name="us-east-1", aws_access_key_id="alice", aws_secret_access_key="no")
+    refused(lambda: liar.list_buckets(), 403, "SignatureDoesNotMatch")
+    stranger = client("stranger")
+    refused(lambda: stranger.list_buckets(), 403, "InvalidAccessKeyId")
+    url = alice.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "a"}, ExpiresIn=60)
+    v4 = client("alice", signature_version="s3v4")
+    sign = lambda seconds: v4.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "a"}, ExpiresIn=seconds)
+    assert fetch(sign(60))[0::2] == (200, b"x")
+    assert fetch(sign(60) + "0")[0] == 403
+    assert fetch(sign(604801))[0] == 403
+    assert fetch(url)[0] == (200 if "X-Amz-Signature" in url else 400)
+    old = client("alice", signature_version="s3")
+    refused(lambda: old.list_buckets(), 400, "InvalidRequest")
+    put = v4.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "p"}, ExpiresIn=60)
+    assert fetch(put, "PUT", data=b"put")[0] == 200
+    assert alice.get_object(Bucket=bucket, Key="p")["Body"].read() == b"put"
+
+
+def form(url, fields, body):
+    line = "----cloudbank"
+    parts = [
+        f'--{line}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in fields.items()
+    ]
+    head = "".join(parts) + f'--{line}\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n'
+    data = head.encode() + body + f"\r\n--{line}--\r\n".encode()
+    return fetch(url, "POST", {"Content-Type": f"multipart/form-data; boundary={line}"}, data)
+
+
+def case_forms_put_what_their_policy_allows(alice, bob, nobody, bucket):
+    conditions = [["content-length-range", 0, 100], ["starts-with", "$key", "up/"]]
+    v4 = client("alice", signature_version="s3v4")
+    post = v4.generate_presigned_post(bucket, "up/${filename}", Conditions=conditions, ExpiresIn=60)
+    fields = {**post["fields"], "key": "up/a"}
+    assert form(post["url"], fields, b"hello")[0] == 204
+    assert alice.get_object(Bucket=bucket, Key="up/a")["Body"].read() == b"hello"
+    assert form(post["url"], fields, b"x" * 101)[0] == 400
+    assert form(post["url"], {**fields, "key": "down/a"}, b"hello")[0] == 403
+    assert form(post["url"], {**fields, "x-amz-signature": "0" * 64}, b"hello")[0] == 403
+    assert form(f"{URL}/{bucket}", {"key": "up/b"}, b"hello")[0] == 403
+    expiration = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    policy = {"expiration": expiration, "conditions": [{"bucket": bucket}, ["starts-with", "$key", ""]]}
+    policy = base64.b64encode(json.dumps(policy).encode())
+    signature = base64.b64encode(hmac.new(b"alice-secret", policy, hashlib.sha1).digest()).decode()
+    old = {"key": "old", "AWSAccessKeyId": "alice", "policy": policy.decode(), "signature": signature}
+    assert form(f"{URL}/{bucket}", old, b"old")[0] == 204
+    assert alice.get_object(Bucket=bucket, Key="old")["Body"].read() == b"old"
+    assert form(f"{URL}/{bucket}", {**old, "signature": signature[::-1]}, b"old")[0] in (400, 403)
+
+
+def case_pages_from_elsewhere_are_let_in_by_rules(alice, bob, nobody, bucket):
+    refused(lambda: alice.get_bucket_cors(Bucket=bucket), 404, "NoSuchCORSConfiguration")
+    rule = {"AllowedMethods": ["GET", "PUT"], "AllowedOrigins": ["https://*.example.org"], "AllowedHeaders": ["x-amz-*"], "ExposeHeaders": ["ETag"], "MaxAgeSeconds": 60}
+    alice.put_bucket_cors(Bucket=bucket, CORSConfiguration={"CORSRules": [rule]})
+    assert alice.get_bucket_cors(Bucket=bucket)["CORSRules"] == [rule]
+    alice.put_object(Bucket=bucket, Key="a", Body=b"x", ACL="public-read")
+    ask = {"Origin": "https://a.example.org", "Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "X-Amz-Date"}
+    status, headers, _ = fetch(f"{URL}/{bucket}/a", "OPTIONS", ask)
+    assert status == 200 and headers["Access-Control-Allow-Origin"] == "https://a.example.org"
+    assert headers["Access-Control-Allow-Headers"] == "x-amz-date" and headers["Access-Control-Max-Age"] == "60"
+    assert fetch(f"{URL}/{bucket}/a", "OPTIONS", {**ask, "Origin": "https://example.com"})[0] == 403
+    status, headers, _ = fetch(f"{URL}/{bucket}/a", "GET", {"Origin": "https://a.example.org"})
+    assert status == 200 and headers["Access-Control-Expose-Headers"] == "ETag"
+    assert fetch(f"{URL}/{bucket}/a")[1]["Access-Control-Allow-Origin"] is None
+
+
+def case_the_past_is_read_by_suffix_and_header(alice, bob, nobody, bucket):
+    alice.put_object(Bucket=bucket, Key="a", Body=b"then")
+    then = datetime.datetime.now(datetime.timezone.utc)
+    alice.put_object(Bucket=bucket, Key="a", Body=b"now")
+    alice.put_object(Bucket=bucket, Key="b", Body=b"new")
+    stamp = then.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+    def at(request, **_):
+        request.headers["x-cloudbank-at"] = stamp
+
+    past = client("alice")
+    past.meta.events.register("before-sign.s3", at)
+    assert past.get_object(Bucket=bucket, Key="a")["Body"].read() == b"then"
+    assert keys(past.list_objects_v2(Bucket=bucket)) == ["a"]
+    refused(lambda: past.put_object(Bucket=bucket, Key="a", Body=b""), 405, "MethodNotAllowed")
+    assert alice.get_object(Bucket=bucket, Key="a")["Body"].read() == b"now"
+
+
+def case_what_is_not_there_is_said_cleanly(alice, bob, nobody, bucket):
+    refused(lambda: alice.get_bucket_policy(Bucket=bucket), 404, "NoSuchBucketPolicy")
+    refused(lambda: alice.get_bucket_lifecycle_configuration(Bucket=bucket), 404, "NoSuchLifecycleConfiguration")
+    refused(lambda: alice.get_bucket_website(Bucket=bucket), 404, "NoSuchWebsiteConfiguration")
+    refused(lambda: alice.get_object_lock_configuration(Bucket=bucket), 404, "ObjectLockConfigurationNotFoundError")
+    refused(lambda: alice.put_bucket_policy(Bucket=bucket, Policy="{}"), 501, "NotImplemented")
+    refused(lambda: alice.put_bucket_accelerate_configuration(Bucket=bucket, AccelerateConfiguration={"Status": "Enabled"}), 501, "NotImplemented")
+    refused(lambda: alice.get_public_access_block(Bucket=bucket), 404, "NoSuchPublicAccessBlockConfiguration")
+
+
+if __name__ == "__main__":
+    case = globals()[f"case_{sys.argv[1]}"]
+    own = client("alice")
+    own.create_bucket(Bucket="photos-1")
+    case(own, client("bob"), client(None), "photos-1")
