@@ -82,12 +82,21 @@ impl Door {
         let id = crate::op::random().map_or_else(|_| String::new(), |id| format!("{id:016X}"));
         let origin = request.headers().get(http::header::ORIGIN).cloned();
         let method = request.method().clone();
+        // A browser says so only before a request; where it is said with one it counts.
+        let asked = puts::header(request.headers(), "access-control-request-method");
         let bucket = auth::bucket_of(&request, &self.inner.options);
         let mut answer = self.answer(request, bucket.as_deref()).await;
         if let (Some(origin), Some(bucket)) = (origin, bucket)
             && method != Method::OPTIONS
         {
-            self.inner.add_cors(&bucket, &origin, &method, answer.headers_mut()).await;
+            self.inner
+                .add_cors(
+                    &bucket,
+                    &origin,
+                    asked.as_deref().unwrap_or(method.as_str()),
+                    answer.headers_mut(),
+                )
+                .await;
         }
         if answer.status() == StatusCode::NOT_MODIFIED {
             *answer.body_mut() = Body::empty();

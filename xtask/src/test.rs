@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::services::{Service, Services, own_group, run_to_end};
+use crate::services::{Service, Services, clients, own_group, run_to_end};
 use crate::{readme, workspace};
 
 /// Set for the tests by `--quick`: targets that take long then list themselves as ignored.
@@ -46,6 +46,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     command.envs(services.variables());
     if arguments.quick {
         command.env(QUICK, "1");
+    } else {
+        command.env(clients::BOTO3_VARIABLE, clients::boto3(&workspace::cache()?)?);
     }
     let mut counts = Counts::default();
     let mut succeeded = cargo_test(command, &mut counts)?;

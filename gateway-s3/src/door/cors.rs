@@ -5,7 +5,7 @@ use http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
     ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HeaderName, ORIGIN, VARY,
 };
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use s3s::Body;
 
 use crate::door::puts::header;
@@ -61,11 +61,11 @@ impl Inner {
         &self,
         bucket: &str,
         origin: &HeaderValue,
-        method: &Method,
+        method: &str,
         headers: &mut HeaderMap,
     ) {
         let (Ok(origin), Ok(rules)) = (origin.to_str(), self.rules(bucket).await) else { return };
-        if let Some(rule) = cors_rule(&rules, origin, method.as_str(), &[]) {
+        if let Some(rule) = cors_rule(&rules, origin, method, &[]) {
             allow(rule, origin, headers);
         }
     }

@@ -50,11 +50,10 @@ impl Core {
             let view = View::Inside(&transaction);
             if let Some(there) = view.get(&layout::bucket(name)).await? {
                 let there: Bucket = decode(there)?;
-                let code = if there.owner.id == owner.id {
-                    Code::BucketAlreadyOwnedByYou
-                } else {
-                    Code::BucketAlreadyExists
-                };
+                // Who asks for it again just so may go on; who asks for another list must hear that it has none of it.
+                let same = there.owner.id == owner.id && there.acl == acl.resolve(owner, owner);
+                let code =
+                    if same { Code::BucketAlreadyOwnedByYou } else { Code::BucketAlreadyExists };
                 return Err(code.into());
             }
             let bucket = Bucket {

@@ -26,7 +26,7 @@ use crate::op::{Core, Moment};
 use crate::record::{Object, Versioning};
 use crate::{Options, layout};
 
-/// A gateway with the bucket `b` of alice.
+/// A gateway with the bucket `bbb` of alice.
 pub(super) struct Bench {
     pub(super) core: Core,
     pub(super) alice: Caller,
@@ -45,7 +45,7 @@ impl Bench {
         let store = Store::init(provider, Arc::new(TokioEnv::new()), store).await.unwrap();
         let alice = Caller(Some(AccessKey::new("secret", "alice")));
         let core = Core { store, options: Arc::new(options) };
-        core.create_bucket(&alice, "b", &AclWish::Default, "").await.unwrap();
+        core.create_bucket(&alice, "bbb", &AclWish::Default, "").await.unwrap();
         Self { core, alice }
     }
 
@@ -54,7 +54,7 @@ impl Bench {
             bucket.versioning = versioning as i32;
             Ok(())
         };
-        self.core.set(&self.alice, "b", &set).await.unwrap();
+        self.core.set(&self.alice, "bbb", &set).await.unwrap();
     }
 
     pub(super) async fn put(&self, key: &str, body: impl Into<Bytes>) -> Object {
@@ -69,7 +69,7 @@ impl Bench {
     ) -> Result<Object> {
         let body = Incoming::of(body.into());
         self.core
-            .put_object(&self.alice, ("b", key), Description::default(), conditions, body)
+            .put_object(&self.alice, ("bbb", key), Description::default(), conditions, body)
             .await
     }
 
@@ -79,14 +79,14 @@ impl Bench {
 
     pub(super) async fn get_of(&self, key: &str, which: Which, span: Span) -> Result<Bytes> {
         let get = Get { which, span, ..Get::default() };
-        let got = self.core.get_object(&self.alice, ("b", key, Moment::Now), &get).await?;
+        let got = self.core.get_object(&self.alice, ("bbb", key, Moment::Now), &get).await?;
         let pieces: Vec<Bytes> = got.stream().try_collect().await?;
         Ok(pieces.concat().into())
     }
 
     pub(super) async fn delete(&self, key: &str, which: Which) {
         let delete = crate::op::delete::Delete { key: key.to_owned(), which, ..Default::default() };
-        self.core.delete_object(&self.alice, "b", &delete).await.unwrap();
+        self.core.delete_object(&self.alice, "bbb", &delete).await.unwrap();
     }
 
     /// How many pieces of data there are, whoever has them.

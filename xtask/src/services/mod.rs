@@ -1,6 +1,7 @@
 //! The real servers that tests run against: installed pinned, started on free ports, always stopped.
 
 mod azurite;
+pub(crate) mod clients;
 mod detached;
 mod install;
 mod moto;

@@ -11,7 +11,7 @@ use super::{Plan, free_ports};
 
 const PACKAGE: &str = "moto[server]==5.2.5";
 /// What it needs, as it was when the tests were last known to pass.
-const CONSTRAINTS: &str = include_str!("moto.txt");
+pub(super) const CONSTRAINTS: &str = include_str!("moto.txt");
 /// Starts it so that it keeps what it promises, which with many threads it does not quite.
 const ONE_AT_A_TIME: &str = include_str!("moto_serial.py");
 

@@ -71,7 +71,9 @@ async fn a_body_that_is_not_what_was_said_is_refused_and_nothing_is_put() {
         let mut body = Incoming::of(bytes(size));
         change(&mut body);
         let (description, conditions) = (Description::default(), Conditions::default());
-        code(bench.core.put_object(&bench.alice, ("b", "k"), description, &conditions, body).await)
+        code(
+            bench.core.put_object(&bench.alice, ("bbb", "k"), description, &conditions, body).await,
+        )
     };
     for size in [10, 2000, 300_000] {
         assert_eq!(put(&|body| body.length -= 1, size).await, Some(Code::InvalidRequest), "{size}");
@@ -89,19 +91,21 @@ async fn a_copy_shares_the_bytes_and_keeps_them_when_the_source_goes() {
     for size in [3, 2000, 350_000] {
         let body = bytes(size);
         let put = bench.put("from", body.clone()).await;
-        let source = Source { bucket: "b".to_owned(), key: "from".to_owned(), ..Source::default() };
+        let source =
+            Source { bucket: "bbb".to_owned(), key: "from".to_owned(), ..Source::default() };
         let copy = Copy { source, ..Copy::default() };
-        let (made, from) = bench.core.copy_object(&bench.alice, ("b", "to"), &copy).await.unwrap();
+        let (made, from) =
+            bench.core.copy_object(&bench.alice, ("bbb", "to"), &copy).await.unwrap();
         assert_eq!((made.etag(), from.order), (put.etag(), put.order));
-        let itself = bench.core.copy_object(&bench.alice, ("b", "from"), &copy).await;
+        let itself = bench.core.copy_object(&bench.alice, ("bbb", "from"), &copy).await;
         assert_eq!(code(itself), Some(Code::InvalidRequest));
         bench.delete("from", Which::Newest).await;
         assert_eq!(bench.get("to").await.unwrap(), body, "{size}");
         // To itself, with other metadata.
-        let source = Source { bucket: "b".to_owned(), key: "to".to_owned(), ..Source::default() };
+        let source = Source { bucket: "bbb".to_owned(), key: "to".to_owned(), ..Source::default() };
         let headers = Headers { content_type: "a/b".to_owned(), ..Headers::default() };
         let copy = Copy { source, replace: Some((headers, vec![])), ..Copy::default() };
-        let (made, _) = bench.core.copy_object(&bench.alice, ("b", "to"), &copy).await.unwrap();
+        let (made, _) = bench.core.copy_object(&bench.alice, ("bbb", "to"), &copy).await.unwrap();
         assert_eq!(made.header(|headers| &headers.content_type).as_deref(), Some("a/b"));
         assert_eq!(bench.get("to").await.unwrap(), body, "{size}");
         bench.delete("to", Which::Newest).await;
@@ -117,16 +121,16 @@ async fn buckets_are_read_as_of_a_moment_also_when_they_are_gone() {
     let time = std::time::Duration::from_micros(now());
     bench.put("k", "now").await;
     bench.delete("k", Which::Newest).await;
-    bench.core.delete_bucket(&bench.alice, "b").await.unwrap();
+    bench.core.delete_bucket(&bench.alice, "bbb").await.unwrap();
     for moment in [Moment::Version(then.0), Moment::Time(time)] {
         let get = crate::op::get::Get::default();
-        let got = bench.core.get_object(&bench.alice, ("b", "k", moment), &get).await.unwrap();
+        let got = bench.core.get_object(&bench.alice, ("bbb", "k", moment), &get).await.unwrap();
         assert_eq!(got.small().unwrap(), "then", "{moment:?}");
     }
     assert_eq!(code(bench.get("k").await), Some(Code::NoSuchBucket));
     let future = Moment::Version(then.0 + 1000);
     let get = crate::op::get::Get::default();
-    let got = bench.core.get_object(&bench.alice, ("b", "k", future), &get).await;
+    let got = bench.core.get_object(&bench.alice, ("bbb", "k", future), &get).await;
     assert_eq!(got.unwrap_err().refusal().code, Code::InvalidArgument);
 }
 
@@ -142,14 +146,14 @@ async fn others_do_what_they_were_let_and_no_more() {
         async move {
             let description = Description { acl, ..Description::default() };
             let body = Incoming::of("x".into());
-            core.put_object(&caller, ("b", "k"), description, &Conditions::default(), body).await
+            core.put_object(&caller, ("bbb", "k"), description, &Conditions::default(), body).await
         }
     };
     let get = |caller: &Caller| {
         let (caller, core) = (caller.clone(), bench.core.clone());
         async move {
             let get = crate::op::get::Get::default();
-            core.get_object(&caller, ("b", "k", Moment::Now), &get).await.map(drop)
+            core.get_object(&caller, ("bbb", "k", Moment::Now), &get).await.map(drop)
         }
     };
     let denied = Some(Code::AccessDenied);
@@ -167,7 +171,7 @@ async fn others_do_what_they_were_let_and_no_more() {
     put(&bench.alice, AclWish::Canned(Canned::AuthenticatedRead)).await.unwrap();
     assert_eq!((code(get(&bob).await), code(get(&nobody).await)), (None, denied));
     let everybody = AclWish::Canned(Canned::PublicReadWrite);
-    bench.core.set_bucket_acl(&bench.alice, "b", &everybody).await.unwrap();
+    bench.core.set_bucket_acl(&bench.alice, "bbb", &everybody).await.unwrap();
     // Whoever has no key gives what they put to the owner of the bucket.
     assert_eq!(put(&nobody, AclWish::Default).await.unwrap().owner.id, "alice");
     assert_eq!(hex(&put(&bob, AclWish::Default).await.unwrap().md5).len(), 32);

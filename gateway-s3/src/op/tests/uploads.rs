@@ -19,13 +19,13 @@ async fn bench() -> Bench {
 impl Bench {
     async fn begin(&self, key: &str, wish: ChecksumWish) -> String {
         let description = Description::default();
-        let begun = self.core.create_upload(&self.alice, ("b", key), &description, wish);
+        let begun = self.core.create_upload(&self.alice, ("bbb", key), &description, wish);
         begun.await.unwrap().0
     }
 
     async fn part(&self, key: &str, id: &str, number: u32, size: usize) -> Part {
         let body = Incoming::of(bytes(size));
-        self.core.put_part(&self.alice, ("b", key), (id, number), body).await.unwrap()
+        self.core.put_part(&self.alice, ("bbb", key), (id, number), body).await.unwrap()
     }
 
     async fn complete(
@@ -40,7 +40,7 @@ impl Bench {
             checksum: None,
         };
         let complete = Complete { parts: parts.iter().map(named).collect(), ..Complete::default() };
-        self.core.complete_upload(&self.alice, ("b", key), id, &complete).await
+        self.core.complete_upload(&self.alice, ("bbb", key), id, &complete).await
     }
 }
 
@@ -109,9 +109,9 @@ async fn many_parts_have_a_record_of_their_own_that_goes_with_the_object() {
     assert!(object.parts.is_empty() && bench.data().await == 41);
     let body: Vec<u8> = (1..=40).flat_map(|number| bytes(1000 + number)).collect();
     assert_eq!(bench.get("k").await.unwrap(), body);
-    let source = Source { bucket: "b".to_owned(), key: "k".to_owned(), ..Source::default() };
+    let source = Source { bucket: "bbb".to_owned(), key: "k".to_owned(), ..Source::default() };
     let copy = crate::op::copy::Copy { source, ..Default::default() };
-    bench.core.copy_object(&bench.alice, ("b", "copy"), &copy).await.unwrap();
+    bench.core.copy_object(&bench.alice, ("bbb", "copy"), &copy).await.unwrap();
     bench.put("k", "x").await;
     assert_eq!(bench.get("copy").await.unwrap(), body);
     bench.delete("copy", Which::Newest).await;
@@ -125,14 +125,15 @@ async fn parts_are_copied_from_ranges_of_objects_of_any_kind() {
         let body = bytes(size);
         bench.put("from", body.clone()).await;
         let id = &bench.begin("to", ChecksumWish::default()).await;
-        let source = Source { bucket: "b".to_owned(), key: "from".to_owned(), ..Source::default() };
+        let source =
+            Source { bucket: "bbb".to_owned(), key: "from".to_owned(), ..Source::default() };
         let last = size as u64 - 7;
         let copy = CopyPart { source: source.clone(), range: Some((5, last)) };
         let (part, _) =
-            bench.core.copy_part(&bench.alice, ("b", "to"), (id, 1), &copy).await.unwrap();
+            bench.core.copy_part(&bench.alice, ("bbb", "to"), (id, 1), &copy).await.unwrap();
         assert_eq!(part.size, last - 4);
         let beyond = CopyPart { source, range: Some((5, size as u64)) };
-        let refused = bench.core.copy_part(&bench.alice, ("b", "to"), (id, 2), &beyond).await;
+        let refused = bench.core.copy_part(&bench.alice, ("bbb", "to"), (id, 2), &beyond).await;
         assert_eq!(code(refused), Some(Code::InvalidRange));
         bench.complete("to", id, &[(1, &part)]).await.unwrap();
         bench.delete("from", Which::Newest).await;
@@ -169,7 +170,7 @@ async fn checksums_of_parts_become_that_of_the_object() {
     }
     let wish = ChecksumWish { algorithm: Some(Algorithm::Sha256), full_object: Some(true) };
     let description = Description::default();
-    let begun = bench.core.create_upload(&bench.alice, ("b", "k"), &description, wish);
+    let begun = bench.core.create_upload(&bench.alice, ("bbb", "k"), &description, wish);
     assert_eq!(code(begun.await), Some(Code::InvalidRequest));
 }
 
@@ -186,7 +187,7 @@ async fn uploads_under_way_are_listed_and_end_with_their_parts() {
         let mut list = List { max, ..List::default() };
         let (mut seen, mut after) = (Vec::new(), None);
         loop {
-            let page = bench.core.list_uploads(&bench.alice, "b", &list, after.as_deref()).await;
+            let page = bench.core.list_uploads(&bench.alice, "bbb", &list, after.as_deref()).await;
             let page = page.unwrap();
             seen.extend(page.uploads.into_iter().map(|(key, id, _)| (key, id)));
             let Some((key, id)) = page.next else { break };
@@ -196,13 +197,13 @@ async fn uploads_under_way_are_listed_and_end_with_their_parts() {
         assert_eq!(seen, ids, "{max} a page");
     }
     let list = List { max: 10, delimiter: "/".to_owned(), ..List::default() };
-    let page = bench.core.list_uploads(&bench.alice, "b", &list, None).await.unwrap();
+    let page = bench.core.list_uploads(&bench.alice, "bbb", &list, None).await.unwrap();
     assert_eq!((page.uploads.len(), page.prefixes), (3, vec!["b/".to_owned()]));
     let (key, id) = &ids[0];
-    bench.core.abort_upload(&bench.alice, ("b", key), id).await.unwrap();
-    let again = bench.core.abort_upload(&bench.alice, ("b", key), id).await;
+    bench.core.abort_upload(&bench.alice, ("bbb", key), id).await.unwrap();
+    let again = bench.core.abort_upload(&bench.alice, ("bbb", key), id).await;
     assert_eq!(code(again), Some(Code::NoSuchUpload));
     assert_eq!(bench.data().await, 4);
-    bench.core.delete_bucket(&bench.alice, "b").await.unwrap();
+    bench.core.delete_bucket(&bench.alice, "bbb").await.unwrap();
     assert_eq!(bench.data().await, 0);
 }

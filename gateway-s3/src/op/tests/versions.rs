@@ -30,7 +30,7 @@ impl Model {
 
 async fn check(bench: &Bench, keys: &[&str], models: &[Model], step: &str) {
     let list = List { max: 1000, ..List::default() };
-    let place = ("b", Moment::Now);
+    let place = ("bbb", Moment::Now);
     let listed = bench.core.list_versions(&bench.alice, place, &list, None).await.unwrap();
     let mut expected = Vec::new();
     let mut data = 0;
@@ -68,7 +68,7 @@ async fn paged(bench: &Bench, max: usize) -> Vec<(String, String, bool, bool)> {
     let mut all = Vec::new();
     let (mut list, mut after) = (List { max, ..List::default() }, None);
     loop {
-        let place = ("b", Moment::Now);
+        let place = ("bbb", Moment::Now);
         let page = bench.core.list_versions(&bench.alice, place, &list, after).await.unwrap();
         all.extend(page.entries.iter().map(entry));
         let Some((key, id, ..)) = all.last().filter(|_| page.truncated).cloned() else {
@@ -115,7 +115,7 @@ async fn versions_are_those_that_s3_promises_whatever_is_done() {
             5..=6 => {
                 let delete =
                     crate::op::delete::Delete { key: key.to_owned(), ..Default::default() };
-                let deleted = bench.core.delete_object(&bench.alice, "b", &delete).await.unwrap();
+                let deleted = bench.core.delete_object(&bench.alice, "bbb", &delete).await.unwrap();
                 let id = match deleted {
                     crate::op::delete::Deleted::Marked(marker) => marker.version_id(),
                     _ => String::new(),
