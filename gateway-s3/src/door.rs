@@ -115,7 +115,12 @@ impl Door {
         if let Err(refused) = refuse::unwelcome(&request, &self.inner.options) {
             return refuse::answer(refused);
         }
+        let form = request.method() == Method::POST;
         match self.service.call(request).await {
+            Ok(answer) if form && refuse::is_failed_policy(&answer) => {
+                let why = "the form is not what its policy allows";
+                refuse::answer(Error::new(Code::AccessDenied, why))
+            }
             Ok(answer) => answer,
             Err(error) => {
                 tracing::error!(?error, "a request could not be answered");

@@ -131,7 +131,9 @@ impl Inner {
             self.core.get_object(&caller, (&name, &input.key, moment), &get).await
         };
         let got = got.await.map_err(told)?;
-        let wanted = |name: &str| input.object_attributes.iter().any(|one| one.as_str() == name);
+        // Several stand in one header, or each in its own.
+        let all = || input.object_attributes.iter().flat_map(|some| some.as_str().split(','));
+        let wanted = |name: &str| all().any(|one| one.trim() == name);
         let object = &got.object;
         let mut output = dto::GetObjectAttributesOutput {
             last_modified: Some(convert::timestamp(object.modified)),

@@ -90,6 +90,13 @@ pub(super) fn answer(error: Error) -> Response<Body> {
     })
 }
 
+/// Whether a form was refused since a condition of its policy does not hold. `s3s` says then that the policy is wrong.
+pub(super) fn is_failed_policy(answer: &Response<Body>) -> bool {
+    let text = answer.body().bytes().filter(|_| answer.status() == StatusCode::BAD_REQUEST);
+    let text = text.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+    text.contains("<Code>InvalidPolicyDocument</Code>") && text.contains("Policy condition ")
+}
+
 fn version_2() -> Error {
     let why = format!("signatures of version 2 are not taken; use {V4}");
     Error::new(Code::InvalidRequest, why)

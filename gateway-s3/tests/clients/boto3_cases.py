@@ -348,7 +348,9 @@ def case_signatures_are_asked_for_and_checked(alice, bob, nobody, bucket):
     v4 = client("alice", signature_version="s3v4")
     sign = lambda seconds: v4.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "a"}, ExpiresIn=seconds)
     assert fetch(sign(60))[0::2] == (200, b"x")
-    assert fetch(sign(60) + "0")[0] == 403
+    signed = sign(60)
+    at = signed.index("X-Amz-Signature=") + len("X-Amz-Signature=")
+    assert fetch(signed[:at] + ("1" if signed[at] == "0" else "0") + signed[at + 1 :])[0] == 403
     assert fetch(sign(604801))[0] == 403
     assert fetch(url)[0] == (200 if "X-Amz-Signature" in url else 400)
     old = client("alice", signature_version="s3")
