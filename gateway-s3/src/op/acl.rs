@@ -5,7 +5,7 @@ use crate::layout;
 use crate::op::caller::Caller;
 use crate::op::object::{Slot, Which};
 use crate::op::{Core, Moment, View, put};
-use crate::record::{Acl, Grant, Group, Object, Owner, Permission};
+use crate::record::{Acl, Bucket, Grant, Group, Object, Owner, Permission};
 
 /// What a client wishes for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -88,8 +88,18 @@ impl AclWish {
         (grants != [own]).then_some(Acl { grants })
     }
 
+    /// # Errors
+    ///
+    /// [`Code::AccessDenied`], for one that lets everybody in where that is blocked.
+    pub(crate) fn check(&self, bucket: &Bucket) -> Result<()> {
+        if self.is_public() && bucket.public_access_block.is_some_and(|block| block.block_acls) {
+            return Err(Error::new(Code::AccessDenied, "public access to the bucket is blocked"));
+        }
+        Ok(())
+    }
+
     /// Whether it lets everybody in.
-    pub(crate) fn is_public(&self) -> bool {
+    fn is_public(&self) -> bool {
         match self {
             Self::Default => false,
             Self::Canned(canned) => matches!(
@@ -142,13 +152,7 @@ impl Core {
         self.transact(move |transaction| async move {
             let mut bucket = View::Inside(&transaction).bucket(name).await?;
             caller.may(Permission::WriteAcp, name, &bucket)?;
-            if wish.is_public() && bucket.public_access_block.is_some_and(|block| block.block_acls)
-            {
-                return Err(Error::new(
-                    Code::AccessDenied,
-                    "public access to the bucket is blocked",
-                ));
-            }
+            wish.check(&bucket)?;
             bucket.acl = wish.resolve(&bucket.owner, &bucket.owner);
             put(&transaction, &layout::bucket(name), &bucket)
         })
@@ -191,13 +195,7 @@ impl Core {
             let found = view.existing(name, key, which).await;
             let mut object = found.map_err(|error| caller.missing(name, &bucket, error))?;
             caller.may_object(Permission::WriteAcp, name, &bucket, &object)?;
-            if wish.is_public() && bucket.public_access_block.is_some_and(|block| block.block_acls)
-            {
-                return Err(Error::new(
-                    Code::AccessDenied,
-                    "public access to the bucket is blocked",
-                ));
-            }
+            wish.check(&bucket)?;
             object.acl = wish.resolve(&object.owner, &bucket.owner);
             Slot { transaction: &transaction, bucket: name, key }.rewrite(&object).await?;
             Ok(object)

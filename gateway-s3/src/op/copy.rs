@@ -63,7 +63,7 @@ impl Core {
             copy.conditions.check_write(there.as_ref())?;
             let slot = Slot { transaction: &transaction, bucket: name, key };
             let owner = caller.owner().unwrap_or_else(|| bucket.owner.clone());
-            let mut object = copy.describe(&from).object(&bucket, owner);
+            let mut object = copy.describe(&from).object(&bucket, owner)?;
             object.size = from.size;
             object.md5 = from.md5.clone();
             object.part_count = from.part_count;

@@ -88,7 +88,7 @@ impl Core {
             caller.may(Permission::Write, name, &bucket)?;
             let owner = caller.owner().unwrap_or_else(|| bucket.owner.clone());
             let upload = Upload {
-                object: description.clone().object(&bucket, owner.clone()),
+                object: description.clone().object(&bucket, owner.clone())?,
                 initiated: now(),
                 initiator: owner,
                 algorithm: wish.algorithm.unwrap_or(Algorithm::Unknown) as i32,

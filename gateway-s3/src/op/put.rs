@@ -26,17 +26,16 @@ pub(crate) struct Description {
 
 impl Description {
     /// The record of an object that is described so, in `bucket`, of `owner`.
-    pub(crate) fn object(self, bucket: &Bucket, owner: Owner) -> Object {
+    ///
+    /// # Errors
+    ///
+    /// Those of [`AclWish::check`].
+    pub(crate) fn object(self, bucket: &Bucket, owner: Owner) -> Result<Object> {
+        self.acl.check(bucket)?;
         let acl = self.acl.resolve(&owner, &bucket.owner);
         let headers = (self.headers != Headers::default()).then_some(self.headers);
-        Object {
-            owner,
-            acl,
-            headers,
-            metadata: self.metadata,
-            tags: self.tags,
-            ..Object::default()
-        }
+        let (metadata, tags) = (self.metadata, self.tags);
+        Ok(Object { owner, acl, headers, metadata, tags, ..Object::default() })
     }
 }
 
@@ -77,7 +76,7 @@ impl Core {
             conditions.check_write(there.as_ref())?;
             let slot = Slot { transaction: &transaction, bucket: name, key };
             let owner = caller.owner().unwrap_or_else(|| bucket.owner.clone());
-            let mut object = description.clone().object(&bucket, owner);
+            let mut object = description.clone().object(&bucket, owner)?;
             describe(&mut object, digests);
             self.keep(&slot, received, &mut object)?;
             slot.place(&bucket, there, object).await

@@ -330,6 +330,12 @@ def case_lists_let_others_in(alice, bob, nobody, bucket):
     alice.put_object_acl(Bucket=bucket, Key="private", GrantRead="emailAddress=bob@example.org")
     assert bob.get_object(Bucket=bucket, Key="private")["Body"].read() == b"x"
     refused(lambda: alice.put_object_acl(Bucket=bucket, Key="private", GrantRead="id=carol"), 400, "InvalidArgument")
+    block = {"BlockPublicAcls": True, "IgnorePublicAcls": True, "BlockPublicPolicy": False, "RestrictPublicBuckets": False}
+    alice.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=block)
+    refused(lambda: alice.put_object(Bucket=bucket, Key="y", Body=b"", ACL="public-read"), 403, "AccessDenied")
+    refused(lambda: nobody.get_object(Bucket=bucket, Key="public"), 403, "AccessDenied")
+    alice.delete_public_access_block(Bucket=bucket)
+    assert nobody.get_object(Bucket=bucket, Key="public")["Body"].read() == b"x"
     owner = alice.get_bucket_acl(Bucket=bucket)["Owner"]
     assert owner == {"ID": "alice", "DisplayName": "Alice"}
     reader = client("reader")
