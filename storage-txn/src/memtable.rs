@@ -215,3 +215,6 @@ fn between<T>(
     let start = sorted[..end].partition_point(|entry| version(entry) <= after);
     &sorted[start..end]
 }
+
+#[cfg(test)]
+mod tests;

@@ -354,3 +354,6 @@ pub(crate) fn version_of(value: &[u8], id: TransactionId) -> Result<Version> {
     })?;
     Ok(Version(u64::from_be_bytes(bytes)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! Whatever is derived from the log is made again from it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -249,4 +249,73 @@ fn a_rebuild_that_stops_at_any_put_has_changed_nothing_that_is_read() {
         objects.insert(victim, segment);
     }
     assert!(ends > 8, "{ends} puts in all");
+}
+
+/// Writes down what is put and what is read, in order.
+#[derive(Debug)]
+struct Watched {
+    inner: Arc<dyn StorageProvider>,
+    requests: Mutex<Vec<String>>,
+}
+
+#[async_trait]
+impl StorageProvider for Watched {
+    fn info(&self) -> ProviderInfo {
+        self.inner.info()
+    }
+
+    async fn put(&self, key: &Key, body: Bytes, when: PutIf) -> Result<ObjectVersion> {
+        self.requests.lock().unwrap().push(format!("put {key}"));
+        self.inner.put(key, body, when).await
+    }
+
+    async fn get(&self, key: &Key, request: Get) -> Result<Object> {
+        self.requests.lock().unwrap().push(format!("get {key}"));
+        self.inner.get(key, request).await
+    }
+
+    async fn list(&self, request: List<'_>) -> Result<Page> {
+        self.inner.list(request).await
+    }
+
+    async fn delete(&self, key: &Key) -> Result<()> {
+        self.inner.delete(key).await
+    }
+}
+
+#[test]
+fn a_log_that_is_too_much_for_memory_is_put_into_segments_while_it_is_read() {
+    let (mut objects, _) = store(0);
+    objects.retain(|name, _| !name.starts_with("segment/") && !name.starts_with("checkpoint/"));
+    let (inner, env) = (provider_of(&objects), ManualEnv::new(11));
+    let watched = Arc::new(Watched { inner, requests: Mutex::default() });
+    let rebuilt = env.block_on(async {
+        let clock = Arc::new(env.clone());
+        Store::rebuild_index(watched.clone(), clock, tiny()).await.unwrap()
+    });
+    let requests = watched.requests.lock().unwrap();
+    let reads_end = requests.iter().rposition(|request| request.starts_with("get log/")).unwrap();
+    let puts = |requests: &[String]| {
+        requests.iter().filter(|request| request.starts_with("put segment/")).count() as u64
+    };
+    let (before, all) = (puts(&requests[..reads_end]), puts(&requests));
+    assert!(
+        before > 1,
+        "{before} of {all} segments were stored before the log was read to its end"
+    );
+    assert_eq!(all, rebuilt.segments_made, "what was stored once is not stored again");
+}
+
+#[test]
+fn a_handle_that_does_not_trust_its_segments_does_not_compact_them() {
+    let (mut objects, states) = store(0);
+    objects.retain(|name, _| !name.starts_with("segment/") && !name.starts_with("checkpoint/"));
+    let (provider, env) = (provider_of(&objects), ManualEnv::new(12));
+    env.block_on(async {
+        let store = open(&provider, &env).await;
+        store.compact().await.unwrap();
+        for (version, expected) in &states {
+            assert_eq!(all(&store, *version).await, *expected, "version {version}");
+        }
+    });
 }

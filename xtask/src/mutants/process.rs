@@ -39,7 +39,7 @@ pub(super) fn run(
     variables: &[(&str, &Path)],
 ) -> Result<(Ended, Duration)> {
     let mut command = Command::new("sh");
-    command.arg("-c").arg("ulimit -t $1 -v $2; shift 2; exec \"$@\"").arg("sh");
+    command.arg("-c").arg("ulimit -t $1 && ulimit -v $2 && shift 2 && exec \"$@\"").arg("sh");
     command.arg(seconds_max.to_string()).arg(MEMORY_KIB_MAX.to_string()).arg(&binary.program);
     command.args(["--exact", "--quiet", "--test-threads=1"]).args(tests);
     command.current_dir(&binary.folder).env("CARGO_MANIFEST_DIR", &binary.folder);

@@ -1,0 +1,164 @@
+//! What a state takes in of the log, and when it is flushed.
+
+#![allow(clippy::unwrap_used, reason = "a test may stop at what cannot be")]
+
+use backend_memory::MemoryProvider;
+use storage_log::Entry;
+
+use super::*;
+use crate::ErrorKind;
+use crate::segment::Cache;
+
+const LOG: LogId = LogId([7; 16]);
+
+fn state() -> State {
+    let provider = Arc::new(MemoryProvider::new());
+    State::new(LOG, Shelf { provider, cache: Arc::new(Cache::new(1000)), scan_read_bytes: 1000 })
+}
+
+/// The next entry: so many transactions of a writer, the first of them with this version.
+fn entry(state: &State, writer: u64, first: u64, time: u64, transactions: u8) -> Record {
+    let logged = |number: u8| {
+        let mut writes = Writes::default();
+        let key = space::key(space::USER, &[number]);
+        writes.change(key, Change::Put(Bytes::from_static(b"value"))).unwrap();
+        let id = TransactionId([number; 16]);
+        Logged { id, author: String::new(), message: String::new(), cancelled: false, writes }
+    };
+    let logged: Vec<_> = (0..transactions).map(logged).collect();
+    let mut nonce = [0; 16];
+    nonce[..8].copy_from_slice(&writer.to_le_bytes());
+    let body = Batch::encode(Version(first), time, &logged);
+    Record::from(&Entry::new(LOG, state.head, nonce, &body))
+}
+
+/// A state of one entry with two transactions.
+fn two_transactions() -> State {
+    let mut state = state();
+    let record = entry(&state, 1, 1, 100, 2);
+    assert_eq!(state.advance(&record).unwrap(), Advanced::Yes);
+    state
+}
+
+#[test]
+fn an_entry_has_to_go_on_in_version_and_time() {
+    for (first, time, goes_on) in
+        [(3, 100, true), (3, 101, true), (3, 99, false), (2, 100, false), (4, 100, false)]
+    {
+        let mut state = two_transactions();
+        let record = entry(&state, 1, first, time, 1);
+        let found = state.advance(&record);
+        let case = format!("version {first} at {time}");
+        if goes_on {
+            assert_eq!(found.unwrap(), Advanced::Yes, "{case}");
+            assert_eq!((state.version, state.time), (Version(3), time), "{case}");
+        } else {
+            let error = found.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{case}");
+            assert!(error.to_string().contains("slot 2 does not go on from version 2"), "{error}");
+            assert_eq!((state.version, state.head.slot.0), (Version(2), 1), "{case}");
+        }
+    }
+}
+
+#[test]
+fn an_entry_that_is_known_is_passed_over() {
+    let mut state = state();
+    let first = entry(&state, 1, 1, 100, 2);
+    state.advance(&first).unwrap();
+    let second = entry(&state, 1, 3, 100, 1);
+    state.advance(&second).unwrap();
+    for known in [&first, &second] {
+        assert_eq!(state.advance(known).unwrap(), Advanced::Yes);
+        assert_eq!((state.version, state.head.slot.0), (Version(3), 2));
+    }
+}
+
+#[test]
+fn the_writers_of_the_last_entries_are_counted_and_no_others() {
+    let mut state = state();
+    let mut add = |writer| {
+        let record = entry(&state, writer, state.version.0 + 1, 100, 1);
+        state.advance(&record).unwrap();
+        state.writers()
+    };
+    assert_eq!([add(7), add(8), add(7)], [1, 2, 2]);
+    let mut remembered = 1;
+    while add(7) == 2 {
+        remembered += 1;
+    }
+    assert_eq!(remembered + 1, WRITERS_REMEMBERED, "after which the other one is forgotten");
+}
+
+#[test]
+fn what_is_in_memory_is_frozen_when_it_is_not_flushed_yet() {
+    let freeze = |state: &mut State, goal| state.freeze(Version(goal)).unwrap().is_some();
+    // Segments may be lost, so all of it is put into new ones, whatever is asked.
+    assert!(freeze(&mut state(), 0) && freeze(&mut two_transactions(), 0));
+    let (mut empty, mut full) = (state(), two_transactions());
+    empty.trust_all().unwrap();
+    full.trust_all().unwrap();
+    for (goal, some) in [(0, false), (1, true), (2, true), (9, true)] {
+        assert!(!freeze(&mut empty, goal), "nobody has written");
+        assert_eq!(freeze(&mut full, goal), some, "up to {goal}");
+    }
+}
+
+#[test]
+fn only_what_users_write_has_to_be_flushed_also_when_it_comes_with_system_keys() {
+    for (system, key, range, some) in [
+        (false, true, false, true),
+        (false, false, true, true),
+        (true, false, false, false),
+        (true, true, false, true),
+        (true, false, true, true),
+        (true, true, true, true),
+    ] {
+        let mut state = state();
+        let mut writes = Writes::default();
+        if range {
+            let [start, end] = [b"a", b"b"].map(|key| space::key(space::USER, key));
+            writes.delete_range(crate::writes::Range { start, end });
+        }
+        for (space, wanted) in [(space::SYSTEM, system), (space::USER, key)] {
+            if wanted {
+                let put = Change::Put(Bytes::from_static(b"value"));
+                writes.change(space::key(space, b"note"), put).unwrap();
+            }
+        }
+        let id = TransactionId([1; 16]);
+        let [author, message] = [String::new(), String::new()];
+        let logged = Logged { id, author, message, cancelled: false, writes };
+        let body = Batch::encode(Version(1), 100, [&logged]);
+        let entry = Entry::new(LOG, state.head, [1; 16], &body);
+        state.advance(&Record::from(&entry)).unwrap();
+        state.trust_all().unwrap();
+        let found = state.freeze(Version(1)).unwrap().is_some();
+        assert_eq!(found, some, "system {system}, key {key}, range {range}");
+    }
+}
+
+#[test]
+fn memory_is_what_no_flush_takes_care_of_and_all_of_it_while_segments_may_be_lost() {
+    let mut state = two_transactions();
+    let bytes = state.memory_bytes();
+    assert!(bytes > 2 * "value".len() && state.is_whole());
+    let part = state.freeze_part();
+    assert_eq!((part.from, part.to.version, part.memtables.len()), (Version::ZERO, 2, 1));
+    assert_eq!((state.memory_bytes(), state.view.memtables.len()), (bytes, 2));
+    state.remade(&part, Vec::new());
+    assert_eq!((state.memory_bytes(), state.view.memtables.len()), (0, 1));
+    let next = state.freeze_part();
+    assert_eq!(
+        (next.from, next.to.version),
+        (Version(2), 2),
+        "it goes on where the last one ended"
+    );
+
+    let mut state = two_transactions();
+    state.trust_all().unwrap();
+    assert!(!state.is_whole());
+    assert_eq!(state.memory_bytes(), bytes);
+    state.freeze(Version(2)).unwrap().unwrap();
+    assert_eq!((state.memory_bytes(), state.view.memtables.len()), (0, 2));
+}
