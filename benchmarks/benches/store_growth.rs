@@ -1,8 +1,8 @@
 //! How a store grows, from 10^4 to 10^6 keys: opening, reads, scans, compaction, memory, bytes; to 10^7 when asked.
 //!
 //! `cargo xtask bench store_growth`; `-- --place fs --keys 10000,100000,1000000,10000000 --bytes 100`.
-//! A store is loaded by one process, changed by another, read by a third before and by a fourth after it is compacted, so
-//! that the memory of each is its own. Fails where one takes more than `--memory-mib`, 512 unless told.
+//! A store is loaded by one process, changed by another, read and verified by others before and after it is compacted by
+//! one more, so that the memory of each is its own. Fails where one takes more than `--memory-mib`, 512 unless told.
 
 use std::env;
 use std::process::Command;
@@ -16,7 +16,7 @@ use benchmarks::{
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use storage_core::{List, Prefix, StorageProvider};
-use storage_txn::{At, CollectOptions, Options, Scan, Store};
+use storage_txn::{At, CollectOptions, Options, Scan, Store, VerifyOptions};
 use storage_wrappers::Counted;
 
 const BATCH: u64 = 1000;
@@ -45,6 +45,7 @@ async fn main() -> Result<()> {
         "load" => return job.load().await,
         "change" => return job.change().await,
         "compact" => return job.compact().await,
+        "verify" => return job.verify().await,
         "read" => return job.read().await,
         _ => {}
     }
@@ -54,7 +55,7 @@ async fn main() -> Result<()> {
     for keys in sizes {
         say(format!("{keys} keys"));
         let site = Site::make(job.place).await?;
-        for phase in ["load", "change", "read", "compact", "read"] {
+        for phase in ["load", "change", "read", "verify", "compact", "read", "verify"] {
             let status = Command::new(env::current_exe()?)
                 .args(["--bench", "--phase", phase, "--place", job.place.name()])
                 .args(["--address", &site.address, "--size", &keys.to_string()])
@@ -122,9 +123,10 @@ impl Job {
         for first in (0..many).step_by(BATCH as usize) {
             let batch = first..(first + BATCH).min(many);
             let put = async |tx: storage_txn::Transaction| {
-                batch.clone().map(&which).try_for_each(|n| {
-                    tx.put(key(n), value(n + round * self.keys, self.bytes))
-                })
+                batch
+                    .clone()
+                    .map(&which)
+                    .try_for_each(|n| tx.put(key(n), value(n + round * self.keys, self.bytes)))
             };
             store.transact(put).await?;
         }
@@ -185,6 +187,23 @@ impl Job {
             collected.entries,
             collected.segments,
             stored(&site).await? as f64 / kept as f64,
+            self.resident()?
+        ));
+        Ok(())
+    }
+
+    async fn verify(&self) -> Result<()> {
+        let (_, counter) = self.site().await?;
+        let start = Instant::now();
+        let options = VerifyOptions::default();
+        let report = Store::verify(counter.clone(), clocks(), &options, &mut |_| {}).await?;
+        ensure!(report.is_sound(), "{report:?}");
+        say(format!(
+            "  verify   {:9.1?}  {} entries and {} changes, {} gets  {}",
+            start.elapsed(),
+            report.entries,
+            report.changes,
+            counter.counts().get.requests,
             self.resident()?
         ));
         Ok(())

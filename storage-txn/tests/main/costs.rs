@@ -80,10 +80,10 @@ async fn a_large_value_is_written_once() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_live_or_history_is_stored_once_and_nothing_else_is() {
-    let [with_history, without] = rows::bytes_stored().await.unwrap();
-    // Names of keys and times pack.
-    check(Ok(with_history), 0.9);
-    check(Ok(without), 1.0);
+    for row in rows::bytes_stored().await.unwrap() {
+        // Names of keys and times pack.
+        check(Ok(row), 0.9);
+    }
 }
 
 #[tokio::test(start_paused = true)]
