@@ -40,6 +40,8 @@ pub(crate) struct Flushes {
     waiting: Vec<oneshot::Sender<Result<()>>>,
     /// How many segments this handle has named.
     segments: u32,
+    /// Whether it has flushed in the background, and so compacts after every flush.
+    compacts: bool,
     /// Whether a flush of this handle was committed and its checkpoint is still to be written.
     pub(crate) owes_checkpoint: bool,
     failed: Option<Error>,
@@ -157,7 +159,13 @@ impl Shared {
             if flushed {
                 result = result.and(self.write_checkpoint().await);
             }
-            if flushed && wanted {
+            // A handle that has never had enough to flush is not likely to last until a compaction ends.
+            let compacts = {
+                let mut flushes = self.flushes();
+                flushes.compacts |= wanted;
+                flushes.compacts
+            };
+            if flushed && compacts {
                 self.compact_if_due();
             }
             self.flushes().failed = result.as_ref().err().map(Error::shared);

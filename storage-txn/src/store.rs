@@ -255,7 +255,8 @@ impl Store {
     /// Puts everything that is in memory into segments, and writes a checkpoint, so that the next to open the store
     /// need not read the log from further back. Done in the background too, every
     /// [`flush_bytes`](Options::flush_bytes). Costs nothing when nothing was committed since the last time. Segments that
-    /// come of this are merged after the next flush in the background, or by [`compact`](Self::compact).
+    /// come of this are merged in the background by a handle that has flushed in the background before, after the next such
+    /// flush of another, or by [`compact`](Self::compact).
     ///
     /// # Errors
     ///
