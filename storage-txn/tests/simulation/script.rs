@@ -66,7 +66,12 @@ async fn play(node: Node, place: Place, steps: &'static [Step], ledger: Arc<Ledg
         node,
         ledger,
     };
-    while let Some(step) = steps.get(player.ledger.step(&player.node)) {
+    loop {
+        let number = player.ledger.step(&player.node);
+        let Some(step) = steps.get(number) else { return };
+        if !player.node.does(player.node.id().0 * 100 + number as u32) {
+            continue;
+        }
         let result = match step {
             Step::Flush => player.store.flush().await,
             Step::Compact => player.store.compact().await,
