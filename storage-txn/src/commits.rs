@@ -158,9 +158,13 @@ impl LogScan {
 /// one that finished ended.
 #[derive(Debug)]
 pub struct Commits {
+    snapshot: Snapshot,
     walk: Walk,
     left: usize,
     maintenance: bool,
+    backward: bool,
+    /// The first version that was asked for, if one was.
+    first: Version,
 }
 
 impl Commits {
@@ -168,10 +172,19 @@ impl Commits {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::SnapshotExpired`], [`ErrorKind::Corrupt`], [`ErrorKind::Storage`].
+    /// [`ErrorKind::SnapshotExpired`] where it comes to commits that were asked for by version and are no longer kept,
+    /// [`ErrorKind::Corrupt`], [`ErrorKind::Storage`].
     pub async fn next(&mut self) -> Result<Option<Commit>> {
         while self.left > 0 {
-            let Some((key, _, value)) = self.walk.next().await? else { break };
+            let next = self.walk.next().await?;
+            let horizon = self.snapshot.horizon()?;
+            if self.first > Version::ZERO
+                && self.first < horizon
+                && (!self.backward || next.is_none())
+            {
+                return Err(no_longer_kept(&self.snapshot.view, self.first));
+            }
+            let Some((key, _, value)) = next else { break };
             let number = key[1..]
                 .try_into()
                 .map_err(|_| Error::corrupt("the key of a commit record is not a version"))?;
@@ -232,7 +245,8 @@ impl Snapshot {
         self.find_commit(version).await?.ok_or_else(|| no_longer_kept(&self.view, version))
     }
 
-    /// The commits up to the version of the snapshot.
+    /// The commits up to the version of the snapshot. Where all are asked for, from whichever is the first, those that
+    /// were [packed away](crate::Store::pack) are left out: see [`horizon`](Self::horizon).
     ///
     /// # Errors
     ///
@@ -244,7 +258,20 @@ impl Snapshot {
             walk: Walk::new(&self.view, self.version, &range, scan.backward, None).await?,
             left: scan.limit.unwrap_or(usize::MAX),
             maintenance: scan.maintenance,
+            backward: scan.backward,
+            first: scan.first,
+            snapshot: self.clone(),
         })
+    }
+
+    /// The version from which on everything is kept: [`Version::ZERO`] as long as nothing was
+    /// [packed away](crate::Store::pack). As this handle knows it now, which may be later than when the snapshot was taken.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Corrupt`].
+    pub fn horizon(&self) -> Result<Version> {
+        self.shared.state().view.system.horizon()
     }
 
     /// `None` when it is no longer kept.

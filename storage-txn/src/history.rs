@@ -72,10 +72,12 @@ pub struct History {
     ready: VecDeque<(Version, Written)>,
     /// The version from which on downwards is still to be read.
     upto: Version,
+    horizon: Version,
 }
 
 impl History {
-    /// The revision before, or `None` after the first one that is kept.
+    /// The revision before, or `None` after the first one that is kept. Whether there were others before that is told
+    /// by the [`horizon`](Self::horizon).
     ///
     /// # Errors
     ///
@@ -84,11 +86,43 @@ impl History {
         while self.ready.is_empty() && self.upto > Version::ZERO {
             let (page, upto) = self.page().await?;
             (self.ready, self.upto) = (page, upto);
+            self.horizon = self.horizon.max(self.snapshot.horizon()?);
         }
         let Some((version, written)) = self.ready.front().cloned() else { return Ok(None) };
         let commit = self.snapshot.find_commit(version).await?;
         self.ready.pop_front();
         Ok(Some(Revision { version, commit, written }))
+    }
+
+    /// The version where this history begins, as far as it was read: of what the key was before, nothing is told but what
+    /// has a tag. [`Version::ZERO`] when it tells everything.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use storage_txn::{At, Options, Store, Version};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), storage_txn::Error> {
+    /// # let provider = Arc::new(backend_memory::MemoryProvider::new());
+    /// # let env = Arc::new(storage_wrappers::TokioEnv::new());
+    /// # let store = Store::init(provider, env, Options::default()).await?;
+    /// for value in ["1", "2", "3"] {
+    ///     store.transact(async |tx| tx.put("a", value)).await?;
+    /// }
+    /// store.pack(At::Version(Version(2))).await?;
+    /// let mut history = store.history("a").await?;
+    /// let mut told = Vec::new();
+    /// while let Some(revision) = history.next().await? {
+    ///     told.push(revision.version);
+    /// }
+    /// assert_eq!((told, history.horizon()), (vec![Version(3), Version(2)], Version(2)));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn horizon(&self) -> Version {
+        self.horizon
     }
 
     /// All that are left.
@@ -148,21 +182,22 @@ impl History {
 }
 
 impl Snapshot {
-    /// Everything that `key` was up to the version of the snapshot, newest first. A deletion of what had no
-    /// value is not part of it.
+    /// Everything that `key` was up to the version of the snapshot, newest first, as far back as it is
+    /// [kept](History::horizon). A deletion of what had no value is not part of it.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::LimitExceeded`] for a key longer than [`KEY_BYTES_MAX`](crate::KEY_BYTES_MAX).
+    /// [`ErrorKind::LimitExceeded`] for a key longer than [`KEY_BYTES_MAX`](crate::KEY_BYTES_MAX),
+    /// [`ErrorKind::Corrupt`].
     pub fn history(&self, key: impl AsRef<[u8]>) -> Result<History> {
         let key = space::key(space::USER, check_key(key.as_ref())?);
-        let upto = self.version;
-        Ok(History { snapshot: self.clone(), key, ready: VecDeque::new(), upto })
+        let (upto, horizon) = (self.version, self.view.system.horizon()?);
+        Ok(History { snapshot: self.clone(), key, ready: VecDeque::new(), upto, horizon })
     }
 }
 
 impl Store {
-    /// Everything that `key` ever was, newest first. For what this handle knows, without a request, or up to a
+    /// Everything that `key` ever was, newest first, as far back as it is [kept](History::horizon). For what this handle knows, without a request, or up to a
     /// version, take that of a [snapshot](Snapshot::history).
     ///
     /// # Errors

@@ -16,6 +16,9 @@ pub struct StoreInfo {
     pub version: Version,
     /// When that was committed, since the Unix epoch; 0 of a store without a commit.
     pub time: Duration,
+    /// Nothing is told of versions before this one, but of those with tags; [`Version::ZERO`] as long as nothing was
+    /// [packed away](Store::pack).
+    pub horizon: Version,
     /// Everything up to this version is in segments.
     pub flushed: Version,
     /// How many segments there are.
@@ -78,6 +81,7 @@ impl Store {
             id: self.shared.log.id().to_string(),
             version: state.version,
             time: Duration::from_micros(state.time),
+            horizon: system.horizon()?,
             flushed,
             segments: segments.len() as u64,
             segment_bytes: segments.iter().map(|(_, _, about)| about.bytes).sum(),

@@ -111,6 +111,9 @@ impl Store {
     /// Every commit after the version `since`, for as long as one asks: those that are there, and then each as it
     /// comes. Makes no request itself.
     ///
+    /// Where commits after `since` were [packed away](Self::pack) the first one that is asked for is
+    /// [`ErrorKind::SnapshotExpired`]: none is passed over.
+    ///
     /// To go on where an earlier watch ended, hand in what it had [seen](Watch::seen); to miss nothing after
     /// reading a snapshot, its version.
     ///

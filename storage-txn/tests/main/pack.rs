@@ -142,12 +142,70 @@ async fn who_asks_for_what_was_before_the_horizon_is_told_where_that_is() {
     assert_eq!(then.get_versioned("a").await.unwrap(), Some((Version(3), "3".into())));
     let kept = store.log(&LogScan::new(..).forward()).await.unwrap().collect().await.unwrap();
     assert_eq!(kept.iter().map(|commit| commit.version.0).collect::<Vec<_>>(), [3, 4]);
-    let revisions = store.history("a").await.unwrap().collect().await.unwrap();
-    assert_eq!(revisions.iter().map(|old| old.version.0).collect::<Vec<_>>(), [4, 3]);
+    let mut history = store.history("a").await.unwrap();
+    for expected in [Some(4), Some(3), None] {
+        let found = history.next().await.unwrap().map(|revision| revision.version.0);
+        assert_eq!(found, expected);
+    }
+    assert_eq!(history.horizon(), Version(3));
+    assert_eq!(store.info().await.unwrap().horizon, Version(3));
+    for (scan, kept) in [
+        (LogScan::new(Version(1)..), vec![4, 3]),
+        (LogScan::new(Version(1)..Version(3)), vec![]),
+        (LogScan::new(Version(2)..).forward(), vec![]),
+    ] {
+        let mut commits = store.log(&scan).await.unwrap();
+        for expected in kept {
+            assert_eq!(commits.next().await.unwrap().unwrap().version.0, expected, "{scan:?}");
+        }
+        let error = commits.next().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::SnapshotExpired, "{scan:?}: {error}");
+    }
+    let in_time = LogScan::new(Version(1)..).limit(2);
+    assert_eq!(store.log(&in_time).await.unwrap().collect().await.unwrap().len(), 2);
     let mut changes = store.changes(Version(3), Version(4)).await.unwrap();
     assert_eq!(changes.next().await.unwrap().unwrap().commit().version, Version(4));
     store.undo(Version(4)).await.unwrap();
     assert_eq!(sleeper.snapshot(At::Latest).await.unwrap().get("a").await.unwrap().unwrap(), "3");
+}
+
+/// Its view was of before the packing, and what it reads of after: it took what was packed away for damage, and a
+/// history that it began for a whole one.
+#[tokio::test]
+async fn a_reader_of_before_the_packing_is_told_that_what_it_reads_is_gone() {
+    let (_, provider) = provider();
+    let store = init(&provider).await;
+    put(&store, "a", "1").await;
+    put(&store, "b", "1").await;
+    store.transact(async |tx| tx.delete("b")).await.unwrap();
+    put(&store, "a", "2").await;
+    put(&store, "a", "3").await;
+    put(&store, "b", "2").await;
+    store.flush().await.unwrap();
+    let reader = open(&provider, Options::default()).await;
+    let then = reader.snapshot(At::Known).await.unwrap();
+    store.pack(At::Version(Version(5))).await.unwrap();
+    store.collect(&at_once()).await.unwrap();
+    assert_eq!(then.horizon().unwrap(), Version::ZERO);
+    let mut changes = then.changes(Version(1)).await.unwrap();
+    let mut history = then.history("a").unwrap();
+    assert_eq!(history.next().await.unwrap().unwrap().version, Version(5));
+    assert_eq!(history.next().await.unwrap(), None);
+    assert_eq!((history.horizon(), then.horizon().unwrap()), (Version(5), Version(5)));
+    for (what, result) in [
+        ("changes", changes.next().await.map(drop)),
+        ("a commit", then.commit_info(Version(2)).await.map(drop)),
+        ("commits", then.log(&LogScan::new(Version(2)..)).await.unwrap().collect().await.map(drop)),
+        ("a watch", reader.watch(Version(1)).next().await.map(drop)),
+    ] {
+        let error = result.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::SnapshotExpired, "{what}: {error}");
+        assert_eq!(
+            error.to_string(),
+            "version 2 is no longer kept: the horizon is version 5",
+            "{what}"
+        );
+    }
 }
 
 #[tokio::test]

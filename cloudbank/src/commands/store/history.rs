@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
-use storage_txn::{Content, Revision, Written};
+use storage_txn::{Content, Revision, Version, Written};
 
 use super::at::moment;
 use super::open::OpenStore;
@@ -38,13 +38,31 @@ pub(super) async fn run(
             rows.write(context, ROWS_ALIGNED)?;
         }
     }
+    let horizon = history.horizon();
     if !found {
         let (name, key, at) = (&opened.name, text::shown(&key), snapshot.version());
-        return Err(Error::NotFound(format!(
-            "store on `{name}`: `{key}` never had a value up to version {at}"
-        )));
+        return Err(Error::NotFound(match horizon.0 {
+            0 => format!("store on `{name}`: `{key}` never had a value up to version {at}"),
+            _ => format!(
+                "store on `{name}`: `{key}` has had no value from version {horizon}, before which history was packed away, to version {at}"
+            ),
+        }));
     }
-    rows.write(context, 1)
+    rows.write(context, 1)?;
+    if left > 0 {
+        packed_away(context, horizon)?;
+    }
+    Ok(())
+}
+
+/// Says where a history ends that was read to its end, unless that is the beginning.
+pub(super) fn packed_away(context: &Context, horizon: Version) -> Result<()> {
+    if horizon > Version::ZERO {
+        // After what it is about, where both go to the same place.
+        context.output.flush()?;
+        context.output.note(format_args!("what was before version {horizon} was packed away"));
+    }
+    Ok(())
 }
 
 /// Rows that are still to be written, and whether the headings were.

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use storage_txn::{Commit, KeyRange, LogScan, Snapshot};
 
 use super::at::moment;
+use super::history::packed_away;
 use super::open::OpenStore;
 use super::text;
 use crate::cli::Read;
@@ -50,7 +51,10 @@ impl Log {
                         left -= 1;
                     }
                 }
-                Ok(None) => break,
+                Ok(None) => {
+                    packed_away(context, history.horizon())?;
+                    break;
+                }
                 Err(error) => return Ok(Err(error)),
             }
         }
@@ -75,7 +79,13 @@ impl Log {
                         left -= 1;
                     }
                 }
-                Ok(None) => break,
+                Ok(None) => {
+                    match snapshot.horizon() {
+                        Ok(horizon) => packed_away(context, horizon)?,
+                        Err(error) => return Ok(Err(error)),
+                    }
+                    break;
+                }
                 Err(error) => return Ok(Err(error)),
             }
         }
