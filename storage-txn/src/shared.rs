@@ -131,16 +131,25 @@ impl Shared {
     ///
     /// # Errors
     ///
-    /// [`Corrupt`](crate::ErrorKind::Corrupt) when it has not, and those of [`catch_up`](Self::catch_up).
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) when it has not, and those of [`catch_up`](Self::catch_up). An entry at the
+    /// slot of the checkpoint that cannot be read is none, as long as the one after it goes on from it: all that was in it
+    /// is in segments.
     pub(crate) async fn catch_up_from_checkpoint(&self) -> Result<()> {
         let Head { slot, id } = self.state().head;
         // After the slot of a checkpoint comes at least the entry of the flush that made it.
         let caught_up = self.catch_up_reading(2);
         let (found, caught_up) = join(self.log.read(slot), caught_up).await;
-        let wrong = match found? {
-            Some(record) if record.id() == id => return caught_up,
-            Some(_) => "has another entry there",
-            None => "ends before",
+        let wrong = match found {
+            Ok(Some(record)) if record.id() == id => return caught_up,
+            Ok(Some(_)) => "has another entry there",
+            Ok(None) if self.state().head.slot > slot => "lacks the entry there",
+            Ok(None) => "ends before",
+            Err(storage_log::Error::Corrupt { .. })
+                if caught_up.is_ok() && self.state().head.slot > slot =>
+            {
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
         };
         Err(Error::corrupt(format!(
             "there is a checkpoint at slot {slot}, but the log {wrong}: it was rolled back, forked or lost"

@@ -248,6 +248,45 @@ fn number(name: &str, otherwise: usize) -> usize {
     given.map_or(otherwise, |value| value.parse().expect("a number"))
 }
 
+/// A changed byte in an entry that all segments have taken in kept the store from being opened, if a checkpoint stood there.
+#[test]
+fn a_damaged_entry_that_segments_have_taken_in_keeps_nobody_from_opening() {
+    let (objects, reads) = small(0);
+    let taken_in: Vec<_> =
+        objects.keys().filter(|name| name.starts_with("log/")).cloned().collect();
+    let checkpoint = objects.keys().find(|name| name.starts_with("checkpoint/")).unwrap();
+    let slot = checkpoint["checkpoint/".len()..].split('=').next().unwrap();
+    let slot = !u64::from_str_radix(slot, 16).unwrap();
+    for name in taken_in.iter().take(slot as usize) {
+        for at in (0..objects[name].len()).step_by(5) {
+            let mut bad = objects[name].to_vec();
+            bad[at] ^= 1;
+            let mut objects = objects.clone();
+            objects.insert(name.clone(), bad.into());
+            let (report, findings) = verify(&objects);
+            let report = report.unwrap();
+            assert_eq!((report.weakened, report.lost), (1, 0), "byte {at} of {name}: {findings:?}");
+            let (provider, env) = (provider_of(&objects), ManualEnv::new(6));
+            env.block_on(async {
+                let store = open(&provider, &env).await.unwrap();
+                for (query, expected) in &reads {
+                    let found = answer(&store, query).await.unwrap();
+                    assert_eq!(found, *expected, "byte {at} of {name}: {query:?}");
+                }
+                store.transact(async |tx| tx.put("a", "more")).await.unwrap();
+            });
+        }
+        let mut objects = objects.clone();
+        objects.remove(name);
+        let (provider, env) = (provider_of(&objects), ManualEnv::new(6));
+        let opened = env.block_on(open(&provider, &env));
+        if name.ends_with(&format!("{slot:016x}")) {
+            let message = opened.unwrap_err().to_string();
+            assert!(message.contains(&format!("checkpoint at slot {slot}")), "{message}");
+        }
+    }
+}
+
 #[test]
 fn every_shortened_object_is_named_and_never_read() {
     for (objects, reads) in stores() {
