@@ -162,6 +162,26 @@ pub(crate) fn empty_at(stack: &mut Stack, emptied: Option<Version>) {
     }
 }
 
+/// The value that a settled stack of `key`, as it is called inside, adds up to.
+///
+/// # Errors
+///
+/// [`ErrorKind::NotANumber`], with the name of the key.
+pub(crate) fn value_of(key: &[u8], stack: &Stack) -> Result<Option<Content>> {
+    value(stack).map_err(|error| about(key, error))
+}
+
+/// The same error, with the name of the key if it is about its value.
+pub(crate) fn about(key: &[u8], error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::NotANumber => {
+            let key = key.get(1..).unwrap_or_default().escape_ascii();
+            Error::new(ErrorKind::NotANumber, format!("key \"{key}\": {error}"))
+        }
+        _ => error,
+    }
+}
+
 /// The value that a settled stack adds up to.
 pub(crate) fn value(stack: &Stack) -> Result<Option<Content>> {
     let (base, merges) = match stack.last() {

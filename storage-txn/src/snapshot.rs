@@ -168,8 +168,8 @@ impl Items {
     ///
     /// # Errors
     ///
-    /// Those of [`Snapshot::get`]. After [`LimitExceeded`](ErrorKind::LimitExceeded) of one value the next call goes
-    /// on with the key after it.
+    /// Those of [`Snapshot::get`]. After [`LimitExceeded`](ErrorKind::LimitExceeded) of one value, and after
+    /// [`NotANumber`](ErrorKind::NotANumber), which names a key, the next call goes on with the key after it.
     pub async fn next(&mut self) -> Result<Option<Item>> {
         if self.left == 0 {
             return Ok(None);

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::future::try_join_all;
 use storage_log::planted::planted;
 
-use crate::change::{Change, Stack, settle, value};
+use crate::change::{Change, Stack, settle, value_of};
 use crate::content::{Content, Kind};
 use crate::memtable::Memtable;
 use crate::renew::renewing;
@@ -164,7 +164,7 @@ impl View {
         version: Version,
     ) -> Result<Option<(Version, Content)>> {
         let stack = self.stack(key, version).await?;
-        Ok(value(&stack)?.map(|value| (stack[0].0, value)))
+        Ok(value_of(key, &stack)?.map(|value| (stack[0].0, value)))
     }
 
     /// The same of a key of the store's own, whose values are never large.

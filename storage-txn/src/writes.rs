@@ -6,7 +6,7 @@ use std::collections::btree_map::Entry;
 use bytes::Bytes;
 
 use crate::Result;
-use crate::change::Change;
+use crate::change::{Change, about};
 
 /// Keys from `start` (inclusive) to `end` (exclusive).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,12 +50,18 @@ impl Writes {
         match self.points.entry(key) {
             Entry::Vacant(entry) => {
                 // What is merged into a key that this transaction has emptied starts from nothing.
-                let change = if emptied { Change::Delete.then(change)? } else { change };
+                let change = match emptied {
+                    true => {
+                        Change::Delete.then(change).map_err(|error| about(entry.key(), error))?
+                    }
+                    false => change,
+                };
                 entry.insert(change);
             }
             Entry::Occupied(mut entry) => {
                 let before = entry.get().clone();
-                entry.insert(before.then(change)?);
+                let both = before.then(change).map_err(|error| about(entry.key(), error))?;
+                entry.insert(both);
             }
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use storage_log::planted::planted;
 
-use crate::change::value;
+use crate::change::Change;
 use crate::commit::Waiting;
 use crate::format::commit::CommitRecord;
 use crate::memtable::Memtable;
@@ -133,13 +133,14 @@ async fn judge(
     Ok(Verdict::Commit)
 }
 
-/// The version that a key has. System keys are in memory, as they are at the end of the view.
+/// The version that a key has, also one whose value cannot be told since a number was added to what is none. System keys are in memory, as they are at the end of the view.
 async fn found(view: &View, key: &[u8], version: Version) -> Result<Option<Version>> {
     if let Some(name) = key.strip_prefix(&[space::SYSTEM]) {
         return Ok(view.system.get(name).map(|(version, _)| version));
     }
     let stack = view.stack(key, version).await?;
-    Ok(value(&stack)?.map(|_| stack[0].0))
+    let newest = stack.first().filter(|(_, change)| *change != Change::Delete);
+    Ok(newest.map(|(version, _)| *version))
 }
 
 /// What became of the transaction that has the same id.

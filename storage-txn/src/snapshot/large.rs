@@ -148,7 +148,8 @@ impl Metas {
     ///
     /// # Errors
     ///
-    /// Those of [`Snapshot::get_stream`].
+    /// Those of [`Snapshot::get_stream`]. After [`NotANumber`](crate::ErrorKind::NotANumber), which names a key, the next
+    /// call goes on with the one after it.
     pub async fn next(&mut self) -> Result<Option<Meta>> {
         if self.left == 0 {
             return Ok(None);

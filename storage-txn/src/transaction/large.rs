@@ -7,7 +7,7 @@ use futures_util::Stream;
 use storage_log::planted::planted;
 
 use crate::bounds::check_key;
-use crate::change::{Change, Stack, settle, value};
+use crate::change::{Change, Stack, settle, value_of};
 use crate::content::Content;
 use crate::transaction::{Pending, Transaction};
 use crate::value::{Value, ValueStream};
@@ -95,7 +95,7 @@ impl Transaction {
             true => self.view.stack(&from, self.version).await?,
             false => self.stack(&from).await?,
         };
-        let Some(content) = value(&stack)? else { return Ok(false) };
+        let Some(content) = value_of(&from, &stack)? else { return Ok(false) };
         let mut pending = self.open()?;
         // Whoever lets go of the value before this is committed is in the way.
         if let Some(record) = record_of(&from, &stack) {
@@ -145,7 +145,7 @@ impl Transaction {
 
     pub(super) async fn content(&self, key: &[u8]) -> Result<Option<Content>> {
         let key = space::key(space::USER, check_key(key)?);
-        value(&self.stack(&key).await?)
+        value_of(&key, &self.stack(&key).await?)
     }
 
     /// Everything that tells the value of a key: what is there, if that matters, and what this transaction does.

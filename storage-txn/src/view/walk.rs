@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 
-use crate::change::{Change, Stack, settle, value};
+use crate::change::{Change, Stack, settle, value_of};
 use crate::content::Content;
 use crate::memtable::Memtable;
 use crate::renew::renewing;
@@ -169,6 +169,10 @@ impl Walk {
     }
 
     /// The next key that has a value, with the version of its last change.
+    ///
+    /// # Errors
+    ///
+    /// After [`NotANumber`](crate::ErrorKind::NotANumber), which names a key, the next call goes on with the one after it.
     pub(crate) async fn next(&mut self) -> Result<Option<(Bytes, Version, Content)>> {
         loop {
             while let Err(error) = self.fill().await {
@@ -205,7 +209,7 @@ impl Walk {
             {
                 stack.push((at, Change::Delete));
             }
-            if let Some(value) = value(&stack)? {
+            if let Some(value) = value_of(&key, &stack)? {
                 return Ok(Some((key, stack[0].0, value)));
             }
         }

@@ -81,8 +81,50 @@ async fn a_number_added_to_what_is_none_says_so() {
     let (store, _) = two_handles().await;
     store.transact(async |tx| tx.put("x", "text")).await.unwrap();
     store.transact(async |tx| tx.merge("x", Merge::Add(1))).await.unwrap();
-    let error = store.snapshot(At::Known).await.unwrap().get("x").await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::NotANumber);
+    store.transact(async |tx| tx.put("w", "before").and(tx.put("y", "after"))).await.unwrap();
+    let message = "key \"x\": a number was added to a value of 4 bytes, which is not one of 8";
+    let names_it = |result: storage_txn::Result<()>| {
+        let error = result.unwrap_err();
+        assert_eq!((error.kind(), &error.to_string()[..]), (ErrorKind::NotANumber, message));
+    };
+    let now = store.snapshot(At::Known).await.unwrap();
+    names_it(now.get("x").await.map(drop));
+    names_it(now.get_many(["w", "x"]).await.map(drop));
+    names_it(now.meta("x").await.map(drop));
+    for (scan, expected) in
+        [(Scan::new("w".."z"), ["w", "y"]), (Scan::new("w".."z").backward(), ["y", "w"])]
+    {
+        let mut items = now.scan(&scan).await.unwrap();
+        assert_eq!(items.next().await.unwrap().unwrap().key, expected[0]);
+        names_it(items.next().await.map(drop));
+        assert_eq!(items.next().await.unwrap().unwrap().key, expected[1]);
+        assert_eq!(items.next().await.unwrap(), None);
+        let mut metas = now.scan_meta(&scan).await.unwrap();
+        assert_eq!(metas.next().await.unwrap().unwrap().key, expected[0]);
+        names_it(metas.next().await.map(drop));
+        assert_eq!(metas.next().await.unwrap().unwrap().key, expected[1]);
+        names_it(now.scan(&scan).await.unwrap().collect().await.map(drop));
+        names_it(store.begin().scan(&scan).await.map(drop));
+    }
+    names_it(store.begin().copy("x", "z").await.map(drop));
     store.transact(async |tx| tx.put("x", "good again")).await.unwrap();
     assert!(store.snapshot(At::Known).await.unwrap().get("x").await.unwrap().is_some());
+}
+
+/// Whoever was committed together with it failed as well.
+#[tokio::test]
+async fn a_condition_on_what_is_no_number_is_about_its_version_and_in_nobodys_way() {
+    let (store, _) = two_handles().await;
+    store.transact(async |tx| tx.put("x", "text")).await.unwrap();
+    let version = store.transact(async |tx| tx.merge("x", Merge::Add(1))).await.unwrap().version;
+    for (required, expected) in [(None, Err(ErrorKind::PreconditionFailed)), (Some(version), Ok(()))]
+    {
+        let (requires, other) = (store.begin(), store.begin());
+        requires.require("x", required).unwrap();
+        requires.put("a", "1").unwrap();
+        other.put("b", "1").unwrap();
+        let (required, other) = tokio::join!(requires.commit(), other.commit());
+        other.unwrap();
+        assert_eq!(required.map(drop).map_err(|error| error.kind()), expected);
+    }
 }

@@ -357,7 +357,8 @@ async fn what_is_appended_to_a_large_value_comes_after_it_without_reading_it() {
     store.transact(async |tx| tx.merge("k", Merge::Add(1))).await.unwrap();
     let error = known(&store).await.get("k").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotANumber);
-    let expected = "a number was added to a value of 200006 bytes, which is not one of 8";
+    let expected =
+        "key \"k\": a number was added to a value of 200006 bytes, which is not one of 8";
     assert_eq!(error.to_string(), expected);
     let tx = store.begin();
     let much = Merge::Append(noise(3, INLINE_BYTES_MAX + 1));
