@@ -4,7 +4,7 @@ use bytes::Bytes;
 use storage_log::planted::planted;
 
 use crate::bounds::KeyRange;
-use crate::change::{Change, value};
+use crate::change::{Change, value_of};
 use crate::changes::disjoint;
 use crate::commits::{Commit, CommitRef};
 use crate::renew::check_kept;
@@ -13,6 +13,8 @@ use crate::transaction::{Receipt, Transaction, record_of};
 use crate::view::Walk;
 use crate::{Error, ErrorKind, Result, Store, Version, space};
 
+/// How many changes of a key are looked at together.
+const CHANGES_AT_ONCE: usize = 64;
 /// How many keys a refusal names.
 const NAMED_MAX: usize = 8;
 
@@ -40,8 +42,9 @@ impl Transaction {
         let (mut restored, mut needed) = (Vec::new(), Vec::new());
         let mut overtaken = Overtaken::default();
         for key in touched(&commit, &before).await? {
-            let later = now.view.changes(&key, version, now.version, 1).await?;
-            if later.is_empty() || planted("undo-passes-over-what-came-after") {
+            if !changed_since(&now, &key, version).await?
+                || planted("undo-passes-over-what-came-after")
+            {
                 let change = was(&before, &key, &mut needed).await?;
                 restored.push((key, change));
             } else {
@@ -124,13 +127,29 @@ async fn touched(commit: &Commit, before: &Snapshot) -> Result<Vec<Bytes>> {
     Ok(keys)
 }
 
+/// Whether anything was done to a key after `version`. To delete what has no value is nothing.
+async fn changed_since(now: &Snapshot, key: &[u8], version: Version) -> Result<bool> {
+    let was = now.view.stack(key, version).await?;
+    let had_value = was.first().is_some_and(|(_, change)| *change != Change::Delete);
+    let mut upto = now.version;
+    while upto > version {
+        let changes = now.view.changes(key, version, upto, CHANGES_AT_ONCE).await?;
+        let Some((last, _)) = changes.last() else { break };
+        if had_value || changes.iter().any(|(_, change)| *change != Change::Delete) {
+            return Ok(true);
+        }
+        upto = Version(last.0 - 1);
+    }
+    Ok(false)
+}
+
 /// The change that makes a key what it was. To `needed` goes the record that its large value is needed.
 async fn was(before: &Snapshot, key: &Bytes, needed: &mut Vec<Bytes>) -> Result<Change> {
     let stack = before.view.stack(key, before.version).await?;
     needed.extend(record_of(key, &stack));
     match stack.first() {
         Some((_, change)) if change.is_final() => Ok(change.clone()),
-        _ => Ok(value(&stack)?.map_or(Change::Delete, Change::from)),
+        _ => Ok(value_of(key, &stack)?.map_or(Change::Delete, Change::from)),
     }
 }
 

@@ -57,6 +57,33 @@ async fn whatever_was_done_is_undone_and_undone_again_comes_back() {
     }
 }
 
+/// A range that was emptied, or a key that was deleted, counted as a change of keys that were not there any more.
+#[tokio::test]
+async fn a_deletion_of_what_is_not_there_is_not_in_the_way_of_an_undo() {
+    let (one, two) = two_handles().await;
+    fill(&one).await;
+    let done = one.transact(async |tx| tx.delete("a").and(tx.delete("b"))).await.unwrap();
+    two.transact(async |tx| tx.delete_range("a".."c")).await.unwrap();
+    for _ in 0..200 {
+        two.transact(async |tx| tx.delete("b")).await.unwrap();
+    }
+    let undone = one.undo(done.version).await.unwrap();
+    let restored = all(&one).await;
+    assert_eq!(restored[..2], [("a".into(), "a".into()), ("b".into(), "b".into())]);
+    // But what was there in between was changed.
+    two.transact(async |tx| tx.delete_range("a".."c")).await.unwrap();
+    let error = one.undo(undone.version).await.unwrap_err();
+    let expected =
+        format!("version {} cannot be undone: changed since: \"a\", \"b\"", undone.version);
+    is_refused(error, &expected);
+    let emptied = one.transact(async |tx| tx.delete_range("c"..)).await.unwrap();
+    two.transact(async |tx| tx.put("c", "in between")).await.unwrap();
+    two.transact(async |tx| tx.delete_range(..)).await.unwrap();
+    let error = one.undo(emptied.version).await.unwrap_err();
+    let expected = format!("version {} cannot be undone: changed since: \"c\"", emptied.version);
+    is_refused(error, &expected);
+}
+
 #[tokio::test]
 async fn what_was_changed_since_is_not_undone_but_named() {
     let (one, two) = two_handles().await;
@@ -69,8 +96,9 @@ async fn what_was_changed_since_is_not_undone_but_named() {
     let error = one.undo(done.version).await.unwrap_err();
     is_refused(error, "version 3 cannot be undone: changed since: \"b\"");
     two.transact(async |tx| tx.delete_range("a".."bb")).await.unwrap();
+    // Of `a` there was nothing left to take away.
     let error = two.undo(done.transaction_id).await.unwrap_err();
-    is_refused(error, "version 3 cannot be undone: changed since: \"a\", \"b\"");
+    is_refused(error, "version 3 cannot be undone: changed since: \"b\"");
     assert_ne!(before, all(&two).await);
 }
 

@@ -95,6 +95,9 @@ impl Files {
                 let wrong = |what| format!("files: version {version}: {step:?}, but {what}");
                 run(step, &mut state, &mut touched, &states, &changed).map_err(wrong)?;
             }
+            // To delete what is not there changes nothing.
+            let before = at(&states, Version(version.0 - 1));
+            touched.retain(|file| before.contains_key(file) || state.contains_key(file));
             states.insert(*version, state);
             changed.insert(*version, touched);
         }
