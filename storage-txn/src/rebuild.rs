@@ -44,7 +44,8 @@ impl Store {
     /// any time: nothing changes before the commit with which it ends.
     ///
     /// Where the log is whole, all of it is read, and no segment. Where it was collected, every segment is read, those that
-    /// are whole are kept, and the others are made again from what is left of the log. Memory holds some times
+    /// are whole are kept, and the others are made again from what is left of the log: if that has all that was in them, and
+    /// they hold nothing of what was [compacted](Store::compact) or [packed](Store::pack). Memory holds some times
     /// [`flush_bytes`](Options::flush_bytes).
     ///
     /// # Errors
@@ -163,16 +164,21 @@ impl Shared {
         }
         drop(checks);
         let mut made = Vec::new();
-        if let Some(Damaged { id, what, .. }) = damaged.first() {
-            // What compaction made of several entries cannot be told from some of them.
-            let segments = system.segments()?;
-            if system.horizon()? > Version::ZERO
-                || segments.iter().any(|(_, _, about)| about.superseded > 0)
-            {
-                return Err(Error::corrupt(format!(
-                    "{id} cannot be made again: {what}; the log was collected, and what segments held was compacted"
-                )));
-            }
+        // What compaction made of several entries cannot be told from some of them: what was superseded is elsewhere, or
+        // gone. A segment that begins after all that is as the log has it.
+        let superseded = system.segments()?.iter().map(|(_, _, about)| about.superseded).max();
+        let compacted = superseded.unwrap_or(0).max(system.horizon()?.0);
+        let mixed = |damaged: &&Damaged| {
+            damaged.about.superseded > 0 || damaged.about.first_version <= compacted
+        };
+        if compacted > 0
+            && let Some(Damaged { id, about, what, .. }) = damaged.iter().find(mixed)
+        {
+            return Err(Error::corrupt(format!(
+                "{id} cannot be made again: {what}; it holds versions {} to {}, up to version {compacted} segments were \
+                 compacted, and the log was collected",
+                about.first_version, about.last_version
+            )));
         }
         if !damaged.is_empty() {
             made = self.make_again(id, &damaged).await?;
