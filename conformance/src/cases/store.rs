@@ -90,7 +90,8 @@ cases! {
         "a transaction that requires a version of a key, or its absence, commits if that is so when it commits, and \
          otherwise does nothing and says `PreconditionFailed`";
     "store.large.stream", 600, large::stream,
-        "values too large for the log go in and out as streams, and any range of them is read, on every handle";
+        "values too large for the log go in and out as streams, and any range of them is read, on every handle and at \
+         every version";
     "store.large.atomic", 600, large::atomic,
         "a transaction of large and small values is seen whole or not at all, by others too, from the moment it is \
          acknowledged";

@@ -15,7 +15,10 @@ use storage_txn::{
 };
 
 use super::lie::Truth;
-use super::prelude::{Bytes, Get, Key, Prefix, StorageProvider, World, async_trait, shared};
+use super::prelude::{
+    Bytes, Get, Key, List, Object, Page, Prefix, ProviderInfo, PutIf, StorageProvider, World,
+    async_trait, shared,
+};
 
 liars! {
     collected_slots_are_deleted: "store.slots.used", collector(DeletesTombstones),
@@ -34,6 +37,10 @@ liars! {
         "never takes a session for dead, and keeps what it has left for ever: multipart uploads that nobody aborts";
     the_reaped_go_on: "store.garbage.uploads", collector(ReapedGoesOn),
         "commits without its large values what was refused to a session that was reaped: a client that takes its lost lease again";
+    uploads_are_deleted_unreaped: "store.garbage.uploads", collector(DeletesUnreaped),
+        "deletes what a quiet session has uploaded and shuts nobody out: cleaning up first, and writing it down later";
+    packed_away_is_the_present: "store.history.packed", collector(ExpiredIsThePresent),
+        "answers a version that was packed away with what there is now: a fallback to the nearest snapshot";
 }
 
 fn collector(mistake: Mistake) -> World {
@@ -52,6 +59,8 @@ enum Mistake {
     ReapsTheLiving,
     ReapsNobody,
     ReapedGoesOn,
+    DeletesUnreaped,
+    ExpiredIsThePresent,
 }
 
 use Mistake::*;
@@ -105,7 +114,14 @@ impl StoreHandle for Collector {
     }
 
     async fn snapshot(&self, at: At) -> Result<Arc<dyn SnapshotHandle>> {
-        self.honest.snapshot(at).await
+        match self.honest.snapshot(at).await {
+            Err(error)
+                if self.mistake == ExpiredIsThePresent && error.kind() == Kind::SnapshotExpired =>
+            {
+                self.honest.snapshot(At::Latest).await
+            }
+            snapshot => snapshot,
+        }
     }
 
     async fn outcome(&self, id: TransactionId) -> Result<Outcome> {
@@ -123,6 +139,11 @@ impl StoreHandle for Collector {
             ReapsNobody => options.session_grace = Duration::MAX,
             CollectsNothing => options.dry_run = true,
             _ => {}
+        }
+        if self.mistake == DeletesUnreaped {
+            // What it commits never comes to the log.
+            let place = Arc::new(Swallows(self.place.clone()));
+            return RealStores.open(place, Options::default()).await?.collect(&options).await;
         }
         let collected = self.honest.collect(&options).await?;
         match self.mistake {
@@ -150,6 +171,41 @@ impl StoreHandle for Collector {
 
     fn past(&self) -> Arc<dyn PastHandle> {
         self.honest.past()
+    }
+}
+
+/// A provider that says of new entries of a log that they are there, and forgets them.
+#[derive(Debug)]
+struct Swallows(Arc<dyn StorageProvider>);
+
+#[async_trait]
+impl StorageProvider for Swallows {
+    fn info(&self) -> ProviderInfo {
+        self.0.info()
+    }
+
+    async fn put(
+        &self,
+        key: &Key,
+        body: Bytes,
+        when: PutIf,
+    ) -> storage_core::Result<storage_core::Version> {
+        if key.as_str().starts_with("log/") && when == PutIf::Absent {
+            return Ok(storage_core::Version::new("swallowed"));
+        }
+        self.0.put(key, body, when).await
+    }
+
+    async fn get(&self, key: &Key, request: Get) -> storage_core::Result<Object> {
+        self.0.get(key, request).await
+    }
+
+    async fn list(&self, request: List<'_>) -> storage_core::Result<Page> {
+        self.0.list(request).await
+    }
+
+    async fn delete(&self, key: &Key) -> storage_core::Result<()> {
+        self.0.delete(key).await
     }
 }
 

@@ -82,13 +82,14 @@ async fn check(snapshot: &Arc<dyn SnapshotHandle>, key: &str, value: &Bytes) -> 
 
 pub(super) async fn stream(context: &Context) -> CaseResult {
     let [one, two] = two_handles(context).await?;
+    let mut versions = Vec::new();
     for size in [INLINE + 1, CHUNK, CHUNK + 1, 3 * CHUNK + 17] {
         let value = noise(size, size);
         let tx = one.begin();
         let streamed = tx.put_stream("streamed", pieces(&value)).await?;
         ensure!(streamed == size as u64, "put_stream: expected {size} bytes, saw {streamed}");
         tx.put("put", value.clone())?;
-        tx.commit().await?;
+        versions.push((tx.commit().await?.version, value.clone()));
         let now = latest(&two).await?;
         for key in ["streamed", "put"] {
             check(&now, key, &value).await?;
@@ -110,6 +111,14 @@ pub(super) async fn stream(context: &Context) -> CaseResult {
     }
     let none = latest(&two).await?.get_range("nothing", 0..10).await?;
     ensure!(none.is_none(), "a range of a missing key: expected none, saw {none:?}");
+    for (version, value) in versions {
+        let then = two.snapshot(At::Version(version)).await?;
+        check(&then, "streamed", &value)
+            .await
+            .map_err(|failure| failure.during(format!("version {version}")))?;
+        let range = then.get_range("streamed", 10..20).await?;
+        same(&format!("a range at version {version}"), &value[10..20], range.as_deref())?;
+    }
     Ok(())
 }
 
