@@ -206,7 +206,13 @@ impl Error {
             }
             Self::Provider { provider, error, .. } => format!("provider `{provider}`: {error}"),
             Self::Store { provider, error } => format!("store on `{provider}`: {error}"),
-            other => other.to_string(),
+            Self::Usage(text)
+            | Self::NotFound(text)
+            | Self::Conflict(text)
+            | Self::Failed(text)
+            | Self::Interrupted(text) => text.clone(),
+            Self::File { what, error } => format!("{what}: {error}"),
+            Self::Reported(_) | Self::OutputClosed => self.to_string(),
         }
     }
 }
@@ -234,6 +240,13 @@ fn advice(error: &StoreError) -> Option<String> {
         StoreErrorKind::CommitUnknown(id) => {
             Some(format!("`cloudbank store outcome {id}` finds out, once the store can be reached"))
         }
+        // Without that object there is nothing that could be verified.
+        StoreErrorKind::Corrupt if error.to_string().starts_with("the object \"format\"") => None,
+        StoreErrorKind::Corrupt => Some(
+            "`cloudbank store verify` names all that is damaged or missing, and `cloudbank store rebuild` makes again what \
+             the log still has"
+                .into(),
+        ),
         _ => None,
     }
 }

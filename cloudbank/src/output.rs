@@ -162,6 +162,12 @@ pub(crate) fn confirm(question: &str) -> Option<bool> {
 
 /// How many of something, with the right ending: `1 object`, `1,234 objects`.
 pub(crate) fn count(number: u64, thing: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{} {thing}{ending}", grouped(number))
+}
+
+/// A number as it is read: `1,234`.
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -170,6 +176,5 @@ pub(crate) fn count(number: u64, thing: &str) -> String {
         }
         grouped.push(digit);
     }
-    let ending = if number == 1 { "" } else { "s" };
-    format!("{grouped} {thing}{ending}")
+    grouped
 }

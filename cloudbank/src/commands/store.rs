@@ -22,6 +22,7 @@ mod rebuild;
 mod rm;
 mod source;
 mod tag;
+mod tally;
 mod text;
 mod txn;
 mod undo;

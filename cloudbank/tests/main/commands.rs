@@ -425,10 +425,10 @@ fn errors_come_as_data_when_asked_for() {
         ! {"code":3,"error":"not_found","key":"missing","kind":"not_found","message":"provider `one`: get \"missing\": not found: there is no object","provider":"one"}
         [3]
         $ provider put -p one k missing --json
-        ! {"code":1,"error":"failed","message":"error: read missing: No such file or directory (os error 2)"}
+        ! {"code":1,"error":"failed","message":"read missing: No such file or directory (os error 2)"}
         [1]
         $ provider stat -p nine missing --json
-        ! {"code":2,"error":"usage","message":"error: there is no provider `nine` in cloudbank.toml\n  = expected one, scratch or two"}
+        ! {"code":2,"error":"usage","message":"there is no provider `nine` in cloudbank.toml\n  = expected one, scratch or two"}
         [2]
     "#]].assert_eq(&bench.session(
         "provider stat -p one missing --json

@@ -5,7 +5,7 @@ mod hold;
 mod tally;
 
 use bytes::Bytes;
-use storage_txn::{KeyRange, Scan, Snapshot};
+use storage_txn::{ErrorKind, KeyRange, Scan, Snapshot};
 
 use super::open::OpenStore;
 use super::text;
@@ -57,7 +57,17 @@ async fn export(
 ) -> Result<()> {
     let scan = Scan::new(KeyRange::prefix(prefix));
     let mut metas = snapshot.scan_meta(&scan).await.map_err(opened.explain())?;
-    while let Some(meta) = metas.next().await.map_err(opened.explain())? {
+    loop {
+        let meta = match metas.next().await {
+            Ok(Some(meta)) => meta,
+            Ok(None) => return Ok(()),
+            // That is about one key, and says which.
+            Err(error) if error.kind() == ErrorKind::NotANumber => {
+                tally.failed(&opened.explain()(error));
+                continue;
+            }
+            Err(error) => return Err(opened.explain()(error)),
+        };
         let name = meta.key.slice(prefix.len()..);
         let value = async || {
             let value = snapshot.get_stream(&meta.key).await.map_err(opened.explain())?;
@@ -74,7 +84,6 @@ async fn export(
         bar.inc(meta.size);
         bar.set_message(tally.words());
     }
-    Ok(())
 }
 
 /// Reads all once more to know how much there is, for the estimate; then waits for ever.

@@ -99,7 +99,7 @@ pub(super) async fn find(
         ))),
         Err(error) if ErrorKind::NotANumber == storage_txn::Error::kind(&error) => {
             Err(Error::Failed(format!(
-                "store on `{name}`: `{shown}`: {error}\n  = `cloudbank store history {shown}` shows what it was before"
+                "store on `{name}`: {error}\n  = `cloudbank store history {shown}` shows what it was before"
             )))
         }
         Err(error) => Err(opened.explain()(error)),

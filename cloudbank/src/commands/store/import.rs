@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt, stream};
-use storage_txn::Snapshot;
+use storage_txn::{ErrorKind, Snapshot};
 use tokio::sync::mpsc;
 
 use super::commit::Label;
@@ -127,7 +127,7 @@ async fn import(
     let mut batch = Batch::default();
     while let Some(looked) = looked.next().await {
         match looked {
-            Looked::Put { key, size, replaces, .. } if tally.dry_run => {
+            Looked::Put { key, size, replaces, .. } if tally.is_dry_run() => {
                 tally.would_put(&key, size, replaces)?;
             }
             Looked::Put { key, file, size, .. } => {
@@ -181,7 +181,11 @@ async fn look(opened: &OpenStore, snapshot: &Snapshot, prefix: &Bytes, found: Fo
     let looked = async {
         let key = text::checked(key.freeze())?;
         let source = Source::file(&path).await?;
-        let there = snapshot.meta(&key).await.map_err(opened.explain())?;
+        let there = match snapshot.meta(&key).await {
+            // Whatever it is, it is not the file.
+            Err(error) if error.kind() == ErrorKind::NotANumber => Some(None),
+            there => there.map_err(opened.explain())?.map(Some),
+        };
         let (small, length) = match source.size() {
             Some(size) if size > IN_MEMORY_BYTES_MAX => (None, size),
             _ => {
@@ -190,7 +194,7 @@ async fn look(opened: &OpenStore, snapshot: &Snapshot, prefix: &Bytes, found: Fo
                 (Some(bytes), length)
             }
         };
-        if there.as_ref().is_some_and(|there| there.size == length)
+        if there.as_ref().and_then(Option::as_ref).is_some_and(|there| there.size == length)
             && let Some(mut value) = snapshot.get_stream(&key).await.map_err(opened.explain())?
         {
             let source = match &small {

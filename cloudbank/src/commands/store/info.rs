@@ -1,17 +1,22 @@
 //! `store info`: how large the store is, and how far its maintenance has come.
 
 use serde_json::json;
-use storage_txn::{KeyRange, Scan};
+use storage_txn::{ErrorKind, KeyRange, Scan};
 
 use super::at::moment;
 use super::open::OpenStore;
 use crate::cli::Read;
 use crate::config::human_size;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::output::count;
 use crate::run::Context;
 
 pub(super) async fn run(context: &Context, read: &Read, counted: bool) -> Result<()> {
+    if read.at.is_some() && !counted {
+        return Err(Error::Usage(
+            "--at says as of when keys are counted, and the rest is of now\n  = add --count".into(),
+        ));
+    }
     let opened = OpenStore::find_to_read(context, &read.which).await?;
     let snapshot = opened.snapshot(read.at.as_deref()).await?;
     let mut sums = None;
@@ -19,9 +24,14 @@ pub(super) async fn run(context: &Context, read: &Read, counted: bool) -> Result
         let (mut keys, mut bytes) = (0_u64, 0_u64);
         let scan = Scan::new(KeyRange::all());
         let mut items = snapshot.scan_meta(&scan).await.map_err(opened.explain())?;
-        while let Some(item) = items.next().await.map_err(opened.explain())? {
-            keys += 1;
-            bytes += item.size;
+        loop {
+            match items.next().await {
+                Ok(Some(item)) => (keys, bytes) = (keys + 1, bytes + item.size),
+                Ok(None) => break,
+                // It has a value, only that cannot be told.
+                Err(error) if error.kind() == ErrorKind::NotANumber => keys += 1,
+                Err(error) => return Err(opened.explain()(error)),
+            }
         }
         sums = Some((keys, bytes));
     }
@@ -36,6 +46,7 @@ pub(super) async fn run(context: &Context, read: &Read, counted: bool) -> Result
             "counted_at": sums.map(|_| snapshot.version().0),
             "keys": sums.map(|(keys, _)| keys),
             "value_bytes": sums.map(|(_, bytes)| bytes),
+            "horizon": info.horizon.0,
             "flushed_version": info.flushed.0,
             "segments": info.segments,
             "segment_bytes": info.segment_bytes,
@@ -58,6 +69,12 @@ pub(super) async fn run(context: &Context, read: &Read, counted: bool) -> Result
         output.line(format_args!(
             "keys        {keys}, values of {size}, at version {}",
             snapshot.version()
+        ))?;
+    }
+    if info.horizon.0 > 0 {
+        output.line(format_args!(
+            "horizon     version {}: what was before was packed away, but for tags",
+            info.horizon
         ))?;
     }
     output.line(format_args!(

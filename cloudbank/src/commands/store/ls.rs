@@ -12,7 +12,7 @@ use super::at::moment;
 use super::open::OpenStore;
 use super::text;
 use crate::cli::Read;
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::run::Context;
 
 /// Sizes and versions are aligned up to this many digits.
@@ -42,10 +42,21 @@ impl Ls {
         let output = &context.output;
         let to_terminal = std::io::stdout().is_terminal();
         let mut times = Times::new(&snapshot);
+        let mut result = Ok(());
         let mut left = self.limit.unwrap_or(u64::MAX);
         let mut items = snapshot.scan_meta(&scan).await.map_err(opened.explain())?;
         while left > 0 {
-            let Some(item) = items.next().await.map_err(opened.explain())? else { break };
+            let item = match items.next().await {
+                Ok(Some(item)) => item,
+                Ok(None) => break,
+                // That is about one key, and says which.
+                Err(error) if error.kind() == ErrorKind::NotANumber => {
+                    output.failure(&opened.explain()(error));
+                    (left, result) = (left - 1, Err(Error::Reported(Code::Failed)));
+                    continue;
+                }
+                Err(error) => return Err(opened.explain()(error)),
+            };
             left -= 1;
             let version = item.version;
             let time = match self.long {
@@ -76,7 +87,7 @@ impl Ls {
                 output.flush()?;
             }
         }
-        Ok(())
+        result
     }
 
     /// The keys with the prefix, on the side of `start_after` that is asked for; `None` when that can be none.

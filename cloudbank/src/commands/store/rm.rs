@@ -98,7 +98,7 @@ async fn count_under(opened: &OpenStore, prefix: &[u8]) -> Result<u64> {
     let scan = Scan::new(KeyRange::prefix(prefix));
     let mut items = snapshot.scan_meta(&scan).await.map_err(opened.explain())?;
     let mut found = 0;
-    while items.next().await.map_err(opened.explain())?.is_some() {
+    while is_there(items.next().await).map_err(opened.explain())? {
         found += 1;
     }
     Ok(found)

@@ -91,7 +91,7 @@ fn everything_is_written_as_json_too() {
         $ store tag --delete first --json
         {"deleted":true,"tag":"first"}
         $ store get a --json
-        ! {"code":3,"error":"not_found","message":"error: store on `one`: `a` has no value at version 4"}
+        ! {"code":3,"error":"not_found","message":"store on `one`: `a` has no value at version 4"}
         [3]
         $ store import . --dry-run --json --prefix i/
         {"action":"put","key":"i/cloudbank.toml","size":196}

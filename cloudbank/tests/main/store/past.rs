@@ -282,7 +282,7 @@ fn a_watch_writes_each_commit_at_once_and_says_where_it_ended() {
     std::process::Command::new("kill").args(["-INT", &id]).status().unwrap();
     let output = watch.wait_with_output().unwrap();
     expect![[r#"
-        ! {"code":130,"error":"interrupted","message":"interrupted: everything up to version 7 was seen\n  = --from 7 goes on there"}
+        ! {"code":130,"error":"interrupted","message":"everything up to version 7 was seen\n  = --from 7 goes on there"}
         [130]
     "#]].assert_eq(&bench.shown(&output));
 }

@@ -83,12 +83,12 @@ fn a_requirement_that_does_not_hold_is_named() {
         ! error: store on `one`: standard input, line 1: key `a` has another value than required, and nothing was done
         [4]
         $ store txn - --json
-        ! {"code":4,"error":"conflict","message":"error: store on `one`: standard input, line 1: key `b` has no value, and one is required, and nothing was done"}
+        ! {"code":4,"error":"conflict","message":"store on `one`: standard input, line 1: key `b` has no value, and one is required, and nothing was done"}
         [4]
         $ store txn -
         1 operation done, version 2
         $ store get a
-        ! error: store on `one`: `a`: a number was added to a value of 1 bytes, which is not one of 8
+        ! error: store on `one`: key "a": a number was added to a value of 1 bytes, which is not one of 8
         !   = `cloudbank store history a` shows what it was before
         [1]
         $ store history a
@@ -96,8 +96,8 @@ fn a_requirement_that_does_not_hold_is_named() {
               2  MOMENT  not-a-number      -  alice@home
               1  MOMENT  put               1  alice@home
         $ store txn -
-        ! error: store on `one`: a number was added to a value of 1 bytes, which is not one of 8
-        [1]
+        ! error: store on `one`: key "a" is version 2, not version 1
+        [4]
         $ store rm a
         removed 1 key, version 3
         $ store ls

@@ -83,6 +83,7 @@ fn a_damaged_segment_is_named_and_never_read_as_data() {
     assert!(said.contains("segment/") && said.contains("1 rebuildable"), "{said}");
     let said = bench.session("store ls");
     assert!(said.contains("checksum") && said.ends_with("[1]\n"), "{said}");
+    assert!(said.contains("`cloudbank store rebuild` makes again"), "{said}");
     assert_eq!(json(&bench, "store rebuild --json")["segments_made"], 1);
     assert_eq!(bench.ok("store ls"), "a\nb\nc\n");
     assert_eq!(bench.ok("store get a --at 1"), "a");
@@ -117,9 +118,9 @@ fn what_nothing_needs_is_collected_and_everything_can_still_be_read() {
         $ store collect
         there is nothing to delete
         $ store collect --grace 0s --dry-run
-        nothing done; it would be: 3 log slots, 1 checkpoint, 272 B
+        nothing done; it would be: 3 log slots, 1 checkpoint, 276 B
         $ store collect --grace 0s --session-grace 0s --json
-        {"bytes":542,"checkpoints":1,"dry_run":false,"entries":3,"pins":0,"segments":0,"sessions":3,"sessions_reaped":0,"values":0}
+        {"bytes":550,"checkpoints":1,"dry_run":false,"entries":3,"pins":0,"segments":0,"sessions":3,"sessions_reaped":0,"values":0}
         $ store verify --quiet
         $ store get a --at 1
         round 1
@@ -184,6 +185,11 @@ fn history_is_packed_on_request_and_tags_are_kept() {
         [3]
         $ store get a --at 5
         round 3
+        $ store history a
+        version  time                         change  bytes  author      message
+              5  MOMENT  put         7  alice@home  import in
+              1  MOMENT  put         7  alice@home  import in
+        ! what was before version 5 was packed away
         $ store verify --quiet
         $ store collect --grace 0s --quiet
         $ store verify --quiet
@@ -197,9 +203,13 @@ fn history_is_packed_on_request_and_tags_are_kept() {
          store get a --at first
          store get a --at 3
          store get a --at 5
+         store history a
          store verify --quiet
          store collect --grace 0s --quiet
          store verify --quiet
          store get a --at first",
     ));
+    let said = bench.session("store history b");
+    let expected = "`b` has had no value from version 5, before which history was packed away";
+    assert!(said.contains(expected) && said.ends_with("[3]\n"), "{said}");
 }

@@ -310,3 +310,61 @@ fn every_command_teaches_with_examples() {
         assert!(help.contains("Examples:\n  cloudbank store "), "{command}:\n{help}");
     }
 }
+
+/// One value that could not be told ended every listing, and an import over it.
+#[test]
+fn a_number_added_to_what_is_none_is_named_and_the_others_are_listed() {
+    let bench = store();
+    bench.session(
+        r#"<1
+          store put a -
+          <text
+          store put b -
+          <3
+          store put c -
+          <{"op":"add","key":"b","number":1}
+          store txn -"#,
+    );
+    expect![[r#"
+        $ store ls
+        a
+        c
+        ! error: store on `one`: key "b": a number was added to a value of 4 bytes, which is not one of 8
+        [1]
+        $ store ls --reverse --limit 2 --json
+        {"key":"c","size":1,"version":3}
+        ! {"code":1,"error":"failed","kind":"not_a_number","message":"store on `one`: key \"b\": a number was added to a value of 4 bytes, which is not one of 8","provider":"one"}
+        [1]
+        $ store export out
+        2 files written (2 B), 1 failed, version 4, in TIME
+        ! error: store on `one`: key "b": a number was added to a value of 4 bytes, which is not one of 8
+        [1]
+    "#]]
+    .assert_eq(&bench.session(
+        "store ls
+         store ls --reverse --limit 2 --json
+         store export out",
+    ));
+    let info: serde_json::Value =
+        serde_json::from_str(&bench.ok("store info --count --json")).unwrap();
+    assert_eq!(info["keys"], 3);
+    bench.write("out/b", "new");
+    expect![[r#"
+        $ store import out --dry-run
+        skip     a  1 B
+        replace  b  3 B
+        skip     c  1 B
+        nothing done; it would be: 1 file put (3 B), 2 there already
+        $ store import out
+        1 file put (3 B), 2 there already, in TIME
+        $ store ls
+        a
+        b
+        c
+    "#]]
+    .assert_eq(&bench.session(
+        "store import out --dry-run
+         store import out
+         store ls",
+    ));
+}

@@ -1,42 +1,27 @@
 //! What an import has done so far, and how that is said.
 
-use std::time::Instant;
-
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use storage_txn::{Receipt, Version};
 
-use crate::commands::provider::worst_of;
-use crate::commands::store::text;
+use crate::commands::store::{tally, text};
 use crate::config::human_size;
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
 use crate::output::count;
 use crate::run::Context;
 
 pub(super) struct Tally<'a> {
-    context: &'a Context,
-    start: Instant,
-    pub(super) dry_run: bool,
-    put: u64,
-    bytes: u64,
-    same: u64,
+    files: tally::Tally<'a>,
     left_out: u64,
     version: Option<Version>,
-    failed: Vec<Code>,
 }
 
 impl<'a> Tally<'a> {
     pub(super) fn new(context: &'a Context, dry_run: bool) -> Self {
-        Self {
-            context,
-            start: Instant::now(),
-            dry_run,
-            put: 0,
-            bytes: 0,
-            same: 0,
-            left_out: 0,
-            version: None,
-            failed: Vec::new(),
-        }
+        Self { files: tally::Tally::new(context, dry_run), left_out: 0, version: None }
+    }
+
+    pub(super) fn is_dry_run(&self) -> bool {
+        self.files.dry_run
     }
 
     pub(super) fn committed(&self) -> bool {
@@ -44,82 +29,50 @@ impl<'a> Tally<'a> {
     }
 
     pub(super) fn put(&mut self, files: u64, bytes: u64, receipt: &Receipt) {
-        self.put += files;
-        self.bytes += bytes;
+        self.files.add(files, bytes);
         self.version = Some(receipt.version);
         tracing::info!("{} in version {}", count(files, "file"), receipt.version);
     }
 
     pub(super) fn would_put(&mut self, key: &[u8], size: u64, replaces: bool) -> Result<()> {
-        self.put += 1;
-        self.bytes += size;
-        self.say(if replaces { "replace" } else { "put" }, key, size)
+        self.files.add(1, size);
+        self.files.say(if replaces { "replace" } else { "put" }, key, size)
     }
 
     pub(super) fn same(&mut self, key: &[u8], size: u64) -> Result<()> {
-        self.same += 1;
+        self.files.same += 1;
         tracing::info!("{} is there already", text::shown(key));
-        if self.dry_run { self.say("skip", key, size) } else { Ok(()) }
-    }
-
-    /// Says what would be done with a file.
-    fn say(&self, action: &str, key: &[u8], size: u64) -> Result<()> {
-        let output = &self.context.output;
-        if output.json {
-            let mut object = Map::new();
-            object.insert("action".into(), action.into());
-            text::insert(&mut object, "key", key);
-            object.insert("size".into(), size.into());
-            return output.json(&Value::Object(object));
-        }
-        output.line(format_args!("{action:8} {}  {}", text::shown(key), human_size(size)))
+        self.files.say("skip", key, size)
     }
 
     pub(super) fn left_out(&mut self, name: &str, why: &str) {
         self.left_out += 1;
-        self.context.output.note(format_args!("left out: {name}: {why}"));
+        self.files.context.output.note(format_args!("left out: {name}: {why}"));
     }
 
     pub(super) fn failed(&mut self, error: &Error) {
-        // One of many: it is not the command line that is wrong.
-        self.failed.push(match error.code() {
-            Code::Usage => Code::Failed,
-            code => code,
-        });
-        self.context.output.failure(error);
+        self.files.failed(error);
     }
 
     pub(super) fn words(&self) -> String {
-        let mut words = format!("{} put ({})", count(self.put, "file"), human_size(self.bytes));
-        if self.same > 0 {
-            words += &format!(", {} there already", self.same);
-        }
-        if self.left_out > 0 {
-            words += &format!(", {} left out", self.left_out);
-        }
-        if !self.failed.is_empty() {
-            words += &format!(", {} failed", self.failed.len());
-        }
-        words
+        let (files, size) = (count(self.files.written, "file"), human_size(self.files.bytes));
+        format!("{files} put ({size}){}", self.files.rest(self.left_out, "left out"))
     }
 
     pub(super) fn finish(self) -> Result<()> {
-        let words = match self.dry_run {
-            true => format!("nothing done; it would be: {}", self.words()),
-            false => format!("{}, in {:.1} s", self.words(), self.start.elapsed().as_secs_f64()),
-        };
-        self.context.output.done(
+        let words = self.files.summary(&self.words());
+        self.files.context.output.done(
             words,
             &json!({
-                "put": self.put,
-                "bytes": self.bytes,
-                "skipped": self.same,
+                "put": self.files.written,
+                "bytes": self.files.bytes,
+                "skipped": self.files.same,
                 "left_out": self.left_out,
-                "failed": self.failed.len(),
+                "failed": self.files.failures(),
                 "version": self.version.map(|version| version.0),
-                "dry_run": self.dry_run,
+                "dry_run": self.files.dry_run,
             }),
         )?;
-        worst_of(&self.failed)
+        self.files.end(None)
     }
 }
