@@ -1,6 +1,7 @@
 //! Flushing: what is in memory goes into segments, in the background, one flush of a handle at a time.
 
-use std::cmp::Reverse;
+mod frozen;
+
 use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
@@ -13,15 +14,17 @@ use crate::change::Change;
 use crate::commit::Waiting;
 use crate::format::entry::Logged;
 use crate::format::segment::{SegmentId, SegmentRef};
-use crate::memtable::{Memtable, Point};
 use crate::reads::Reads;
 use crate::segment::{Stored, Writer};
 use crate::shared::Shared;
 use crate::store::key;
-use crate::system::{FLUSHED, Flushed, Obsolete, make_obsolete};
+use crate::system::{FLUSHED, Obsolete, make_obsolete};
 use crate::turns::yield_now;
-use crate::writes::{Range, Writes};
+use crate::writes::Writes;
 use crate::{Error, ErrorKind, Result, TransactionId, Version, space};
+
+pub(crate) use frozen::Frozen;
+use frozen::Points;
 
 /// How often a flush begins again because another process was faster.
 pub(crate) const ATTEMPTS_MAX: usize = 8;
@@ -45,23 +48,6 @@ pub(crate) struct Flushes {
     /// Whether a flush of this handle was committed and its checkpoint is still to be written.
     pub(crate) owes_checkpoint: bool,
     failed: Option<Error>,
-}
-
-/// What is to be flushed, frozen.
-#[derive(Debug, Default)]
-pub(crate) struct Frozen {
-    /// Everything up to this version is in segments already.
-    pub(crate) from: Version,
-    pub(crate) to: Flushed,
-    pub(crate) memtables: Vec<Arc<Memtable>>,
-    /// The version of the system key that says so.
-    pub(crate) flushed_at: Option<Version>,
-    /// Segments that are lost, and the versions that named them: this flush makes up for them.
-    pub(crate) replaced: Vec<(SegmentId, Version)>,
-    /// Segments that hold what comes before `from`, and that nobody names yet.
-    pub(crate) remade: Vec<(SegmentId, SegmentRef)>,
-    /// With these it is everything since the first transaction.
-    pub(crate) whole: bool,
 }
 
 /// Who has written to the memtable that may be full.
@@ -229,21 +215,24 @@ impl Shared {
         frozen: &Frozen,
         made: &mut Vec<(SegmentId, SegmentRef)>,
     ) -> Result<()> {
-        let (points, ranges) = contents(frozen);
         let mut writer = Writer::new(self.new_segment());
         let first = writer.id();
-        for (range, version) in &ranges {
-            writer.empty(range, *version);
+        for (range, version) in frozen.emptied() {
+            writer.empty(&range, version);
         }
-        for (at, (key, version, change)) in points.iter().enumerate() {
-            let new_key = at > 0 && points[at - 1].0 != *key;
-            if new_key && writer.is_full(self.options.segment_bytes) {
+        let mut points = Points::of(frozen);
+        let mut last = Bytes::new();
+        let mut added = 0;
+        while let Some((key, version, change)) = points.next() {
+            if key != last && writer.is_full(self.options.segment_bytes) {
                 let next = Writer::next(self.new_segment(), first);
                 let full = std::mem::replace(&mut writer, next);
                 self.store_segment(full, made).await?;
             }
-            writer.add(key, &Stored::current(*version, change.clone()));
-            if at % CHANGES_AT_ONCE == CHANGES_AT_ONCE - 1 {
+            writer.add(&key, &Stored::current(version, change));
+            last = key;
+            added += 1;
+            if added % CHANGES_AT_ONCE == 0 {
                 yield_now().await;
             }
         }
@@ -359,26 +348,4 @@ impl Shared {
         // Nothing that holds the lock can panic.
         self.flushes.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// All that is frozen and not in segments, in the order of a segment. Values are shared with the memtables.
-fn contents(frozen: &Frozen) -> (Vec<Point>, Vec<(Range, Version)>) {
-    let (mut points, mut ranges) = (Vec::new(), Vec::new());
-    for memtable in &frozen.memtables {
-        let (more_points, more_ranges) = memtable.after(frozen.from);
-        points.extend(more_points);
-        ranges.extend(more_ranges);
-    }
-    points.sort_by(|a, b| (&a.0, Reverse(a.1)).cmp(&(&b.0, Reverse(b.1))));
-    if planted("flush-leaves-deletions-out") {
-        points.retain(|(_, _, change)| *change != Change::Delete);
-    }
-    if planted("flush-keeps-one-change-a-key") {
-        points.dedup_by(|a, b| a.0 == b.0);
-    }
-    if planted("flush-forgets-the-oldest-memory") && frozen.memtables.len() > 1 {
-        let newest = frozen.memtables[0].after(frozen.from).0;
-        points.retain(|point| newest.contains(point));
-    }
-    (points, ranges)
 }

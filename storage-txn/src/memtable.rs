@@ -1,18 +1,33 @@
 //! The changes of the latest transactions, in memory: every version of every key since the last flush.
 
+mod commits;
+
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::ops::Bound;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 use storage_log::planted::planted;
 
-use crate::Version;
-use crate::change::{Change, Stack, empty_at};
+use crate::change::{Change, Stack, empty_at, settle};
+use crate::memtable::commits::Commits;
+use crate::view::after;
 use crate::writes::{Range, Writes};
+use crate::{TransactionId, Version};
+
+/// Comes after all keys of commit records and of ids.
+const BEYOND: &[u8] = &[u8::MAX];
+
+/// At whichever version.
+const ANY: Version = Version(u64::MAX);
 
 /// How many keys a scan takes at a time, which bounds how long it holds the lock.
 const SCAN_KEYS_MAX: usize = 256;
+
+/// What the key of a commit record takes, and the version of a transaction with its key.
+const COMMIT_BYTES: usize = 9 + 17 + 8;
 
 /// A change to a key, with its version.
 pub(crate) type Point = (Bytes, Version, Change);
@@ -26,7 +41,9 @@ pub(crate) struct Memtable {
 
 #[derive(Debug, Default)]
 struct Changes {
-    points: BTreeMap<Bytes, Vec<(Version, Change)>>,
+    /// Most keys change once before they are flushed.
+    points: BTreeMap<Bytes, SmallVec<[(Version, Change); 1]>>,
+    commits: Commits,
     ranges: Vec<(Range, Version)>,
     /// The highest version that was added.
     last: Version,
@@ -37,17 +54,23 @@ struct Changes {
 impl Memtable {
     /// Adds the writes of one transaction.
     pub(crate) fn apply(&self, version: Version, writes: &Writes) {
-        let mut changes = self.changes.write().unwrap_or_else(PoisonError::into_inner);
+        let mut changes = self.write();
         changes.last = version;
         changes.bytes += writes.bytes();
         for range in writes.ranges() {
             changes.ranges.push((range.clone(), version));
         }
         for (key, change) in writes.points() {
-            // Most keys change once before they are flushed.
-            let all = changes.points.entry(key.clone()).or_insert_with(|| Vec::with_capacity(1));
-            all.push((version, change.clone()));
+            changes.points.entry(key.clone()).or_default().push((version, change.clone()));
         }
+    }
+
+    /// Adds the commit record of a transaction, and its version by its id.
+    pub(crate) fn record(&self, version: Version, id: TransactionId, record: Bytes) {
+        let mut changes = self.write();
+        changes.last = version;
+        changes.bytes += COMMIT_BYTES + record.len();
+        changes.commits.add(version, id, record);
     }
 
     /// No version in it is above this.
@@ -82,20 +105,21 @@ impl Memtable {
     pub(crate) fn changed(&self, key: &[u8]) -> Option<Version> {
         let changes = self.read();
         let point = changes.points.get(key).and_then(|all| Some(all.last()?.0));
-        point.max(changes.emptied(key, Version(u64::MAX)))
+        let commit = changes.commits.newest(key, ANY).map(|(at, _)| at);
+        point.max(commit).max(changes.emptied(key, ANY))
     }
 
     /// Whether any key of `range` was changed after `version`.
     pub(crate) fn changed_range(&self, range: &Range, version: Version) -> bool {
         let changes = self.read();
         let later = |(emptied, at): &(Range, Version)| *at > version && emptied.overlaps(range);
+        let skipped = usize::from(planted("validation-ignores-the-first-key-of-a-range"));
         changes.ranges.iter().any(later)
-            || (!range.is_empty()
-                && changes
-                    .points
-                    .range(range.start.clone()..range.end.clone())
-                    .skip(usize::from(planted("validation-ignores-the-first-key-of-a-range")))
-                    .any(|(_, all)| all.last().is_some_and(|(at, _)| *at > version)))
+            || changes.commits.changed_range(range, version)
+            || changes
+                .points_within(range)
+                .skip(skipped)
+                .any(|(_, all)| all.last().is_some_and(|(at, _)| *at > version))
     }
 
     /// The next keys of `range` that have changes at `version`, from its start or from its end; with what is
@@ -111,20 +135,28 @@ impl Memtable {
             return (Vec::new(), false);
         }
         let changes = self.read();
-        let mut points = changes.points.range(range.start.clone()..range.end.clone());
+        let mut points = changes.points_within(range).map(|(key, _)| key.clone());
         if planted("scan-leaves-its-first-key-out") {
             points.next();
         }
-        let taken: Vec<&Bytes> = if backward {
-            points.rev().map(|(key, _)| key).take(SCAN_KEYS_MAX).collect()
+        let commits = changes.commits.points_within(range).map(|(key, _, _)| key);
+        let mut keys: Vec<Bytes> = if backward {
+            points.rev().take(SCAN_KEYS_MAX).chain(commits.rev().take(SCAN_KEYS_MAX)).collect()
         } else {
-            points.map(|(key, _)| key).take(SCAN_KEYS_MAX).collect()
+            points.take(SCAN_KEYS_MAX).chain(commits.take(SCAN_KEYS_MAX)).collect()
         };
-        let more = taken.len() == SCAN_KEYS_MAX;
-        (
-            taken.into_iter().map(|key| (key.clone(), changes.points_of(key, version))).collect(),
-            more,
-        )
+        keys.sort();
+        keys.dedup();
+        if backward {
+            keys.reverse();
+        }
+        let more = keys.len() >= SCAN_KEYS_MAX;
+        keys.truncate(SCAN_KEYS_MAX);
+        let known = |key: Bytes| {
+            let stack = changes.points_of(&key, version);
+            (key, stack)
+        };
+        (keys.into_iter().map(known).collect(), more)
     }
 
     /// The ranges emptied at or before `version` that overlap `range`, with when.
@@ -135,21 +167,54 @@ impl Memtable {
         of_interest.cloned().collect()
     }
 
-    /// All changes above `version`: of keys, in the order of a segment, and ranges that were emptied.
-    pub(crate) fn after(&self, version: Version) -> (Vec<Point>, Vec<(Range, Version)>) {
+    /// Changes above `version` to the keys from `start` on, in the order of a segment: about `many`, but all of a key.
+    /// And where to go on, if there may be more.
+    pub(crate) fn after(
+        &self,
+        version: Version,
+        start: &Bytes,
+        many: usize,
+    ) -> (Vec<Point>, Option<Bytes>) {
         let changes = self.read();
-        let mut points = Vec::new();
-        for (key, all) in &changes.points {
-            let later = all.iter().rev().take_while(|(at, _)| *at > version);
-            points.extend(later.map(|(at, change)| (key.clone(), *at, change.clone())));
+        let later = |at: Version| at > version;
+        let rest = Range { start: start.clone(), end: Bytes::from_static(BEYOND) };
+        let commits = changes.commits.points_within(&rest).filter(|(_, at, _)| later(*at));
+        let mut found: Vec<Point> = commits.take(many).collect();
+        let commits = found.len();
+        let mut next = None;
+        if let Some((last, _, _)) = found.last()
+            && commits == many
+        {
+            next = Some(after(last));
         }
-        let ranges = changes.ranges.iter().filter(|(_, at)| *at > version).cloned().collect();
-        (points, ranges)
+        let end = next.as_ref().map_or(Bound::Unbounded, |next| Bound::Excluded(&next[..]));
+        let points = changes.points.range::<[u8], _>((Bound::Included(&start[..]), end));
+        for (key, all) in points {
+            if found.len() - commits >= many {
+                found.retain(|(other, _, _)| other < key);
+                next = Some(key.clone());
+                break;
+            }
+            let all = all.iter().rev().take_while(|(at, _)| later(*at));
+            found.extend(all.map(|(at, change)| (key.clone(), *at, change.clone())));
+        }
+        // Mostly that is their order already.
+        found.sort_by(|a, b| (&a.0, Reverse(a.1)).cmp(&(&b.0, Reverse(b.1))));
+        (found, next)
+    }
+
+    /// The ranges emptied after `version`.
+    pub(crate) fn emptied_after(&self, version: Version) -> Vec<(Range, Version)> {
+        self.read().ranges.iter().filter(|(_, at)| *at > version).cloned().collect()
     }
 
     // Nothing that holds the lock can panic, so a poisoned lock guards sound changes.
     fn read(&self) -> RwLockReadGuard<'_, Changes> {
         self.changes.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Changes> {
+        self.changes.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -160,19 +225,32 @@ impl Changes {
         stack
     }
 
+    fn points_within(
+        &self,
+        range: &Range,
+    ) -> impl DoubleEndedIterator<Item = (&Bytes, &[(Version, Change)])> {
+        // An empty range is no argument for a map.
+        let end = if range.is_empty() { &range.start } else { &range.end };
+        let bounds = (Bound::Included(&range.start[..]), Bound::Excluded(&end[..]));
+        self.points.range::<[u8], _>(bounds).map(|(key, all)| (key, &all[..]))
+    }
+
     /// Newest first, down to the first that is final.
     fn points_of(&self, key: &[u8], version: Version) -> Stack {
-        let Some(all) = self.points.get(key) else { return Stack::new() };
-        let known = match planted("memory-forgets-versions") {
-            true => all.len(),
-            false => all.partition_point(|(at, _)| *at <= version),
-        };
+        let version = if planted("memory-forgets-versions") { ANY } else { version };
         let mut stack = Stack::new();
-        for (at, change) in all[..known].iter().rev() {
-            stack.push((*at, change.clone()));
-            if change.is_final() || planted("memory-knows-one-change-a-key") {
-                break;
+        if let Some(all) = self.points.get(key) {
+            let known = all.partition_point(|(at, _)| *at <= version);
+            for (at, change) in all[..known].iter().rev() {
+                stack.push((*at, change.clone()));
+                if change.is_final() || planted("memory-knows-one-change-a-key") {
+                    break;
+                }
             }
+        }
+        if let Some(commit) = self.commits.newest(key, version) {
+            stack.push(commit);
+            settle(&mut stack);
         }
         stack
     }
@@ -184,9 +262,10 @@ impl Changes {
         upto: Version,
         limit: usize,
     ) -> Vec<(Version, Change)> {
-        let points = self.points.get(key).map_or(&[][..], Vec::as_slice);
+        let points = self.points.get(key).map_or(&[][..], |all| &all[..]);
         let mut all: Vec<_> =
             between(points, |(at, _)| *at, after, upto).iter().rev().take(limit).cloned().collect();
+        all.extend(self.commits.newest(key, upto).filter(|(at, _)| *at > after));
         let emptied = between(&self.ranges, |(_, at)| *at, after, upto).iter().rev();
         let hits = emptied.filter(|(range, _)| range.contains(key));
         all.extend(hits.take(limit).map(|(_, at)| (*at, Change::Delete)));
@@ -216,5 +295,7 @@ fn between<T>(
     &sorted[start..end]
 }
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

@@ -99,7 +99,7 @@ impl Default for Options {
             waiting_transactions_max: 65_536,
             transact_attempts_max: 64,
             commit_time_max: Duration::from_secs(30),
-            flush_bytes: 8 << 20,
+            flush_bytes: 16 << 20,
             segment_bytes: 64 << 20,
             inline_bytes_max: 64 << 10,
             chunk_bytes: 8 << 20,

@@ -30,11 +30,18 @@ impl Reads {
         }
     }
 
+    /// Whether it has seen nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.ranges.is_empty()
+    }
+
     /// Whether anything of it was changed in `view` after `version`; or may have been, as not all changes are kept
     /// from before the horizon.
     pub(crate) async fn changed(&self, view: &View, version: Version) -> Result<bool> {
-        let none = self.keys.is_empty() && self.ranges.is_empty();
-        if !none && version < view.system.horizon()? {
+        if self.is_empty() {
+            return Ok(false);
+        }
+        if version < view.system.horizon()? {
             return Ok(true);
         }
         if view.memtables.iter().any(|memtable| self.changed_in(memtable, version)) {

@@ -179,12 +179,16 @@ impl Shared {
 
     /// Takes in one record, the next of the log, and lets those go on who wait for it.
     pub(crate) fn advance(&self, record: &Record) -> Result<Advanced> {
-        let (advanced, system_changed) = {
+        let (advanced, retired, system_changed) = {
             let mut state = self.state();
             let system = state.view.system.clone();
-            let advanced = state.advance(record)?;
-            (advanced, !Arc::ptr_eq(&system, &state.view.system))
+            let advanced = state.advance(record);
+            (advanced, state.take_retired(), !Arc::ptr_eq(&system, &state.view.system))
         };
+        if !retired.is_empty() {
+            self.env.spawn(Box::pin(async move { drop(retired) }));
+        }
+        let advanced = advanced?;
         if system_changed {
             self.renew_session();
         }

@@ -69,10 +69,22 @@ fn value_prefix(id: ValueId) -> Bytes {
     inside.freeze()
 }
 
-/// All keys of a space.
+/// All keys of a space. Asked of every transaction, so it allocates nothing.
 pub(crate) fn all(space: u8) -> Range {
-    Range { start: Bytes::copy_from_slice(&[space]), end: Bytes::copy_from_slice(&[space + 1]) }
+    let byte = |at: usize| Bytes::from_static(&BYTES[at..=at]);
+    Range { start: byte(usize::from(space)), end: byte(usize::from(space) + 1) }
 }
+
+/// Every byte at its place.
+static BYTES: [u8; 256] = {
+    let mut bytes = [0; 256];
+    let mut at = 0;
+    while at < 256 {
+        bytes[at] = at as u8;
+        at += 1;
+    }
+    bytes
+};
 
 /// The key without its space.
 pub(crate) fn strip(inside: &Bytes) -> Bytes {

@@ -7,12 +7,12 @@ use bytes::Bytes;
 use prost::Message;
 use storage_core::Key;
 use storage_log::planted::planted;
-use storage_log::{Head, LogId, Record};
+use storage_log::{Head, LogId, Record, Slot};
 
 use crate::change::Change;
 use crate::flush::Frozen;
 use crate::format::checkpoint::Checkpoint;
-use crate::format::commit::CommitRecord;
+use crate::format::commit::{CommitRecord, encode_record};
 use crate::format::entry::{Batch, Logged};
 use crate::format::segment::{SegmentId, SegmentRef};
 use crate::memtable::Memtable;
@@ -24,7 +24,7 @@ use crate::writes::Writes;
 use crate::{Error, Result, TransactionId, Version, space};
 
 /// How many of the last entries tell who else is writing.
-const WRITERS_REMEMBERED: usize = 32;
+const WRITERS_REMEMBERED: usize = 64;
 
 /// The log up to a slot, applied.
 #[derive(Debug)]
@@ -45,6 +45,8 @@ pub(crate) struct State {
     whole: bool,
     /// What of that is in new segments, which nobody names yet, and no longer in memory.
     remade: Remade,
+    /// Memtables that are no longer needed. To take one down takes long, so it is not done under the lock.
+    retired: Vec<Arc<Memtable>>,
 }
 
 /// Segments that were made again from the log.
@@ -79,6 +81,7 @@ impl State {
             system_known: Version::ZERO,
             whole: true,
             remade: Remade::default(),
+            retired: Vec::new(),
         }
     }
 
@@ -182,6 +185,11 @@ impl State {
         self.look_at_segments(system)
     }
 
+    /// The memtables that are no longer needed, to be dropped where nobody waits.
+    pub(crate) fn take_retired(&mut self) -> Vec<Arc<Memtable>> {
+        std::mem::take(&mut self.retired)
+    }
+
     /// Whether there are segments that were made again and are not named.
     pub(crate) fn has_remade(&self) -> bool {
         !self.remade.segments.is_empty()
@@ -220,9 +228,10 @@ impl State {
                 self.version
             )));
         }
-        for (at, transaction) in batch.transactions.iter().enumerate() {
+        let records = commit_records(&batch, record.slot());
+        for (at, (transaction, record)) in batch.transactions.iter().zip(records).enumerate() {
             let version = Version(batch.first.0 + at as u64);
-            self.apply(version, record.slot().0, batch.time, transaction)?;
+            self.apply(version, transaction, record)?;
             self.version = version;
         }
         self.head = head;
@@ -234,26 +243,24 @@ impl State {
         Ok(Advanced::Yes)
     }
 
-    fn apply(
-        &mut self,
-        version: Version,
-        slot: u64,
-        time: u64,
-        transaction: &Logged,
-    ) -> Result<()> {
+    fn apply(&mut self, version: Version, transaction: &Logged, record: Bytes) -> Result<()> {
         let memtable = &self.view.memtables[0];
-        memtable.apply(version, &transaction.writes);
-        let record = CommitRecord::of(transaction, slot, time);
+        let writes = &transaction.writes;
+        memtable.apply(version, writes);
         if !planted("entry-is-applied-without-its-ids") {
-            memtable.apply(version, &derived(version, transaction, &record)?);
+            memtable.record(version, transaction.id, record);
+            let needed = needed_values(version, writes)?;
+            if !needed.is_empty() {
+                memtable.apply(version, &needed);
+            }
         }
-        let concerns_system = System::is_concerned(&transaction.writes);
-        if !concerns_system || !record.keys.is_empty() || !record.ranges.is_empty() {
+        let concerns_system = System::is_concerned(writes);
+        if !concerns_system || concerns_users(writes) {
             self.users = version;
         }
         if concerns_system && version > self.system_known {
             let mut system = (*self.view.system).clone();
-            system.apply(version, &transaction.writes)?;
+            system.apply(version, writes)?;
             self.look_at_segments(Arc::new(system))?;
         }
         Ok(())
@@ -276,6 +283,7 @@ impl State {
             self.runs(&system)?
         };
         let whole = self.whole;
+        self.retired.extend_from_slice(&self.view.memtables);
         self.change_view(|view| {
             if view.system.get(FLUSHED) != system.get(FLUSHED) {
                 view.memtables.insert(0, Arc::default());
@@ -288,6 +296,8 @@ impl State {
             view.runs = runs;
             view.system = system;
         });
+        let kept = &self.view.memtables;
+        self.retired.retain(|old| !kept.iter().any(|memtable| Arc::ptr_eq(memtable, old)));
         Ok(())
     }
 
@@ -320,25 +330,57 @@ impl State {
         writers.dedup();
         writers.len()
     }
+
+    /// How many of the last entries are from one writer, as times its fair share of them: 1 is as many as others have.
+    pub(crate) fn share(&self, writer: u64) -> f64 {
+        let own = self.writers.iter().filter(|other| **other == writer).count();
+        (own * self.writers()) as f64 / self.writers.len().max(1) as f64
+    }
 }
 
-/// What follows from a transaction and is not in the log: its commit record, and its version by its id.
+/// The commit records of all transactions of an entry. They share their memory, as they go the same way.
+fn commit_records(batch: &Batch, slot: Slot) -> Vec<Bytes> {
+    let (mut all, mut ends) = (Vec::new(), Vec::with_capacity(batch.transactions.len()));
+    for transaction in &batch.transactions {
+        encode_record(transaction, slot.0, batch.time, &mut all);
+        ends.push(all.len());
+    }
+    let all = Bytes::copy_from_slice(&all);
+    let mut start = 0;
+    ends.into_iter().map(|end| all.slice(std::mem::replace(&mut start, end)..end)).collect()
+}
+
+/// Whether a transaction changes users' keys.
+fn concerns_users(writes: &Writes) -> bool {
+    let users = space::all(space::USER);
+    writes.points_within(&users).next().is_some()
+        || writes.ranges().iter().any(|range| users.contains(&range.start))
+}
+
+/// What follows from a transaction and is not in the log: its commit record, its version by its id, and which large
+/// values it needs.
 pub(crate) fn derived(
     version: Version,
     transaction: &Logged,
     record: &CommitRecord,
 ) -> Result<Writes> {
-    let mut derived = Writes::default();
+    let mut derived = needed_values(version, &transaction.writes)?;
     derived.change(space::commit(version), Change::Put(record.encode_to_vec().into()))?;
     let number = Bytes::copy_from_slice(&version.0.to_be_bytes());
     derived.change(space::id(transaction.id), Change::Put(number))?;
-    for (key, change) in transaction.writes.points_within(&space::all(space::USER)) {
+    Ok(derived)
+}
+
+/// Records of the large values that a transaction puts.
+fn needed_values(version: Version, writes: &Writes) -> Result<Writes> {
+    let mut needed = Writes::default();
+    for (key, change) in writes.points_within(&space::all(space::USER)) {
         if let Change::Ref(value) = change {
-            let needed = space::value(value.id(), version, key);
-            derived.change(needed, Change::Put(Bytes::new()))?;
+            let record = space::value(value.id(), version, key);
+            needed.change(record, Change::Put(Bytes::new()))?;
         }
     }
-    Ok(derived)
+    Ok(needed)
 }
 
 /// Who appended a record: handles draw the first half of their nonces once.

@@ -37,11 +37,10 @@ pub(super) async fn sort_out(
     version: Version,
     fresh: bool,
 ) -> Result<Sorted> {
-    let mut kept: Vec<Waiting> = Vec::with_capacity(batch.len());
     let mut verdicts = Vec::with_capacity(batch.len());
     let mut accepted = Accepted::default();
     for waiting in batch.iter() {
-        let verdict = judge(waiting, view, version, &accepted).await?;
+        let verdict = judge(waiting, view, version, &mut accepted).await?;
         match &verdict {
             Verdict::Commit => accepted.add(waiting),
             Verdict::Refuse(error) if error.kind() == ErrorKind::PreconditionFailed && !fresh => {
@@ -51,6 +50,10 @@ pub(super) async fn sort_out(
         }
         verdicts.push(verdict);
     }
+    if verdicts.iter().all(|verdict| matches!(verdict, Verdict::Commit)) {
+        return Ok(Sorted::Ready);
+    }
+    let mut kept: Vec<Waiting> = Vec::with_capacity(batch.len());
     for (waiting, verdict) in batch.drain(..).zip(verdicts) {
         match verdict {
             Verdict::Commit => kept.push(waiting),
@@ -64,15 +67,27 @@ pub(super) async fn sort_out(
 
 /// The transactions of the batch that go before.
 #[derive(Debug, Default)]
-struct Accepted {
-    writes: Memtable,
+struct Accepted<'a> {
     ids: BTreeSet<TransactionId>,
+    all: Vec<&'a Waiting>,
+    writes: Memtable,
+    /// How many of them have their writes there. Nobody asks for them where all only write.
+    written: usize,
 }
 
-impl Accepted {
-    fn add(&mut self, waiting: &Waiting) {
+impl<'a> Accepted<'a> {
+    fn add(&mut self, waiting: &'a Waiting) {
         self.ids.insert(waiting.transaction.id);
-        self.writes.apply(Version(self.ids.len() as u64), &waiting.transaction.writes);
+        self.all.push(waiting);
+    }
+
+    /// What all of them have written.
+    fn writes(&mut self) -> &Memtable {
+        for waiting in &self.all[self.written..] {
+            self.written += 1;
+            self.writes.apply(Version(self.written as u64), &waiting.transaction.writes);
+        }
+        &self.writes
     }
 }
 
@@ -88,7 +103,7 @@ async fn judge(
     waiting: &Waiting,
     view: &View,
     version: Version,
-    accepted: &Accepted,
+    accepted: &mut Accepted<'_>,
 ) -> Result<Verdict> {
     let id = waiting.transaction.id;
     let id_key = space::id(id);
@@ -110,7 +125,8 @@ async fn judge(
     }
     if accepted.ids.contains(&id)
         || (!planted("validation-ignores-the-batch")
-            && waiting.reads.changed_in(&accepted.writes, Version::ZERO))
+            && !waiting.reads.is_empty()
+            && waiting.reads.changed_in(accepted.writes(), Version::ZERO))
         || (waiting.read_at < version && waiting.reads.changed(view, waiting.read_at).await?)
     {
         return Ok(Verdict::Refuse(Error::new(
@@ -120,7 +136,7 @@ async fn judge(
     }
     for (key, wanted) in &waiting.required {
         let found = found(view, key, version).await?;
-        let overtaken = accepted.writes.changed(key).is_some();
+        let overtaken = accepted.writes().changed(key).is_some();
         if (overtaken || found != *wanted) && !planted("validation-ignores-what-is-required") {
             return Ok(Verdict::Refuse(not_as_required(
                 &space::strip(key),

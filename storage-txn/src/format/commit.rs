@@ -1,6 +1,7 @@
 //! Commit records: what is kept of each transaction beside its writes.
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes};
+use prost::encoding::{WireType, encode_key, encode_varint, string, uint64};
 
 use crate::format::entry::Logged;
 use crate::{Error, Result, Version, space};
@@ -30,6 +31,42 @@ pub(crate) struct CommitRecord {
     pub(crate) ranges: Vec<Bytes>,
 }
 
+/// Adds the bytes of the record of a transaction, without making a [`CommitRecord`]: every transaction has one and few
+/// are ever read.
+pub(crate) fn encode_record(transaction: &Logged, slot: u64, time: u64, record: &mut Vec<u8>) {
+    let users = space::all(space::USER);
+    bytes_field(1, &transaction.id.0, record);
+    if slot != 0 {
+        uint64::encode(2, &slot, record);
+    }
+    if time != 0 {
+        uint64::encode(3, &time, record);
+    }
+    if !transaction.author.is_empty() {
+        string::encode(4, &transaction.author, record);
+    }
+    if !transaction.message.is_empty() {
+        string::encode(5, &transaction.message, record);
+    }
+    if transaction.cancelled {
+        prost::encoding::bool::encode(6, &true, record);
+    }
+    for (key, _) in transaction.writes.points_within(&users) {
+        bytes_field(7, key.get(1..).unwrap_or_default(), record);
+    }
+    for range in transaction.writes.ranges().iter().filter(|range| users.contains(&range.start)) {
+        bytes_field(8, &range.start, record);
+        bytes_field(8, &range.end, record);
+    }
+}
+
+/// Adds a field of bytes.
+pub(super) fn bytes_field(tag: u32, bytes: &[u8], record: &mut Vec<u8>) {
+    encode_key(tag, WireType::LengthDelimited, record);
+    encode_varint(bytes.len() as u64, record);
+    record.put_slice(bytes);
+}
+
 impl CommitRecord {
     pub(crate) fn of(transaction: &Logged, slot: u64, time: u64) -> Self {
         let users = space::all(space::USER);
@@ -57,5 +94,46 @@ impl CommitRecord {
                 "the commit record of version {version} cannot be read: {error}"
             ))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+
+    use super::*;
+    use crate::TransactionId;
+    use crate::change::Change;
+    use crate::writes::{Range, Writes};
+
+    #[test]
+    fn a_record_has_the_same_bytes_however_it_is_made() {
+        let user = |name: &str| space::key(space::USER, name.as_bytes());
+        let range = |start: &str, end: &str| Range { start: user(start), end: user(end) };
+        let mut some = Writes::default();
+        some.change(user("b"), Change::Delete).expect("it is a put");
+        some.change(user(""), Change::Put(Bytes::from_static(b"1"))).expect("it is a put");
+        some.change(space::system(b"name"), Change::Delete).expect("it is a put");
+        let mut ranges = some.clone();
+        ranges.delete_range(range("c", "d"));
+        ranges.delete_range(space::all(space::SYSTEM));
+        ranges.delete_range(range("", "a"));
+        for writes in [Writes::default(), some, ranges] {
+            for (author, message, cancelled) in [("", "", false), ("me", "why", true)] {
+                let transaction = Logged {
+                    id: TransactionId([7; 16]),
+                    author: author.to_owned(),
+                    message: message.to_owned(),
+                    cancelled,
+                    writes: writes.clone(),
+                };
+                for (slot, time) in [(0, 0), (1, 1 << 50)] {
+                    let mut made = Vec::new();
+                    encode_record(&transaction, slot, time, &mut made);
+                    let record = CommitRecord::of(&transaction, slot, time);
+                    assert_eq!(made, record.encode_to_vec(), "{record:?}");
+                }
+            }
+        }
     }
 }

@@ -4,8 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use prost::Message;
+use prost::encoding::{
+    WireType, bool as boolean, encode_key, encode_varint, encoded_len_varint, string, uint64,
+};
 
 use crate::change::{Change, Merge};
+use crate::format::commit::bytes_field;
 use crate::writes::{Range, Writes};
 use crate::{Error, Result, TransactionId, Version};
 
@@ -37,8 +41,19 @@ impl Batch {
         time: u64,
         transactions: impl IntoIterator<Item = &'a Logged>,
     ) -> Vec<u8> {
-        let transactions = transactions.into_iter().map(transaction_to_wire).collect();
-        wire::Batch { first: first.0, time, transactions }.encode_to_vec()
+        let mut body = Vec::new();
+        if first != Version::ZERO {
+            uint64::encode(1, &first.0, &mut body);
+        }
+        if time != 0 {
+            uint64::encode(2, &time, &mut body);
+        }
+        for transaction in transactions {
+            encode_key(3, WireType::LengthDelimited, &mut body);
+            encode_varint(transaction_bytes(transaction) as u64, &mut body);
+            encode_transaction(transaction, &mut body);
+        }
+        body
     }
 
     /// # Errors
@@ -54,22 +69,75 @@ impl Batch {
     }
 }
 
-fn transaction_to_wire(transaction: &Logged) -> wire::Transaction {
-    let points = transaction.writes.points().map(|(key, change)| wire::Write {
-        key: key.clone(),
-        change: Some(change_to_wire(change)),
-    });
-    let ranges = transaction.writes.ranges().iter().map(|range| wire::Write {
-        key: range.start.clone(),
-        change: Some(wire::Change::DeleteUpTo(range.end.clone())),
-    });
-    wire::Transaction {
-        id: Bytes::copy_from_slice(&transaction.id.0),
-        author: transaction.author.clone(),
-        message: transaction.message.clone(),
-        writes: ranges.chain(points).collect(),
-        cancelled: transaction.cancelled,
+// Transactions are encoded as they are, and not as messages made of them: that would copy them in small pieces, on the
+// task that all who commit wait for.
+
+fn encode_transaction(transaction: &Logged, body: &mut Vec<u8>) {
+    bytes_field(1, &transaction.id.0, body);
+    if !transaction.author.is_empty() {
+        string::encode(2, &transaction.author, body);
     }
+    if !transaction.message.is_empty() {
+        string::encode(3, &transaction.message, body);
+    }
+    for range in transaction.writes.ranges() {
+        encode_write(&range.start, Target::EmptyUpTo(&range.end), body);
+    }
+    for (key, change) in transaction.writes.points() {
+        encode_write(key, Target::Change(change), body);
+    }
+    if transaction.cancelled {
+        boolean::encode(5, &true, body);
+    }
+}
+
+/// How many bytes that adds.
+fn transaction_bytes(transaction: &Logged) -> usize {
+    let text = |text: &str| if text.is_empty() { 0 } else { field_bytes(text.len()) };
+    let ranges = transaction.writes.ranges().iter();
+    let ranges = ranges.map(|range| write_bytes(&range.start, Target::EmptyUpTo(&range.end)));
+    let points = transaction.writes.points();
+    let points = points.map(|(key, change)| write_bytes(key, Target::Change(change)));
+    field_bytes(transaction.id.0.len())
+        + text(&transaction.author)
+        + text(&transaction.message)
+        + ranges.chain(points).map(field_bytes).sum::<usize>()
+        + if transaction.cancelled { 2 } else { 0 }
+}
+
+/// What is done to a key, or from there on.
+#[derive(Clone, Copy)]
+enum Target<'a> {
+    Change(&'a Change),
+    EmptyUpTo(&'a Bytes),
+}
+
+fn encode_write(key: &Bytes, target: Target<'_>, body: &mut Vec<u8>) {
+    encode_key(4, WireType::LengthDelimited, body);
+    encode_varint(write_bytes(key, target) as u64, body);
+    if !key.is_empty() {
+        bytes_field(1, key, body);
+    }
+    match target {
+        Target::Change(Change::Put(value)) => bytes_field(2, value, body),
+        Target::Change(change) => change_to_wire(change).encode(body),
+        Target::EmptyUpTo(end) => bytes_field(4, end, body),
+    }
+}
+
+/// How many bytes a write has, its own field aside.
+fn write_bytes(key: &Bytes, target: Target<'_>) -> usize {
+    let change = match target {
+        Target::Change(Change::Put(value)) => field_bytes(value.len()),
+        Target::Change(change) => change_to_wire(change).encoded_len(),
+        Target::EmptyUpTo(end) => field_bytes(end.len()),
+    };
+    change + if key.is_empty() { 0 } else { field_bytes(key.len()) }
+}
+
+/// How many bytes a field of so many takes. All fields here have numbers below 16, which take one.
+fn field_bytes(length: usize) -> usize {
+    1 + encoded_len_varint(length as u64) + length
 }
 
 fn transaction_from_wire(transaction: wire::Transaction) -> Result<Logged> {
@@ -98,7 +166,7 @@ fn transaction_from_wire(transaction: wire::Transaction) -> Result<Logged> {
 pub(crate) fn change_to_wire(change: &Change) -> wire::Change {
     match change {
         Change::Put(value) => wire::Change::Put(value.clone()),
-        Change::Ref(value) => wire::Change::Ref((**value).clone()),
+        Change::Ref(value) => wire::Change::Ref(Box::new((**value).clone())),
         Change::Delete => wire::Change::Delete(wire::Nothing {}),
         Change::Merge(merges) => {
             let merges = merges.iter().map(|merge| wire::Merge {
@@ -182,8 +250,9 @@ pub(crate) mod wire {
         DeleteUpTo(Bytes),
         #[prost(message, tag = "5")]
         Merge(Merges),
-        #[prost(message, tag = "6")]
-        Ref(ValueRef),
+        /// Boxed, as it is large and rare.
+        #[prost(message, boxed, tag = "6")]
+        Ref(Box<ValueRef>),
     }
 
     #[derive(Clone, Copy, PartialEq, prost::Message)]
@@ -211,3 +280,6 @@ pub(crate) mod wire {
         Append(Bytes),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -72,7 +72,8 @@ fn what_comes_after_a_version_does_not_have_that_version_in_it() {
         (6, &[7], &[]),
         (7, &[], &[]),
     ] {
-        let (found_points, found_ranges) = memtable.after(Version(after));
+        let (found_points, _) = memtable.after(Version(after), &Bytes::new(), usize::MAX);
+        let found_ranges = memtable.emptied_after(Version(after));
         let found: Vec<_> = found_points.iter().map(|(_, version, _)| version.0).collect();
         assert_eq!(found, points, "after {after}");
         let found: Vec<_> = found_ranges.iter().map(|(_, version)| version.0).collect();

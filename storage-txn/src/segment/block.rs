@@ -288,7 +288,7 @@ fn decode(kind: u8, value: Bytes, block: usize) -> Result<Change> {
             let value = ValueRef::decode(Bytes::copy_from_slice(&value)).map_err(|error| {
                 Error::corrupt(format!("what names a large value cannot be read: {error}"))
             })?;
-            change_from_wire(wire::Change::Ref(value))
+            change_from_wire(wire::Change::Ref(Box::new(value)))
         }
         MERGE => {
             let merges = wire::Merges::decode(value)

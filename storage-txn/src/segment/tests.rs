@@ -35,12 +35,12 @@ fn object() -> Key {
 /// A segment of everything in a memtable.
 fn segment_of(memtable: &Memtable) -> (SegmentRef, Bytes) {
     let mut writer = Writer::new(ID);
-    let (points, ranges) = memtable.after(Version::ZERO);
+    let (points, _) = memtable.after(Version::ZERO, &Bytes::new(), usize::MAX);
     for (key, version, change) in &points {
         writer.add(key, &Stored::current(*version, change.clone()));
     }
-    for (range, version) in &ranges {
-        writer.empty(range, *version);
+    for (range, version) in memtable.emptied_after(Version::ZERO) {
+        writer.empty(&range, version);
     }
     writer.finish()
 }
