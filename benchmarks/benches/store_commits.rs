@@ -2,6 +2,7 @@
 //!
 //! `cargo xtask bench store_commits`; `-- --places memory,fs,s3 --at-once 1,16,256 --rounds 5 --seconds 1 --bytes 100`.
 //! Every commit puts one new key, and counts once it is durable. All take turns in each round; medians of the rounds.
+//! `--stores slatedb` measures beside ours only those whose names begin so.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +10,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use benchmarks::{
-    Arguments, Contender, Kind, Place, Site, keep_busy, key, median, open, percentile, say, value,
+    Arguments, Contender, Kind, Place, Site, keep_busy, key, median, open, percentile,
+    processor_time, say, value,
 };
 
 #[tokio::main]
@@ -21,13 +23,14 @@ async fn main() -> Result<()> {
         rounds: arguments.get("rounds", 5)?,
         time: Duration::from_secs_f64(arguments.get("seconds", 1.0)?),
         bytes: arguments.get("bytes", 100)?,
+        stores: arguments.list("stores", Vec::new())?,
     };
     say(format!(
         "medians of {} rounds of {:?}; durable commits of one key with {} bytes",
         load.rounds, load.time, load.bytes
     ));
     say(
-        "place   at once  store           commits/s  p50 ms  p99 ms  puts/commit  ours is times as fast",
+        "place   at once  store           commits/s  p50 ms  p99 ms  puts/commit  cpu µs  ours is times as fast",
     );
     for place in places {
         for &at_once in &at_once {
@@ -41,6 +44,8 @@ struct Load {
     rounds: usize,
     time: Duration,
     bytes: usize,
+    /// What the names of those begin with that are measured beside ours; all if there are none.
+    stores: Vec<String>,
 }
 
 /// What the rounds of one contender came to.
@@ -51,13 +56,21 @@ struct Rounds {
     p99: Vec<f64>,
     commits: u64,
     puts: u64,
+    /// Processor time of this process: of the store, of what keeps it busy and of the memory or the folder that it
+    /// is in, but not of a server.
+    processor: Duration,
 }
 
 impl Load {
     async fn compare(&self, place: Place, at_once: usize) -> Result<()> {
         let site = Site::make(place).await?;
         let mut all: Vec<(Kind, Arc<dyn Contender>, Rounds)> = Vec::new();
-        for kind in Kind::all(place) {
+        let wanted = |kind: &Kind| {
+            self.stores.is_empty()
+                || *kind == Kind::Ours
+                || self.stores.iter().any(|name| kind.name().starts_with(name))
+        };
+        for kind in Kind::all(place).into_iter().filter(wanted) {
             all.push((kind, open(kind, &site).await?, Rounds::default()));
         }
         // A first round for nothing, as files and connections are opened by it.
@@ -78,8 +91,9 @@ impl Load {
             };
             let ratio =
                 if kind == Kind::Ours { String::new() } else { format!("{:.2}", ours / theirs) };
+            let processor = rounds.processor.as_secs_f64() * 1e6 / rounds.commits as f64;
             say(format!(
-                "{:7} {at_once:7}  {:14} {theirs:10.0} {:7.2} {:7.2} {puts:>12}  {ratio}",
+                "{:7} {at_once:7}  {:14} {theirs:10.0} {:7.2} {:7.2} {puts:>12} {processor:7.1}  {ratio}",
                 place.name(),
                 kind.name(),
                 median(&rounds.p50),
@@ -98,7 +112,7 @@ impl Load {
     ) -> Result<Rounds> {
         let puts =
             |contender: &Arc<dyn Contender>| contender.requests().map_or(0, |(puts, _)| puts);
-        let before = puts(contender);
+        let (before, processor_before) = (puts(contender), processor_time());
         let (next, bytes, writer) = (AtomicU64::new(round << 32), self.bytes, contender.clone());
         let done = keep_busy(at_once, self.time, move |_, _| {
             let number = next.fetch_add(1, Ordering::Relaxed);
@@ -113,6 +127,7 @@ impl Load {
             p99: vec![milliseconds(99)],
             commits: done.times.len() as u64,
             puts: puts(contender) - before,
+            processor: processor_time().saturating_sub(processor_before),
         })
     }
 }
@@ -124,5 +139,6 @@ impl Rounds {
         self.p99.extend(more.p99);
         self.commits += more.commits;
         self.puts += more.puts;
+        self.processor += more.processor;
     }
 }

@@ -9,6 +9,7 @@ mod counting;
 mod measure;
 mod memory;
 mod place;
+mod processor;
 mod words;
 
 pub use contender::{Contender, Kind, open};
@@ -16,4 +17,5 @@ pub use counting::Counting;
 pub use measure::{Done, keep_busy, median, percentile};
 pub use memory::{Memory, memory};
 pub use place::{Place, Site, env};
+pub use processor::processor_time;
 pub use words::{Arguments, key, say, shuffled, value};

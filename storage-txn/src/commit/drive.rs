@@ -19,6 +19,9 @@ use crate::{Error, ErrorKind, Result, Version};
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 
+/// Who has had more times its fair share of the slots than this waits no longer for it.
+const SHARE_MAX: f64 = 4.0;
+
 /// How often others get their turn, without anybody handing a transaction in, before a batch is closed; and how often
 /// at most.
 const GATHER_QUIET_YIELDS: usize = 3;
@@ -50,13 +53,11 @@ struct Sent {
 impl Shared {
     /// Commits what waits until nothing does.
     pub(super) async fn work_off(self: &Arc<Self>) {
-        let mut append_time = PAUSE_MIN;
-        while let Some(batch) = self.gather().await {
-            self.take_turns(append_time).await;
-            let start = self.env.monotonic();
+        loop {
+            self.take_turns().await;
+            let Some(batch) = self.gather().await else { return };
             self.commit(batch).await;
             self.flush_if_full(Role::Writer);
-            append_time = self.env.monotonic().saturating_sub(start).min(PAUSE_MAX);
         }
     }
 
@@ -78,14 +79,28 @@ impl Shared {
     }
 
     /// Where others write too, waits a random while before going for a slot, whoever won the last one: a winner
-    /// who does not yield keeps winning, and the others starve.
-    async fn take_turns(&self, append_time: Duration) {
-        let others = self.state().writers().saturating_sub(1);
-        if others > 0 {
-            let most = append_time
-                .saturating_mul(u32::try_from(others).unwrap_or(u32::MAX))
-                .min(PAUSE_MAX);
-            self.env.sleep(random_part(most, self.env.random())).await;
+    /// who does not yield keeps winning, and the others starve. Who has had more than its share of the last slots waits
+    /// longer, and who has had none does not wait.
+    async fn take_turns(&self) {
+        if self.waiting() == 0 {
+            return;
+        }
+        let writer = self.session_id();
+        let (others, share) = {
+            let state = self.state();
+            (state.writers().saturating_sub(1), state.share(writer))
+        };
+        if others == 0 {
+            return;
+        }
+        let append_time = self.append_time();
+        let most = append_time.mul_f64(others as f64 * 2.0 * share.min(SHARE_MAX)).min(PAUSE_MAX);
+        let pause = random_part(most, self.env.random());
+        self.env.sleep(pause).await;
+        if pause > append_time {
+            // By now there are most likely entries of others; to ask costs less than to put in vain. When it cannot
+            // be told, the append will see.
+            let _ = self.catch_up().await;
         }
     }
 
@@ -127,7 +142,11 @@ impl Shared {
                 None => return Ok(batch.is_empty()),
             },
         };
+        let start = self.env.monotonic();
         let appended = self.log.append(&current.entry).await;
+        if appended.is_ok() {
+            self.took_to_append(self.env.monotonic().saturating_sub(start));
+        }
         match appended {
             Ok(Appended::Ours) => {
                 // First known, then said: whoever is told reads it from this handle at once.
@@ -197,20 +216,25 @@ impl Shared {
 
     /// The entry for a batch that was sorted out at `version`, if that is still the head.
     fn frame(&self, batch: &[Waiting], version: Version) -> Option<Sent> {
-        let state = self.state();
-        if state.version != version {
-            return None;
-        }
+        // Who begins a transaction does not wait for all of this. Should the head move on meanwhile, the slot is found
+        // taken.
+        let (head, at_least) = {
+            let state = self.state();
+            if state.version != version {
+                return None;
+            }
+            (state.head, state.time)
+        };
         let first = Version(version.0 + 1);
         let time = match planted("commit-time-goes-back") {
             true => self.wall_micros(),
-            false => state.time.max(self.wall_micros()),
+            false => at_least.max(self.wall_micros()),
         };
         let body = Batch::encode(first, time, batch.iter().map(|waiting| &waiting.transaction));
         let mut nonce = [0; 16];
         nonce[..8].copy_from_slice(&self.session_id().to_le_bytes());
         nonce[8..].copy_from_slice(&self.env.random().to_le_bytes());
-        let entry = Entry::new(self.log.id(), state.head, nonce, &body);
+        let entry = Entry::new(self.log.id(), head, nonce, &body);
         Some(Sent { entry, first, time, since: self.env.monotonic() })
     }
 }

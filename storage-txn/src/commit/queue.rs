@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_channel::oneshot;
@@ -12,12 +13,17 @@ use crate::shared::Shared;
 use crate::transaction::Receipt;
 use crate::{Error, ErrorKind, Result, Version};
 
+/// How long an append is taken to take before there was one.
+const APPEND_TIME: Duration = Duration::from_millis(20);
+
 /// First come, first served.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     waiting: VecDeque<Waiting>,
     /// Whether there is a task that works it off.
     running: bool,
+    /// How long an append takes, lately.
+    append_time: Option<Duration>,
 }
 
 /// A transaction that waits.
@@ -89,6 +95,19 @@ impl Shared {
             self.env.spawn(Box::pin(running.run()));
         }
         Ok(())
+    }
+
+    /// About how long an append takes, whether it wins its slot or not.
+    pub(super) fn append_time(&self) -> Duration {
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.append_time.unwrap_or(APPEND_TIME)
+    }
+
+    /// Takes note of how long an append took.
+    pub(super) fn took_to_append(&self, time: Duration) {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = queue.append_time.unwrap_or(time);
+        queue.append_time = Some((before * 7 + time) / 8);
     }
 
     /// How many wait.
