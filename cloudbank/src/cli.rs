@@ -1,5 +1,7 @@
 //! The command line: every word a user can type.
 
+#[cfg(feature = "gateway-s3")]
+mod serve;
 mod store;
 mod transfer;
 mod upkeep;
@@ -7,6 +9,8 @@ mod upkeep;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+#[cfg(feature = "gateway-s3")]
+pub(crate) use serve::{ServeArgs, Served};
 pub(crate) use store::{Read, StoreCommand, StoreWhich, Write};
 pub(crate) use transfer::{ExportArgs, ImportArgs, StoreBenchArgs};
 pub(crate) use upkeep::CollectArgs;
@@ -26,6 +30,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 not found, 4 con
 5 unknown outcome: it may have happened.
 
 Examples:
+  cloudbank serve                            serve a store in ./data to every S3 client
   cloudbank config init                      write a cloudbank.toml to start from
   cloudbank store init                       make a store on the only provider
   cloudbank store put notes/1 letter.txt     keep a file in it; what was there stays in its history
@@ -69,6 +74,9 @@ pub(crate) enum Command {
     /// Work with a store: keys and values with transactions and full history
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Serve a store to every S3 client
+    #[cfg(feature = "gateway-s3")]
+    Serve(ServeArgs),
     /// Find out whether a provider keeps what it promises
     Conformance(ConformanceArgs),
     /// What `conformance` starts as its second process

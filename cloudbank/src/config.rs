@@ -9,6 +9,8 @@ mod problem;
 mod provider;
 mod reference;
 mod section;
+#[cfg(feature = "gateway-s3")]
+mod serve;
 mod source;
 mod store;
 mod units;
@@ -24,6 +26,11 @@ pub use section::{Choice, Meaning, Section, Setting};
 pub use source::{Position, Source};
 
 pub(crate) use find::FILE_NAME;
+pub(crate) use section::Shown;
+#[cfg(feature = "gateway-s3")]
+pub(crate) use serve::{
+    ADDRESS_EXPECTED, Address, KeyEntry, Level, LogFormat, Serving, read_keys_file,
+};
 pub(crate) use units::{exact_size, human_size, parse_size};
 
 use document::{Entry, Table, Value};
@@ -34,7 +41,7 @@ use crate::error::{Error, Result};
 use crate::registry::Registry;
 
 /// The tables a configuration has at its top.
-const TOP: [&str; 4] = ["providers", "store", "s3", "tahoe"];
+const TOP: [&str; 5] = ["providers", "store", "server", "s3", "tahoe"];
 
 /// A configuration as it is meant.
 ///
@@ -46,6 +53,8 @@ pub struct Config {
     providers: BTreeMap<String, Provider>,
     problems: Vec<Problem>,
     store: StoreRoles,
+    #[cfg(feature = "gateway-s3")]
+    serving: Serving,
 }
 
 impl Config {
@@ -78,11 +87,15 @@ impl Config {
     pub fn read(registry: &Registry, source: Source, variables: &Variables) -> Result<Self> {
         let table = document::parse(&source)
             .map_err(|problems| Error::Config(Box::new(Problems::new(&source, problems))))?;
+        #[cfg(feature = "gateway-s3")]
+        let serving = Serving::read(table.get("s3"), table.get("server"), &source, variables);
         let mut config = Self {
             source,
             providers: BTreeMap::new(),
             problems: Vec::new(),
             store: StoreRoles::default(),
+            #[cfg(feature = "gateway-s3")]
+            serving,
         };
         for (name, entry) in &table {
             if !TOP.contains(&name.as_str()) {
@@ -210,7 +223,36 @@ impl Config {
         for provider in self.providers.values() {
             all.extend_from_slice(provider.problems());
         }
+        #[cfg(feature = "gateway-s3")]
+        all.extend_from_slice(&self.serving.problems);
         Problems::new(&self.source, all)
+    }
+
+    /// What is to be served.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] when there is something wrong with `[s3]`, `[server]` or the file as a whole.
+    #[cfg(feature = "gateway-s3")]
+    pub(crate) fn serving(&self) -> Result<&Serving> {
+        let mut all = self.problems.clone();
+        all.extend_from_slice(&self.serving.problems);
+        let problems = Problems::new(&self.source, all);
+        if problems.errors() > 0 {
+            return Err(Error::Config(Box::new(problems)));
+        }
+        for warning in &problems.list {
+            tracing::warn!("{}", warning.message);
+        }
+        Ok(&self.serving)
+    }
+
+    /// The tables beside those of providers and the store that are written, with their settings.
+    pub(crate) fn other_tables(&self) -> &[(&'static str, Vec<Shown>)] {
+        #[cfg(feature = "gateway-s3")]
+        return &self.serving.shown;
+        #[cfg(not(feature = "gateway-s3"))]
+        &[]
     }
 
     /// The provider that keeps the store: that of this name, else the one that `[store]` names, else the only one

@@ -20,6 +20,8 @@ mod providers;
 mod raw;
 mod registry;
 mod run;
+#[cfg(feature = "gateway-s3")]
+mod serve;
 
 pub use config::{
     Choice, Config, Meaning, Position, Problem, Problems, Provider, Section, Setting, Severity,

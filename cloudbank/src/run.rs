@@ -77,7 +77,9 @@ pub fn main_with(registry: Registry) -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return ExitCode::from(tell_usage(&error) as u8),
     };
-    start_logs(&cli.global);
+    if !logs_for_itself(&cli.command) {
+        start_logs(&cli.global);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -120,6 +122,8 @@ async fn execute(registry: Registry, cli: Cli, interrupt: watch::Receiver<bool>)
         Command::Config(command) => commands::config::run(&context, command).await,
         Command::Provider(command) => commands::provider::run(&context, command).await,
         Command::Store(command) => commands::store::run(&context, command).await,
+        #[cfg(feature = "gateway-s3")]
+        Command::Serve(arguments) => commands::serve::run(&context, &arguments).await,
         Command::Conformance(arguments) => commands::conformance::run(&context, arguments).await,
         Command::ConformanceWorker { which } => commands::conformance::work(&context, &which).await,
         Command::Completions { shell } => commands::completions::run(&context, shell),
@@ -171,6 +175,17 @@ async fn stop_signal() -> std::io::Result<()> {
 #[cfg(not(unix))]
 async fn stop_signal() -> std::io::Result<()> {
     tokio::signal::ctrl_c().await
+}
+
+/// Whether how a command logs is a matter of its configuration.
+fn logs_for_itself(command: &Command) -> bool {
+    #[cfg(feature = "gateway-s3")]
+    return matches!(command, Command::Serve(_));
+    #[cfg(not(feature = "gateway-s3"))]
+    {
+        let _ = command;
+        false
+    }
 }
 
 fn start_logs(global: &Global) {

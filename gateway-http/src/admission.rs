@@ -44,16 +44,16 @@ pub(crate) struct Admitted {
 
 impl Admission {
     pub(crate) fn new(limits: &Limits) -> Self {
-        let third = units(limits.memory_bytes_max as u64 / 3).max(1);
-        let pool = || Pool {
-            units: Arc::new(Semaphore::new(third as usize)),
-            most: units(limits.stream_bytes as u64).clamp(1, third),
+        let eighths = |number: u64| units(limits.memory_bytes_max as u64 / 8 * number).max(1);
+        let pool = |size: u32, stream_bytes: usize| Pool {
+            units: Arc::new(Semaphore::new(size as usize)),
+            most: units(stream_bytes as u64).clamp(1, size),
         };
         Self(Arc::new(Gate {
             requests: Arc::new(Semaphore::new(limits.requests_max)),
-            small: Arc::new(Semaphore::new(third as usize)),
-            incoming: pool(),
-            outgoing: pool(),
+            small: Arc::new(Semaphore::new(eighths(1) as usize)),
+            incoming: pool(eighths(4), limits.request_stream_bytes),
+            outgoing: pool(eighths(3), limits.answer_stream_bytes),
             waiting: AtomicUsize::new(0),
             limits: limits.clone(),
         }))
@@ -126,8 +126,9 @@ mod tests {
             requests_max: 2,
             waiting_max: 3,
             waiting_time_max: Duration::from_secs(30),
-            memory_bytes_max: 3 << 20,
-            stream_bytes: 1 << 20,
+            memory_bytes_max: 2 << 20,
+            request_stream_bytes: 1 << 20,
+            answer_stream_bytes: 1 << 20,
             ..Limits::default()
         }
     }

@@ -169,12 +169,16 @@ impl Drop for Record {
         metrics::counter!(SENT, "operation" => operation).increment(sent);
         let failure = self.failure.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         let (method, peer) = (&self.method, self.peer.address);
+        let ours = status.starts_with('5');
         self.span.in_scope(|| match failure {
-            None => {
-                tracing::info!(%method, status, %peer, received, sent, seconds, "answered");
-            }
             Some(failure) => {
                 tracing::warn!(%method, status, %peer, received, sent, seconds, failure, "broke off");
+            }
+            None if ours => {
+                tracing::warn!(%method, status, %peer, received, sent, seconds, "answered");
+            }
+            None => {
+                tracing::debug!(%method, status, %peer, received, sent, seconds, "answered");
             }
         });
         metrics::counter!(REQUESTS, "operation" => operation, "status" => status).increment(1);

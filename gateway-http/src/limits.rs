@@ -14,11 +14,13 @@ pub struct Limits {
     pub waiting_max: usize,
     /// How long a request waits to be let in before it is refused.
     pub waiting_time_max: Duration,
-    /// The most bytes of bodies held in memory at a time, as far as the server can tell: a third for bodies of requests,
-    /// a third for those of answers, a third for small ones of both.
+    /// The most bytes of bodies held in memory at a time, as far as the server can tell: half for bodies of requests,
+    /// three eighths for those of answers, the rest for small ones of requests.
     pub memory_bytes_max: usize,
-    /// How many bytes a handler holds at most of one body, however long it is.
-    pub stream_bytes: usize,
+    /// How many bytes a handler holds at most of the body of one request, however long it is.
+    pub request_stream_bytes: usize,
+    /// The same of the body of one answer.
+    pub answer_stream_bytes: usize,
     /// The longest body of a request, in bytes.
     pub body_bytes_max: u64,
     /// The most headers of a request.
@@ -50,8 +52,9 @@ impl Default for Limits {
             requests_max: 512,
             waiting_max: 2048,
             waiting_time_max: Duration::from_secs(30),
-            memory_bytes_max: 144 << 20,
-            stream_bytes: 8 << 20,
+            memory_bytes_max: 160 << 20,
+            request_stream_bytes: 8 << 20,
+            answer_stream_bytes: 8 << 20,
             body_bytes_max: 5 << 30,
             headers_max: 128,
             header_bytes_max: 64 << 10,

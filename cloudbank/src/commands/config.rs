@@ -7,7 +7,7 @@ use futures_util::{StreamExt, stream};
 use serde_json::json;
 
 use crate::cli::ConfigCommand;
-use crate::config::{Config, FILE_NAME, Provider, Severity, exact_size};
+use crate::config::{Config, FILE_NAME, Provider, Severity, Shown, exact_size};
 use crate::error::{Code, Error, Result};
 use crate::output::{Grid, count};
 use crate::run::Context;
@@ -181,6 +181,10 @@ fn show(context: &Context) -> Result<()> {
         if let Some(name) = config.store_named() {
             context.output.line(format_args!("\n[store]\nprovider = \"{name}\""))?;
         }
+        for (written, settings) in config.other_tables() {
+            context.output.line(format_args!("\n{written}"))?;
+            show_settings(context, settings)?;
+        }
     }
     if problems.errors() > 0 {
         return Err(Error::Config(Box::new(problems)));
@@ -192,7 +196,12 @@ fn show_provider(context: &Context, provider: &Provider) -> Result<()> {
     let output = &context.output;
     output.line(format_args!("\n[providers.{}]", provider.name()))?;
     output.line(format_args!("type = \"{}\"", provider.kind()))?;
-    for setting in provider.shown() {
+    show_settings(context, provider.shown())
+}
+
+fn show_settings(context: &Context, settings: &[Shown]) -> Result<()> {
+    let output = &context.output;
+    for setting in settings {
         let name = &setting.name;
         let written = match (&setting.value, setting.written) {
             (Some(value), true) => format!("{name} = {value}"),

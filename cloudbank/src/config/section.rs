@@ -42,7 +42,7 @@ use setting::{Found, quote};
 /// ```
 pub struct Section<'a> {
     name: &'a str,
-    kind: &'a str,
+    subject: Subject<'a>,
     span: Range<usize>,
     table: &'a Table,
     source: &'a Source,
@@ -52,6 +52,16 @@ pub struct Section<'a> {
     revealed: Vec<Secret>,
     shown: Vec<Shown>,
     problems: Vec<Problem>,
+}
+
+/// Whose settings they are.
+#[derive(Debug, Clone, Copy)]
+enum Subject<'a> {
+    /// Those of a provider of this type.
+    Provider(&'a str),
+    /// Those of a table of its own, which is written so.
+    #[cfg(feature = "gateway-s3")]
+    Table(&'a str),
 }
 
 /// A setting as it is meant, fit to be shown.
@@ -80,14 +90,39 @@ impl<'a> Section<'a> {
         source: &'a Source,
         variables: &'a Variables,
     ) -> Self {
+        let subject = Subject::Provider(kind);
+        let known = vec!["type".into()];
+        Self { known, ..Self::of(name, subject, span, table, source, variables) }
+    }
+
+    /// A table that is no provider's: `[s3]`, or `[[s3.keys]]`.
+    #[cfg(feature = "gateway-s3")]
+    pub(crate) fn of_table(
+        written: &'a str,
+        span: Range<usize>,
+        table: &'a Table,
+        source: &'a Source,
+        variables: &'a Variables,
+    ) -> Self {
+        Self::of(written, Subject::Table(written), span, table, source, variables)
+    }
+
+    fn of(
+        name: &'a str,
+        subject: Subject<'a>,
+        span: Range<usize>,
+        table: &'a Table,
+        source: &'a Source,
+        variables: &'a Variables,
+    ) -> Self {
         Self {
             name,
-            kind,
+            subject,
             span,
             table,
             source,
             variables,
-            known: vec!["type".into()],
+            known: Vec::new(),
             secrets: Vec::new(),
             revealed: Vec::new(),
             shown: Vec::new(),
@@ -307,6 +342,26 @@ impl<'a> Section<'a> {
         })
     }
 
+    /// One text or a list of them, none of them empty.
+    #[cfg(feature = "gateway-s3")]
+    pub(crate) fn one_or_more(&mut self, name: &str) -> Setting<'_, 'a, Vec<String>> {
+        match self.table.get(name).map(|entry| &entry.value) {
+            Some(Value::Text(_)) => self.setting(name, |section, entry| {
+                let text = section.expanded(name, entry)?;
+                let shown = quote(&text);
+                Some((vec![text], shown))
+            }),
+            _ => self.texts(name),
+        }
+    }
+
+    /// The value of a setting as it is written, which somebody else reads.
+    #[cfg(feature = "gateway-s3")]
+    pub(crate) fn entry(&mut self, name: &str) -> Option<&'a Entry> {
+        self.known.push(name.into());
+        self.table.get(name)
+    }
+
     /// Notes that something is wrong with a setting, or with several together: what cannot be seen in one
     /// value alone. It is shown at the setting, or at the provider if the setting is not written.
     pub fn problem(&mut self, name: &str, problem: Problem) {
@@ -447,14 +502,16 @@ impl<'a> Section<'a> {
             }
             let near = super::problem::closest(name, known.iter().copied());
             let hide = near.is_none_or(|near| self.is_secret(near)) || looks_secret(name);
-            let problem = Problem::error(format!(
-                "a provider of type `{}` has no setting `{name}`",
-                self.kind
-            ))
-            .at(entry.name_span.clone())
-            .expected(format!("one of {}", known.join(", ")))
-            .suggest(name, known.iter().copied())
-            .hidden(hide);
+            let whose = match self.subject {
+                Subject::Provider(kind) => format!("a provider of type `{kind}`"),
+                #[cfg(feature = "gateway-s3")]
+                Subject::Table(written) => format!("`{written}`"),
+            };
+            let problem = Problem::error(format!("{whose} has no setting `{name}`"))
+                .at(entry.name_span.clone())
+                .expected(format!("one of {}", known.join(", ")))
+                .suggest(name, known.iter().copied())
+                .hidden(hide);
             self.problems.push(problem);
         }
         Read { problems: self.problems, shown: self.shown, secrets: self.revealed }
@@ -465,7 +522,7 @@ impl Debug for Section<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Section")
             .field("name", &self.name)
-            .field("type", &self.kind)
+            .field("subject", &self.subject)
             .finish_non_exhaustive()
     }
 }

@@ -516,6 +516,7 @@ fn every_command_teaches_with_examples() {
         "provider bench",
         "conformance",
         "completions",
+        "serve",
     ] {
         let help = bench.ok(&format!("{command} --help"));
         assert!(help.contains("Examples:\n  cloudbank "), "{command}: {help}");

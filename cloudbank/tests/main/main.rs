@@ -6,6 +6,8 @@ mod config_problems;
 mod conformance;
 mod copying;
 mod secrets;
+#[cfg(feature = "gateway-s3")]
+mod serve;
 mod store;
 mod support;
 mod third_party;

@@ -20,6 +20,7 @@ use anyhow::{Context, Result, bail};
 pub(crate) use install::{Tool, python_tool};
 use process::Running;
 pub(crate) use process::{own_group, run_to_end};
+pub(crate) use ready::wait_until_ready;
 
 /// The access key of every S3 server here.
 pub(crate) const ACCESS_KEY: &str = "cloudbank";

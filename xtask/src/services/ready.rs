@@ -56,6 +56,16 @@ pub(super) fn wait(
     Ok(())
 }
 
+/// Waits until a server on this machine answers 200 at a path.
+pub(crate) fn wait_until_ready(
+    port: u16,
+    path: &'static str,
+    time_max: Duration,
+    ended: impl FnMut() -> bool,
+) -> Result<()> {
+    wait(&[Probe { port, path, status: 200, text: "" }], time_max, ended)
+}
+
 /// One HTTP request on a connection of its own: the status, and the start of headers and body.
 fn ask(probe: &Probe) -> std::io::Result<(u16, String)> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, probe.port));

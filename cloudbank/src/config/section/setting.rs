@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use storage_core::Secret;
 
-use super::{Section, Shown};
+use super::{Section, Shown, Subject};
 use crate::config::problem::Problem;
 use crate::config::units;
 
@@ -36,8 +36,14 @@ impl<T: Meaning> Setting<'_, '_, T> {
             Found::Wrong => T::stand_in(),
             Found::Missing => {
                 let Self { section, name, .. } = self;
-                let (provider, kind) = (section.name, section.kind);
-                let message = format!("provider `{provider}` of type `{kind}` needs `{name}`");
+                let whose = match section.subject {
+                    Subject::Provider(kind) => {
+                        format!("provider `{}` of type `{kind}`", section.name)
+                    }
+                    #[cfg(feature = "gateway-s3")]
+                    Subject::Table(written) => format!("`{written}`"),
+                };
+                let message = format!("{whose} needs `{name}`");
                 let problem = Problem::error(message)
                     .at(section.span.clone())
                     .expected(format!("{name} = {}", T::EXAMPLE));

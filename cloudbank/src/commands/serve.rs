@@ -1,0 +1,292 @@
+//! `serve`: the store behind the S3 protocol, until it is told to stop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gateway_http::{Certificates, Drained, Limits, Listener};
+use gateway_s3::Gateway;
+use storage_core::StorageProvider;
+use storage_txn::{ErrorKind, Options, Store};
+use storage_wrappers::TokioEnv;
+use tokio::task::JoinSet;
+
+use crate::cli::{ServeArgs, Served};
+use crate::config::{ADDRESS_EXPECTED, Address, Config, LogFormat, Serving};
+use crate::error::{Error, Result};
+use crate::run::Context;
+use crate::serve::admin::Admin;
+use crate::serve::door::S3;
+use crate::serve::greeting::Greeting;
+use crate::serve::health::Health;
+use crate::serve::keys::{self, Keys};
+use crate::serve::metrics::Recorder;
+use crate::serve::{logs, upkeep};
+
+/// How large the objects of large values are at most. Smaller than those of commands: many are on their way at a time.
+const CHUNK_BYTES: usize = 2 << 20;
+/// How many requests one large object is written or read with at the same time.
+const VALUE_REQUESTS: usize = 2;
+/// What one upload holds at most: what is on its way, what is being filled, and what comes in.
+const UPLOAD_BYTES: usize = (VALUE_REQUESTS + 2) * CHUNK_BYTES;
+/// What one download holds at most: what was read ahead, and what is being sent.
+const DOWNLOAD_BYTES: usize = (VALUE_REQUESTS + 1) * CHUNK_BYTES;
+/// How many requests of an operator are answered at a time.
+const ADMIN_REQUESTS_MAX: usize = 16;
+/// How long the log is tidied up at the end, at most.
+const TIDY_TIME_MAX: Duration = Duration::from_secs(10);
+/// From so many entries on it is worth it.
+const TAIL_ENTRIES_MAX: u64 = 64;
+
+pub(crate) async fn run(context: &Context, arguments: &ServeArgs) -> Result<()> {
+    // There is one gateway as yet, so these are the same.
+    let (Served::S3 | Served::All) = arguments.what;
+    let config = context.config();
+    let format = config.as_ref().ok().and_then(|config| config.serving().ok());
+    logs::start(&context.global, format.map_or(LogFormat::Text, |serving| serving.server.log));
+    let config = config?;
+    let serving = config.serving()?;
+    let recorder = Recorder::install();
+
+    let listeners = bind_all(serving, &arguments.listen)?;
+    let admin_address = match arguments.admin.as_deref() {
+        None => serving.server.admin.clone(),
+        Some("off") => None,
+        Some(text) => Some(address("--admin", text)?),
+    };
+    let admin_listener = admin_address.map(|address| bind(&address)).transpose()?;
+    let keys = Arc::new(load_keys(context, serving)?);
+
+    let provider = config.store_provider(arguments.which.provider.as_deref())?;
+    let name = provider.name().to_owned();
+    let opened = provider.open();
+    let remains = "nothing was served";
+    let place = context.unless_interrupted(remains, opened).await?;
+    let described = place.info().name.clone();
+    let store = context.unless_interrupted(remains, open(context, &name, place, serving)).await?;
+    if provider.backend().is_volatile() {
+        context.output.note(format_args!(
+            "warning: provider `{name}` keeps its objects in memory: they end with this server"
+        ));
+    }
+
+    let gateway = gateway(&store, &keys, serving)?;
+    let health = Health::new(store.clone());
+    let mut tasks = JoinSet::new();
+    tasks.spawn(keys.clone().watch());
+    spawn_upkeep(&mut tasks, &config, &name, &store, serving).await?;
+
+    let given = &serving.s3;
+    let only_key = keys.only().filter(|_| !given.keys_are_given);
+    let greeting = Greeting {
+        listeners: &listeners,
+        admin: admin_listener.as_ref().map(Listener::address),
+        store: (&name, &described),
+        region: &given.region,
+        keys: keys.count(),
+        keys_file: given.keys.is_empty().then_some(given.keys_file.as_path()),
+        only_key: only_key.as_ref(),
+    };
+    greeting.say(&context.output)?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), provider = name, "serving");
+
+    let mut limits = serving.server.limits.clone();
+    limits.request_stream_bytes = UPLOAD_BYTES;
+    limits.answer_stream_bytes = DOWNLOAD_BYTES;
+    let drained = serve(
+        context,
+        listeners,
+        admin_listener,
+        limits,
+        gateway,
+        &health,
+        &recorder,
+        &store,
+        given.domains.as_slice(),
+    )
+    .await;
+    tasks.shutdown().await;
+    tidy(&store).await;
+    tracing::info!(connections = drained.open, cut_off = drained.cut_off, "stopped");
+    if drained.cut_off > 0 {
+        context.output.note(format_args!(
+            "{} had not ended in time and were cut off",
+            crate::output::count(drained.cut_off as u64, "connection")
+        ));
+    }
+    Ok(())
+}
+
+/// Serves until the user stops it. The operator is served until everything else has ended.
+#[allow(clippy::too_many_arguments)] // The parts, each once.
+async fn serve(
+    context: &Context,
+    listeners: Vec<Listener>,
+    admin_listener: Option<Listener>,
+    limits: Limits,
+    gateway: Gateway,
+    health: &Health,
+    recorder: &Recorder,
+    store: &Store,
+    domains: &[String],
+) -> Drained {
+    let door = S3::new(gateway, health.clone(), domains);
+    let (all_done, done) = tokio::sync::oneshot::channel::<()>();
+    let mut admin_limits = limits.clone();
+    admin_limits.requests_max = ADMIN_REQUESTS_MAX;
+    admin_limits.drain_time_max = Duration::from_secs(1);
+    let admin = Admin::new(health.clone(), recorder.clone(), store.clone());
+    let stopped = async {
+        context.interrupted().await;
+        health.stop();
+        tracing::info!("stopping");
+    };
+    let main = async {
+        let drained = gateway_http::serve(listeners, door, limits, stopped).await;
+        drop(all_done);
+        drained
+    };
+    let operator = async {
+        let listeners = admin_listener.into_iter().collect();
+        gateway_http::serve(listeners, admin, admin_limits, async {
+            let _ = done.await;
+        })
+        .await
+    };
+    tokio::join!(main, operator).0
+}
+
+fn bind_all(serving: &Serving, asked_for: &[String]) -> Result<Vec<Listener>> {
+    let addresses = match asked_for {
+        [] => serving.s3.listen.clone(),
+        texts => texts.iter().map(|text| address("--listen", text)).collect::<Result<_>>()?,
+    };
+    let certificates = match &serving.s3.tls {
+        Some((chain, key)) => Some(
+            Certificates::load(chain, key)
+                .map_err(|error| Error::Usage(format!("the certificate of [s3]: {error}")))?,
+        ),
+        None => None,
+    };
+    let mut listeners = Vec::new();
+    for address in addresses {
+        let listener = bind(&address)?;
+        listeners.push(match &certificates {
+            Some(certificates) => listener.with_tls(certificates.clone()),
+            None => listener,
+        });
+    }
+    Ok(listeners)
+}
+
+fn address(option: &str, text: &str) -> Result<Address> {
+    Address::parse(text).ok_or_else(|| {
+        Error::Usage(format!(
+            "{option} {text} is no address to listen on\n  = expected {ADDRESS_EXPECTED}"
+        ))
+    })
+}
+
+fn bind(address: &Address) -> Result<Listener> {
+    let socket = address.socket;
+    Listener::bind(socket).map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => Error::Failed(format!(
+            "something listens on {socket} already\n  = choose another with --listen and --admin, or in [s3] and \
+             [server]; port 0 is any that is free"
+        )),
+        _ => Error::File { what: format!("listen on {socket}"), error },
+    })
+}
+
+/// The keys that are configured; those of a file that is made now when none are.
+fn load_keys(context: &Context, serving: &Serving) -> Result<Keys> {
+    let s3 = &serving.s3;
+    let file = s3.keys_file.as_path();
+    if !s3.keys_are_given && keys::make_file(file)? {
+        context.output.note(format_args!("made an access key, in {}", file.display()));
+    }
+    let named = !s3.keys_are_given || s3.keys.is_empty() || file.exists();
+    let keys = Keys::load(s3.keys.clone(), named.then_some(file))?;
+    if keys.count() == 0 {
+        return Err(Error::Usage(
+            "there is no access key, so nobody could ask for anything\n  = add [[s3.keys]] with access_key and \
+             secret_key"
+                .into(),
+        ));
+    }
+    Ok(keys)
+}
+
+/// Opens the store, or makes one where there is none.
+async fn open(
+    context: &Context,
+    name: &str,
+    place: Arc<dyn StorageProvider>,
+    serving: &Serving,
+) -> Result<Store> {
+    let mut options = Options::default();
+    options.chunk_bytes = CHUNK_BYTES;
+    options.value_requests_max = VALUE_REQUESTS;
+    options.cache_bytes_max = usize::try_from(serving.server.cache_bytes).unwrap_or(usize::MAX);
+    let env = Arc::new(TokioEnv::new());
+    let open = || Store::open(place.clone(), env.clone(), options.clone());
+    let opened = match open().await {
+        Err(error) if error.kind() == ErrorKind::NoStore => {
+            match Store::init(place.clone(), env.clone(), options.clone()).await {
+                // Another server was faster.
+                Err(error) if error.kind() == ErrorKind::StoreExists => open().await,
+                made => {
+                    if made.is_ok() {
+                        context.output.note(format_args!("made a store on `{name}`"));
+                    }
+                    made
+                }
+            }
+        }
+        opened => opened,
+    };
+    opened.map_err(|error| Error::store(name, error))
+}
+
+fn gateway(store: &Store, keys: &Arc<Keys>, serving: &Serving) -> Result<Gateway> {
+    let s3 = &serving.s3;
+    let mut options = gateway_s3::Options::default();
+    options.region.clone_from(&s3.region);
+    options.domains.clone_from(&s3.domains);
+    options.staleness_max = s3.staleness_max.unwrap_or_default();
+    options.put_bytes_max = options.put_bytes_max.min(serving.server.limits.body_bytes_max);
+    Gateway::new(store.clone(), keys.clone(), options)
+        .map_err(|error| Error::Usage(format!("the settings of [s3]: {error}")))
+}
+
+async fn spawn_upkeep(
+    tasks: &mut JoinSet<()>,
+    config: &Config,
+    name: &str,
+    store: &Store,
+    serving: &Serving,
+) -> Result<()> {
+    let server = &serving.server;
+    if !server.upkeep {
+        return Ok(());
+    }
+    tasks.spawn(upkeep::collect(store.clone(), server.collect_every));
+    let to_read = config.provider(Some(name))?.open_to_read().await?;
+    tasks.spawn(upkeep::scrub(to_read, server.scrub_every, server.scrub_bytes_per_second));
+    Ok(())
+}
+
+/// Leaves a log that is short to read, for whoever opens the store next.
+async fn tidy(store: &Store) {
+    let tidied = async {
+        if store.info().await?.tail_entries() >= TAIL_ENTRIES_MAX {
+            store.flush().await?;
+        }
+        Ok::<_, storage_txn::Error>(())
+    };
+    match tokio::time::timeout(TIDY_TIME_MAX, tidied).await {
+        Ok(Ok(())) => {}
+        // Nothing is lost by it: the next one reads a longer log.
+        Ok(Err(error)) => tracing::warn!("the log could not be put into segments: {error}"),
+        Err(_) => tracing::warn!("the log was not put into segments within {TIDY_TIME_MAX:?}"),
+    }
+}

@@ -1,0 +1,14 @@
+//! The storage server: a store behind the protocols of gateways, and what its operator sees.
+//!
+//! In reading order: `door` is where requests come in, `keys` whose they may be, `health` and `admin` what an operator
+//! asks, `metrics` and `logs` what is told, `upkeep` what is done besides, `greeting` what is said at the start.
+
+pub(crate) mod admin;
+pub(crate) mod door;
+pub(crate) mod greeting;
+pub(crate) mod health;
+pub(crate) mod keys;
+pub(crate) mod logs;
+pub(crate) mod metrics;
+mod operation;
+pub(crate) mod upkeep;

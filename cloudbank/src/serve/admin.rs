@@ -1,0 +1,87 @@
+//! What an operator asks, on a listener of its own: health, readiness, metrics.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gateway_http::{Handler, Refusal, RequestBody};
+use gateway_s3::Body;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use storage_txn::Store;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::health::Health;
+use super::metrics::Recorder;
+
+/// How old the numbers of the store may be: asking for them takes two requests to the provider.
+const NUMBERS_EVERY: Duration = Duration::from_secs(60);
+/// How long is waited for them. Without them the rest is told.
+const NUMBERS_TIME_MAX: Duration = Duration::from_secs(5);
+/// What metrics come as: the text format of Prometheus.
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Answers the operator.
+#[derive(Clone)]
+pub(crate) struct Admin {
+    health: Health,
+    recorder: Recorder,
+    store: Store,
+    /// When the store was last asked for its numbers.
+    asked: Arc<Mutex<Option<Instant>>>,
+}
+
+impl Admin {
+    pub(crate) fn new(health: Health, recorder: Recorder, store: Store) -> Self {
+        Self { health, recorder, store, asked: Arc::default() }
+    }
+
+    async fn metrics(&self) -> String {
+        // Who asks at the same time waits for the same numbers.
+        let mut asked = self.asked.lock().await;
+        if asked.is_none_or(|asked| asked.elapsed() >= NUMBERS_EVERY) {
+            *asked = Some(Instant::now());
+            match tokio::time::timeout(NUMBERS_TIME_MAX, self.store.info()).await {
+                Ok(Ok(info)) => super::metrics::set_store(&info),
+                Ok(Err(error)) => tracing::warn!("no numbers of the store: {error}"),
+                Err(_) => tracing::warn!("no numbers of the store within {NUMBERS_TIME_MAX:?}"),
+            }
+        }
+        super::metrics::set_maintenance(self.store.maintenance_error().is_none());
+        self.recorder.render()
+    }
+}
+
+impl Handler for Admin {
+    type Body = Body;
+
+    fn operation(&self, _: &Request<RequestBody>) -> &'static str {
+        "Admin"
+    }
+
+    async fn call(&self, request: Request<RequestBody>) -> Response<Body> {
+        let (method, path) = (request.method(), request.uri().path());
+        if !matches!(*method, Method::GET | Method::HEAD) {
+            return said(StatusCode::METHOD_NOT_ALLOWED, "GET and HEAD are answered here\n");
+        }
+        if let Some(answer) = self.health.answer(method, path).await {
+            return answer.map(Body::from);
+        }
+        if path != "/-/metrics" {
+            return said(StatusCode::NOT_FOUND, "there are /-/healthy, /-/ready and /-/metrics\n");
+        }
+        let mut response = said(StatusCode::OK, &self.metrics().await);
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(METRICS_TYPE));
+        response
+    }
+
+    fn refuse(&self, refusal: Refusal, _: &Request<()>) -> Response<Body> {
+        said(refusal.status(), &format!("{refusal}\n"))
+    }
+}
+
+fn said(status: StatusCode, text: &str) -> Response<Body> {
+    let mut response = Response::new(Body::from(text.to_owned()));
+    *response.status_mut() = status;
+    response
+}

@@ -1,0 +1,94 @@
+//! Where S3 requests come in: the gateway behind the HTTP server.
+
+use std::sync::Arc;
+
+use gateway_http::{Handler, Refusal, RequestBody, RequestId};
+use gateway_s3::{Body, Gateway};
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+
+use super::health::Health;
+use super::operation::operation;
+
+/// The header with the id of a request, as S3 has it.
+const REQUEST_ID: &str = "x-amz-request-id";
+/// After how many seconds who was refused may come back.
+const RETRY_AFTER_SECONDS: u16 = 1;
+
+/// Answers S3 requests, and those for the health of the server.
+#[derive(Clone)]
+pub(crate) struct S3 {
+    gateway: Gateway,
+    health: Health,
+    /// Below which each bucket has a host of its own.
+    domains: Arc<[String]>,
+}
+
+impl S3 {
+    pub(crate) fn new(gateway: Gateway, health: Health, domains: &[String]) -> Self {
+        Self { gateway, health, domains: domains.into() }
+    }
+}
+
+impl Handler for S3 {
+    type Body = Body;
+
+    fn operation(&self, request: &Request<RequestBody>) -> &'static str {
+        let host = request.headers().get(http::header::HOST).and_then(|host| host.to_str().ok());
+        let host = request.uri().host().or(host).unwrap_or_default();
+        let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
+        let in_host = self.domains.iter().any(|domain| {
+            host.strip_suffix(domain.as_str()).is_some_and(|bucket| bucket.ends_with('.'))
+        });
+        operation(request.method(), request.uri(), request.headers(), in_host)
+    }
+
+    async fn call(&self, request: Request<RequestBody>) -> Response<Body> {
+        let id = request.extensions().get::<RequestId>().copied();
+        // No bucket has such a name.
+        let mut response = match self.health.answer(request.method(), request.uri().path()).await {
+            Some(answer) => answer.map(Body::from),
+            None => self.gateway.call(request.map(Body::http_body_unsync)).await,
+        };
+        if let Some(id) = id {
+            name(&mut response, id);
+        }
+        response
+    }
+
+    fn refuse(&self, refusal: Refusal, request: &Request<()>) -> Response<Body> {
+        let (status, code) = match refusal {
+            Refusal::Busy => (StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
+            Refusal::TooLarge => (StatusCode::BAD_REQUEST, "EntityTooLarge"),
+            _ => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
+        };
+        let id = request.extensions().get::<RequestId>().copied();
+        let shown = id.map(|id| id.to_string()).unwrap_or_default();
+        let text = match *request.method() {
+            Method::HEAD => String::new(),
+            // Nothing in it needs to be escaped.
+            _ => format!(
+                "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code>\
+                 <Message>{refusal}</Message><RequestId>{shown}</RequestId></Error>"
+            ),
+        };
+        let mut response = Response::new(Body::from(text));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS.into());
+        }
+        if let Some(id) = id {
+            name(&mut response, id);
+        }
+        response
+    }
+}
+
+/// Gives an answer the id under which its request is in the logs.
+fn name(response: &mut Response<Body>, id: RequestId) {
+    if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+}

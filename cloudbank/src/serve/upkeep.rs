@@ -1,0 +1,112 @@
+//! What a server does besides serving: deletes what nothing needs, and reads everything now and then.
+
+mod slowly;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics::Unit;
+use storage_core::StorageProvider;
+use storage_txn::{CollectOptions, Store, VerifyEvent, VerifyOptions};
+use storage_wrappers::TokioEnv;
+use tokio::time::Instant;
+
+use slowly::Slowly;
+
+const RUNS: &str = "cloudbank_upkeep_runs_total";
+const SECONDS: &str = "cloudbank_upkeep_seconds";
+const COLLECTED: &str = "cloudbank_upkeep_collected_bytes_total";
+const SCRUBBED: &str = "cloudbank_upkeep_scrubbed_bytes_total";
+const FINDINGS: &str = "cloudbank_upkeep_findings_total";
+
+pub(super) fn describe_metrics() {
+    metrics::describe_counter!(RUNS, "runs of collect and scrub, by outcome");
+    metrics::describe_histogram!(SECONDS, Unit::Seconds, "how long a run took");
+    metrics::describe_counter!(COLLECTED, Unit::Bytes, "bytes of what was deleted");
+    metrics::describe_counter!(
+        SCRUBBED,
+        Unit::Bytes,
+        "bytes of the store that were read and checked"
+    );
+    metrics::describe_counter!(FINDINGS, "what is wrong with the store, by severity");
+}
+
+/// Deletes what nothing needs any more, again and again. Any number of servers may do it.
+pub(crate) async fn collect(store: Store, every: Duration) {
+    loop {
+        pause(every).await;
+        let began = Instant::now();
+        let done = store.collect(&CollectOptions::default()).await;
+        told("collect", began, done.is_ok());
+        match done {
+            Ok(collected) => {
+                metrics::counter!(COLLECTED).increment(collected.bytes);
+                tracing::info!(
+                    entries = collected.entries,
+                    checkpoints = collected.checkpoints,
+                    segments = collected.segments,
+                    values = collected.values,
+                    bytes = collected.bytes,
+                    "collected"
+                );
+            }
+            Err(error) => tracing::warn!("nothing could be collected: {error}"),
+        }
+    }
+}
+
+/// Reads everything that is stored and says what is wrong with it, again and again, at so many bytes a second.
+pub(crate) async fn scrub(
+    provider: Arc<dyn StorageProvider>,
+    every: Duration,
+    bytes_per_second: u64,
+) {
+    let env = Arc::new(TokioEnv::new());
+    let provider: Arc<dyn StorageProvider> = Arc::new(Slowly::new(provider, bytes_per_second));
+    loop {
+        pause(every).await;
+        let began = Instant::now();
+        let mut options = VerifyOptions::default();
+        options.requests_at_once = 1;
+        let mut read = 0;
+        let mut tell = |event| match event {
+            VerifyEvent::Finding(finding) => {
+                let severity = finding.severity.to_string();
+                metrics::counter!(FINDINGS, "severity" => severity).increment(1);
+                tracing::error!("{finding}");
+            }
+            VerifyEvent::Progress(progress) => {
+                metrics::counter!(SCRUBBED).increment(progress.bytes.saturating_sub(read));
+                read = progress.bytes;
+            }
+            _ => {}
+        };
+        let report = Store::verify(provider.clone(), env.clone(), &options, &mut tell).await;
+        told("scrub", began, report.is_ok());
+        match report {
+            Ok(report) => tracing::info!(
+                sound = report.is_sound(),
+                version = report.version.0,
+                objects = report.progress.objects,
+                bytes = report.progress.bytes,
+                "scrubbed"
+            ),
+            Err(error) => tracing::warn!("the store could not be verified: {error}"),
+        }
+    }
+}
+
+/// About so long, so that servers that were started together do not all do it at once.
+async fn pause(every: Duration) {
+    let mut random = [0; 2];
+    // Without a source of randomness they do.
+    let _ = getrandom::fill(&mut random);
+    let share = f64::from(u16::from_le_bytes(random)) / f64::from(u16::MAX);
+    tokio::time::sleep(every.mul_f64(0.75 + share / 2.0)).await;
+}
+
+fn told(task: &'static str, began: Instant, done: bool) {
+    let outcome = if done { "ok" } else { "failed" };
+    metrics::counter!(RUNS, "task" => task, "outcome" => outcome).increment(1);
+    metrics::histogram!(SECONDS, "task" => task).record(began.elapsed().as_secs_f64());
+}

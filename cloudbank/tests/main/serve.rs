@@ -1,0 +1,9 @@
+//! `serve`: a real server, asked by real HTTP.
+
+#[allow(dead_code)] // The other binary uses the rest.
+mod client;
+mod configured;
+mod first_run;
+#[allow(dead_code)] // The other binary uses the rest.
+mod running;
+mod seen;
