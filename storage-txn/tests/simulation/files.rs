@@ -95,9 +95,6 @@ impl Files {
                 let wrong = |what| format!("files: version {version}: {step:?}, but {what}");
                 run(step, &mut state, &mut touched, &states, &changed).map_err(wrong)?;
             }
-            // To delete what is not there changes nothing.
-            let before = at(&states, Version(version.0 - 1));
-            touched.retain(|file| before.contains_key(file) || state.contains_key(file));
             states.insert(*version, state);
             changed.insert(*version, touched);
         }
@@ -193,9 +190,15 @@ fn run(
         Step::Undo(version) => {
             let before = at(states, Version(version.0 - 1));
             let undone = changed.get(version).into_iter().flatten();
-            let later = changed.range(Version(version.0 + 1)..).map(|(_, later)| later);
-            let later: BTreeSet<_> = later.flatten().collect();
-            if let Some(file) = undone.into_iter().find(|file| later.contains(file)) {
+            // To delete what is not there changes nothing.
+            let is_there = |file: &'static str, version| at(states, Version(version)).contains_key(file);
+            let changed_since = |file: &&&'static str| {
+                changed.range(Version(version.0 + 1)..).any(|(at, touched)| {
+                    touched.contains(**file)
+                        && (is_there(**file, at.0 - 1) || is_there(**file, at.0))
+                })
+            };
+            if let Some(file) = undone.into_iter().find(changed_since) {
                 return Err(format!("{file} was changed since"));
             }
             for file in changed.get(version).into_iter().flatten() {
