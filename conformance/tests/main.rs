@@ -26,6 +26,8 @@ const QUICK_SLICE: usize = 5;
 /// How long a case may take on a liar before it counts as hanging. None of them does: a case that ends
 /// this way has not named a mistake.
 const CASE_TIME_MAX: Duration = Duration::from_secs(60);
+/// How often a liar is run before its case is said to miss it.
+const RUNS_MAX: usize = 4;
 
 fn main() -> ExitCode {
     // Cases start this very program once more, to have two processes or to kill one.
@@ -98,7 +100,16 @@ fn check(row: &Row) {
     let honest = run((row.world)(), false, Some(row.case));
     let control = honest.case(row.case).unwrap_or_else(|| panic!("no case is called {}", row.case));
     assert_eq!(control.outcome, Outcome::Pass, "{} on an honest one: {}", row.case, control.detail);
-    let report = run((row.world)(), true, Some(row.case));
+    // A case that draws what it does can miss a rare mistake once.
+    let again = || run((row.world)(), true, Some(row.case));
+    let finds = |report: &Report| report.case(row.case).is_some_and(names_a_mistake);
+    let mut report = again();
+    for _ in 1..RUNS_MAX {
+        if finds(&report) {
+            break;
+        }
+        report = again();
+    }
     let case = report.case(row.case).expect("the case ran on the honest one");
     assert!(
         names_a_mistake(case) && report.failed(),
