@@ -191,11 +191,11 @@ fn run(
             let before = at(states, Version(version.0 - 1));
             let undone = changed.get(version).into_iter().flatten();
             // To delete what is not there changes nothing.
-            let is_there = |file: &'static str, version| at(states, Version(version)).contains_key(file);
+            let is_there =
+                |file: &'static str, version| at(states, Version(version)).contains_key(file);
             let changed_since = |file: &&&'static str| {
                 changed.range(Version(version.0 + 1)..).any(|(at, touched)| {
-                    touched.contains(**file)
-                        && (is_there(**file, at.0 - 1) || is_there(**file, at.0))
+                    touched.contains(**file) && (is_there(file, at.0 - 1) || is_there(file, at.0))
                 })
             };
             if let Some(file) = undone.into_iter().find(changed_since) {
