@@ -90,7 +90,8 @@ impl Store {
     /// # Errors
     ///
     /// [`ErrorKind::NoStore`], [`ErrorKind::UnknownFormat`], [`ErrorKind::Corrupt`], [`ErrorKind::Storage`]
-    /// (also of a provider that cannot put on condition that the key is absent).
+    /// (also of a provider that cannot put on condition that the key is absent); [`ErrorKind::SessionReaped`] when it
+    /// had to make the index anew and slept over that for so long that it was taken for dead: open it again.
     pub async fn open(
         provider: Arc<dyn StorageProvider>,
         env: Arc<dyn Env>,

@@ -45,10 +45,13 @@ pub(crate) async fn open(node: &Node, place: Place) -> Store {
         match Store::open(Arc::new(node.provider(place)), node.env(), options).await {
             Ok(store) => return store,
             Err(error) => {
-                assert!(
-                    matches!(error.kind(), ErrorKind::Storage(kind) if kind.is_transient()),
-                    "a store opens or cannot be reached: {error}"
-                );
+                let again = match error.kind() {
+                    ErrorKind::Storage(kind) => kind.is_transient(),
+                    // It slept while it made its index anew, and was taken for dead.
+                    ErrorKind::SessionReaped => true,
+                    _ => false,
+                };
+                assert!(again, "a store opens or cannot be reached: {error}");
                 node.env().sleep(Duration::from_millis(500)).await;
             }
         }
