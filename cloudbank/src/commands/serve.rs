@@ -92,18 +92,9 @@ pub(crate) async fn run(context: &Context, arguments: &ServeArgs) -> Result<()> 
     let mut limits = serving.server.limits.clone();
     limits.request_stream_bytes = UPLOAD_BYTES;
     limits.answer_stream_bytes = DOWNLOAD_BYTES;
-    let drained = serve(
-        context,
-        listeners,
-        admin_listener,
-        limits,
-        gateway,
-        &health,
-        &recorder,
-        &store,
-        given.domains.as_slice(),
-    )
-    .await;
+    let door = S3::new(gateway, health.clone(), &given.domains);
+    let admin = Admin::new(health.clone(), recorder, store.clone());
+    let drained = serve(context, limits, (listeners, door), (admin_listener, admin), &health).await;
     tasks.shutdown().await;
     tidy(&store).await;
     tracing::info!(connections = drained.open, cut_off = drained.cut_off, "stopped");
@@ -117,24 +108,17 @@ pub(crate) async fn run(context: &Context, arguments: &ServeArgs) -> Result<()> 
 }
 
 /// Serves until the user stops it. The operator is served until everything else has ended.
-#[allow(clippy::too_many_arguments)] // The parts, each once.
 async fn serve(
     context: &Context,
-    listeners: Vec<Listener>,
-    admin_listener: Option<Listener>,
     limits: Limits,
-    gateway: Gateway,
+    (listeners, door): (Vec<Listener>, S3),
+    (admin_listener, admin): (Option<Listener>, Admin),
     health: &Health,
-    recorder: &Recorder,
-    store: &Store,
-    domains: &[String],
 ) -> Drained {
-    let door = S3::new(gateway, health.clone(), domains);
     let (all_done, done) = tokio::sync::oneshot::channel::<()>();
     let mut admin_limits = limits.clone();
     admin_limits.requests_max = ADMIN_REQUESTS_MAX;
     admin_limits.drain_time_max = Duration::from_secs(1);
-    let admin = Admin::new(health.clone(), recorder.clone(), store.clone());
     let stopped = async {
         context.interrupted().await;
         health.stop();
