@@ -54,9 +54,10 @@ pub(crate) async fn run(context: &Context, arguments: &ServeArgs) -> Result<()> 
         Some(text) => Some(address("--admin", text)?),
     };
     let admin_listener = admin_address.map(|address| bind(&address)).transpose()?;
+    let provider = config.store_provider(arguments.which.provider.as_deref())?;
+    // Only now: what cannot be served leaves no file behind.
     let keys = Arc::new(load_keys(context, serving)?);
 
-    let provider = config.store_provider(arguments.which.provider.as_deref())?;
     let name = provider.name().to_owned();
     let opened = provider.open();
     let remains = "nothing was served";

@@ -68,3 +68,11 @@ fn a_port_that_is_taken_is_named() {
     assert!(said.contains("--listen everywhere is no address to listen on"), "{said}");
     assert!(said.ends_with("[2]\n"), "{said}");
 }
+
+#[test]
+fn what_cannot_be_served_leaves_no_key_behind() {
+    let bench = Bench::empty();
+    let said = bench.session("serve --provider nothing --listen 127.0.0.1:0 --admin 127.0.0.1:0");
+    assert!(said.contains("there is no provider `nothing`"), "{said}");
+    assert!(!bench.path("cloudbank-keys.toml").exists(), "{said}");
+}
