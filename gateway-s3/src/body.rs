@@ -54,7 +54,6 @@ pub(crate) enum Received {
 
 impl Incoming {
     /// A body that is at hand.
-    #[cfg(test)]
     pub(crate) fn of(bytes: Bytes) -> Self {
         let length = bytes.len() as u64;
         let chunks = futures_util::stream::iter([Ok(bytes)]);

@@ -2,6 +2,7 @@
 
 mod acls;
 mod auth;
+mod batch;
 mod buckets;
 mod convert;
 mod cors;
@@ -9,6 +10,7 @@ mod lists;
 mod objects;
 mod puts;
 mod refuse;
+mod route;
 mod s3;
 mod settings;
 mod uploads;
@@ -73,6 +75,7 @@ impl Door {
         // Without this nobody would be asked for a signature.
         builder.set_auth(auth::Keys(inner.clone()));
         builder.set_access(auth::AskedLater);
+        builder.set_route(route::Own(inner.clone()));
         builder.set_host(auth::Hosts(options.clone()));
         builder.set_validation(auth::Names);
         Ok(Self { inner, service: builder.build() })

@@ -12,6 +12,8 @@ const NULLS: &[u8] = b"s3/n/";
 const DATA: &[u8] = b"s3/d/";
 const UPLOADS: &[u8] = b"s3/u/";
 const PARTS: &[u8] = b"s3/p/";
+const TOKENS: &[u8] = b"s3/t/";
+const TOKENS_BY_TIME: &[u8] = b"s3/x/";
 
 /// The record of a bucket.
 pub(crate) fn bucket(name: &str) -> Vec<u8> {
@@ -124,6 +126,26 @@ pub(crate) fn parts(upload: &DataId) -> Range<Vec<u8>> {
 pub(crate) fn part_number(name: &[u8]) -> Option<u32> {
     let number = name.get(PARTS.len() + 16..)?;
     Some(u32::from_be_bytes(number.try_into().ok()?))
+}
+
+/// What a batch with a token answered.
+pub(crate) fn token(id: &[u8; 32]) -> Vec<u8> {
+    joined(TOKENS, &[id])
+}
+
+/// That there is one, by when it was answered: microseconds since the Unix epoch.
+pub(crate) fn token_by_time(time: u64, id: &[u8; 32]) -> Vec<u8> {
+    joined(TOKENS_BY_TIME, &[&time.to_be_bytes(), id])
+}
+
+/// Those of before a time.
+pub(crate) fn tokens_before(time: u64) -> Range<Vec<u8>> {
+    TOKENS_BY_TIME.to_vec()..joined(TOKENS_BY_TIME, &[&time.to_be_bytes()])
+}
+
+/// The token of [`token_by_time`].
+pub(crate) fn token_of(name: &[u8]) -> Option<[u8; 32]> {
+    name.get(TOKENS_BY_TIME.len() + 8..)?.try_into().ok()
 }
 
 /// The first string that is after all that begin with `prefix`.

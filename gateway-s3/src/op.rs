@@ -1,6 +1,7 @@
 //! The operations of S3, by subject, on records in a store: without HTTP or XML.
 
 pub(crate) mod acl;
+pub(crate) mod batch;
 pub(crate) mod bucket;
 pub(crate) mod caller;
 pub(crate) mod conditions;
@@ -84,10 +85,18 @@ impl Core {
     }
 
     /// Runs `closure` in a transaction and commits it. When nobody knows whether it was committed, it is found out.
-    pub(crate) async fn transact<T, F>(
+    pub(crate) async fn transact<T, F>(&self, closure: impl FnMut(Transaction) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        Ok(self.transact_at(closure).await?.0)
+    }
+
+    /// The same, with the version of the store that came of it.
+    pub(crate) async fn transact_at<T, F>(
         &self,
         mut closure: impl FnMut(Transaction) -> F,
-    ) -> Result<T>
+    ) -> Result<(T, Version)>
     where
         F: Future<Output = Result<T>>,
     {
@@ -110,13 +119,17 @@ impl Core {
                 }
             }
         };
-        if let Err(error) = self.store.transact(run).await {
-            let ErrorKind::CommitUnknown(id) = error.kind() else { return Err(error.into()) };
-            if !matches!(self.store.outcome(id).await?, Outcome::Committed(_)) {
-                return Err(Code::ServiceUnavailable.into());
+        let version = match self.store.transact(run).await {
+            Ok(receipt) => receipt.version,
+            Err(error) => {
+                let ErrorKind::CommitUnknown(id) = error.kind() else { return Err(error.into()) };
+                match self.store.outcome(id).await? {
+                    Outcome::Committed(version) => version,
+                    Outcome::NotCommitted => return Err(Code::ServiceUnavailable.into()),
+                }
             }
-        }
-        Ok(keep(None).expect("the closure has answered"))
+        };
+        Ok((keep(None).expect("the closure has answered"), version))
     }
 }
 

@@ -42,6 +42,13 @@ pub struct Options {
     pub part_bytes_min: u64,
     /// The most buckets that one user has. At most a million; 1000 is the default.
     pub buckets_max: usize,
+    /// The most operations of a batch. From 1 to 10,000; 1000 is the default.
+    pub batch_operations_max: usize,
+    /// The most bytes of a batch as it is sent, which is held in memory. From 64 KiB to 32 MiB; 8 MiB is the default.
+    pub batch_bytes_max: usize,
+    /// How long a batch with a token is known, so that the same one again is not done again. From a minute to 30 days;
+    /// a day is the default.
+    pub batch_token_time: Duration,
     /// Whether forms may be signed with version 2 (HMAC-SHA1 of the policy), as older tools do. The policy of a form
     /// says until when and for what it is good; requests and URLs that are signed with version 2 are always refused.
     pub sign_forms_v2: bool,
@@ -97,7 +104,10 @@ impl Options {
         within("clock_skew_max", self.clock_skew_max.as_secs(), 1..=24 * HOUR)?;
         within("presigned_lifetime_max", self.presigned_lifetime_max.as_secs(), 1..=7 * 24 * HOUR)?;
         within("part_bytes_min", self.part_bytes_min, 0..=5 << 30)?;
-        within("buckets_max", self.buckets_max as u64, 1..=1_000_000)
+        within("buckets_max", self.buckets_max as u64, 1..=1_000_000)?;
+        within("batch_operations_max", self.batch_operations_max as u64, 1..=10_000)?;
+        within("batch_bytes_max", self.batch_bytes_max as u64, 64 << 10..=32 << 20)?;
+        within("batch_token_time", self.batch_token_time.as_secs(), 60..=30 * 24 * HOUR)
     }
 }
 
@@ -114,6 +124,9 @@ impl Default for Options {
             presigned_lifetime_max: Duration::from_secs(7 * 24 * HOUR),
             part_bytes_min: 5 << 20,
             buckets_max: 1000,
+            batch_operations_max: 1000,
+            batch_bytes_max: 8 << 20,
+            batch_token_time: Duration::from_secs(24 * HOUR),
             sign_forms_v2: true,
         }
     }
@@ -127,7 +140,8 @@ mod tests {
     fn the_defaults_are_within_their_bounds_and_what_is_not_is_named() {
         assert_eq!(Options::default().check(), Ok(()));
         type Change = fn(&mut Options);
-        let cases: [(Change, &str); 6] = [
+        let cases: [(Change, &str); 7] = [
+            (|o| o.batch_operations_max = 0, "batch_operations_max"),
             (|o| o.region = "EU".to_owned(), "region"),
             (|o| o.domains = vec!["a..b".to_owned()], "domains"),
             (|o| o.put_bytes_max = (5 << 30) + 1, "put_bytes_max"),

@@ -281,6 +281,33 @@ pub(crate) struct Part {
     pub(crate) checksum: Option<Checksum>,
 }
 
+/// A batch that was done, and what was answered.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Answered {
+    /// When, in microseconds since the Unix epoch.
+    #[prost(uint64, tag = "1")]
+    pub(crate) time: u64,
+    /// The SHA-256 of what was asked.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub(crate) request: Bytes,
+    /// One for each operation.
+    #[prost(message, repeated, tag = "3")]
+    pub(crate) results: Vec<Done>,
+}
+
+/// What one operation of a batch left. All is empty where nothing is left.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(crate) struct Done {
+    /// Without quotes.
+    #[prost(string, tag = "1")]
+    pub(crate) etag: String,
+    /// Empty where there are no versions.
+    #[prost(string, tag = "2")]
+    pub(crate) version_id: String,
+    #[prost(bool, tag = "3")]
+    pub(crate) delete_marker: bool,
+}
+
 /// Reads a record.
 ///
 /// # Errors

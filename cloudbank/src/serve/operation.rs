@@ -32,7 +32,11 @@ pub(super) fn operation(
         return of_object(method, &asks, headers.contains_key("x-amz-copy-source"));
     }
     if path.is_empty() && !in_host {
-        return if *method == Method::GET { "ListBuckets" } else { "Other" };
+        return match *method {
+            Method::GET => "ListBuckets",
+            Method::POST if asks("batch") => "Batch",
+            _ => "Other",
+        };
     }
     let setting = uri.query().is_some_and(|query| {
         let own = |part: &str| {
@@ -116,6 +120,8 @@ mod tests {
     fn requests_have_the_names_of_their_operations() {
         let cases = [
             ("GET", "/", "ListBuckets"),
+            ("POST", "/?batch", "Batch"),
+            ("POST", "/", "Other"),
             ("GET", "/-/ready", "Health"),
             ("OPTIONS", "/b/k", "Preflight"),
             ("GET", "/b", "ListObjects"),

@@ -250,7 +250,7 @@ pub(super) fn incoming(
 }
 
 /// Why a body ended before it should. `s3s` says it in words only.
-fn broken(error: &str) -> Refusal {
+pub(super) fn broken(error: &str) -> Refusal {
     let code = if error.contains("Sha256Mismatch") {
         Code::XAmzContentSHA256Mismatch
     } else if error.contains("SignatureMismatch") {
@@ -305,6 +305,13 @@ pub(super) fn expires(headers: &HeaderMap) -> String {
 ///
 /// [`Code::InvalidStorageClass`].
 pub(super) fn storage_class(class: Option<&dto::StorageClass>) -> Result<String> {
+    storage_class_named(class.map(dto::StorageClass::as_str))
+}
+
+/// # Errors
+///
+/// [`Code::InvalidStorageClass`].
+pub(super) fn storage_class_named(class: Option<&str>) -> Result<String> {
     const CLASSES: [&str; 9] = [
         "STANDARD",
         "REDUCED_REDUNDANCY",
@@ -316,7 +323,7 @@ pub(super) fn storage_class(class: Option<&dto::StorageClass>) -> Result<String>
         "GLACIER_IR",
         "EXPRESS_ONEZONE",
     ];
-    match class.map(dto::StorageClass::as_str) {
+    match class {
         None | Some("STANDARD") => Ok(String::new()),
         Some(class) if CLASSES.contains(&class) => Ok(class.to_owned()),
         Some(class) => {

@@ -1,5 +1,7 @@
 //! Copying an object: its bytes are shared, not moved.
 
+use storage_txn::Transaction;
+
 use crate::error::{Code, Error, Result};
 use crate::op::caller::Caller;
 use crate::op::conditions::Conditions;
@@ -43,37 +45,42 @@ impl Core {
         (name, key): (&str, &str),
         copy: &Copy,
     ) -> Result<(Object, Object)> {
-        check_key(key)?;
-        let source = &copy.source;
-        let same = (name, key) == (&source.bucket[..], &source.key[..]);
-        let changes = copy.replace.is_some()
-            || source.which != Which::Newest
-            || !copy.storage_class.is_empty();
-        if same && !changes {
-            let why = "a copy of an object to itself must change its metadata or storage class";
-            return Err(Error::new(Code::InvalidRequest, why));
-        }
+        copy.check((name, key))?;
         self.transact(move |transaction| async move {
-            let view = View::Inside(&transaction);
-            let bucket = view.bucket(name).await?;
-            caller.may(Permission::Write, name, &bucket)?;
-            let from = source.find(&view, caller).await?;
-            source.conditions.check_source(&from)?;
-            let there = view.object(name, key).await?;
-            copy.conditions.check_write(there.as_ref())?;
-            let slot = Slot { transaction: &transaction, bucket: name, key };
-            let owner = caller.owner().unwrap_or_else(|| bucket.owner.clone());
-            let mut object = copy.describe(&from).object(&bucket, owner)?;
-            object.size = from.size;
-            object.md5 = from.md5.clone();
-            object.part_count = from.part_count;
-            object.checksum = from.checksum.clone();
-            slot.share(&from, &mut object).await?;
-            let object = slot.place(&bucket, there, object).await?;
-            Ok((object, from))
+            copy_in(&transaction, caller, (name, key), copy).await
         })
         .await
     }
+}
+
+/// Copies an object, in a transaction: what [`Core::copy_object`] does once [`Copy::check`] has passed.
+///
+/// # Errors
+///
+/// Those of [`Core::copy_object`].
+pub(crate) async fn copy_in(
+    transaction: &Transaction,
+    caller: &Caller,
+    (name, key): (&str, &str),
+    copy: &Copy,
+) -> Result<(Object, Object)> {
+    let view = View::Inside(transaction);
+    let bucket = view.bucket(name).await?;
+    caller.may(Permission::Write, name, &bucket)?;
+    let from = copy.source.find(&view, caller).await?;
+    copy.source.conditions.check_source(&from)?;
+    let there = view.object(name, key).await?;
+    copy.conditions.check_write(there.as_ref())?;
+    let slot = Slot { transaction, bucket: name, key };
+    let owner = caller.owner().unwrap_or_else(|| bucket.owner.clone());
+    let mut object = copy.describe(&from).object(&bucket, owner)?;
+    object.size = from.size;
+    object.md5 = from.md5.clone();
+    object.part_count = from.part_count;
+    object.checksum = from.checksum.clone();
+    slot.share(&from, &mut object).await?;
+    let object = slot.place(&bucket, there, object).await?;
+    Ok((object, from))
 }
 
 impl Source {
@@ -100,6 +107,25 @@ impl Source {
 }
 
 impl Copy {
+    /// Whether it can be a copy to there.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::KeyTooLongError`], [`Code::InvalidRequest`].
+    pub(crate) fn check(&self, (name, key): (&str, &str)) -> Result<()> {
+        check_key(key)?;
+        let source = &self.source;
+        let same = (name, key) == (&source.bucket[..], &source.key[..]);
+        let changes = self.replace.is_some()
+            || source.which != Which::Newest
+            || !self.storage_class.is_empty();
+        if same && !changes {
+            let why = "a copy of an object to itself must change its metadata or storage class";
+            return Err(Error::new(Code::InvalidRequest, why));
+        }
+        Ok(())
+    }
+
     fn describe(&self, from: &Object) -> Description {
         let (mut headers, metadata) = match &self.replace {
             Some((headers, metadata)) => (headers.clone(), metadata.clone()),

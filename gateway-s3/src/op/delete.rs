@@ -85,7 +85,12 @@ impl Core {
     }
 }
 
-async fn delete_in(
+/// Deletes an object, or a version of one, in a transaction. That the caller may write to the bucket is known.
+///
+/// # Errors
+///
+/// Those of [`Core::delete_object`].
+pub(crate) async fn delete_in(
     transaction: &storage_txn::Transaction,
     caller: &Caller,
     name: &str,

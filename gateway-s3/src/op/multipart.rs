@@ -3,7 +3,7 @@
 mod complete;
 mod part;
 
-pub(crate) use complete::{Complete, NamedPart};
+pub(crate) use complete::{Complete, NamedPart, complete_in};
 pub(crate) use part::CopyPart;
 
 use storage_txn::Scan;

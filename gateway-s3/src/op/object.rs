@@ -50,7 +50,7 @@ impl Which {
         }
     }
 
-    fn is(&self, object: &Object) -> bool {
+    pub(crate) fn is(&self, object: &Object) -> bool {
         match self {
             Self::Newest => true,
             Self::Null => object.is_null(),

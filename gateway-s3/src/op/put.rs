@@ -1,6 +1,7 @@
 //! Putting an object whole.
 
 use bytes::Bytes;
+use storage_txn::Transaction;
 
 use crate::body::{Digests, Incoming, Received};
 use crate::error::{Code, Error, Result};
@@ -67,39 +68,53 @@ impl Core {
             }
         }
         let (received, digests) = body.receive(&self.store).await?;
-        let (description, received, digests) = (&description, &received, &digests);
+        let arrived = &(received, digests);
+        let description = &description;
         let put = self.transact(move |transaction| async move {
-            let view = View::Inside(&transaction);
-            let bucket = view.bucket(name).await?;
-            caller.may(Permission::Write, name, &bucket)?;
-            let there = view.object(name, key).await?;
-            conditions.check_write(there.as_ref())?;
-            let slot = Slot { transaction: &transaction, bucket: name, key };
-            let owner = caller.owner().unwrap_or_else(|| bucket.owner.clone());
-            let mut object = description.clone().object(&bucket, owner)?;
-            describe(&mut object, digests);
-            self.keep(&slot, received, &mut object)?;
-            slot.place(&bucket, there, object).await
+            put_in(&transaction, caller, (name, key), description, conditions, arrived).await
         });
         put.await
     }
+}
 
-    /// Puts what was received where an object finds it.
-    fn keep(&self, slot: &Slot<'_>, received: &Received, object: &mut Object) -> Result<()> {
-        match received {
-            Received::Small(bytes) => {
-                object.body = bytes.clone();
-                Ok(())
-            }
-            Received::Value(value) => {
-                let id = new_id()?;
-                slot.transaction.put_value(layout::data(&id), value)?;
-                let data = Bytes::copy_from_slice(&id);
-                slot.set_pieces(
-                    object,
-                    vec![Piece { data, size: value.size(), ..Piece::default() }],
-                )
-            }
+/// Puts what has arrived, in a transaction.
+///
+/// # Errors
+///
+/// Those of [`Core::put_object`] that do not come from the body.
+pub(crate) async fn put_in(
+    transaction: &Transaction,
+    caller: &Caller,
+    (name, key): (&str, &str),
+    description: &Description,
+    conditions: &Conditions,
+    (received, digests): &(Received, Digests),
+) -> Result<Object> {
+    let view = View::Inside(transaction);
+    let bucket = view.bucket(name).await?;
+    caller.may(Permission::Write, name, &bucket)?;
+    let there = view.object(name, key).await?;
+    conditions.check_write(there.as_ref())?;
+    let slot = Slot { transaction, bucket: name, key };
+    let owner = caller.owner().unwrap_or_else(|| bucket.owner.clone());
+    let mut object = description.clone().object(&bucket, owner)?;
+    describe(&mut object, digests);
+    keep(&slot, received, &mut object)?;
+    slot.place(&bucket, there, object).await
+}
+
+/// Puts what was received where an object finds it.
+fn keep(slot: &Slot<'_>, received: &Received, object: &mut Object) -> Result<()> {
+    match received {
+        Received::Small(bytes) => {
+            object.body = bytes.clone();
+            Ok(())
+        }
+        Received::Value(value) => {
+            let id = new_id()?;
+            slot.transaction.put_value(layout::data(&id), value)?;
+            let data = Bytes::copy_from_slice(&id);
+            slot.set_pieces(object, vec![Piece { data, size: value.size(), ..Piece::default() }])
         }
     }
 }

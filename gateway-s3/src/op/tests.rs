@@ -1,5 +1,6 @@
 //! The operations on a store in memory, without HTTP.
 
+mod batches;
 mod lists;
 mod puts;
 mod uploads;

@@ -9,7 +9,9 @@ import hashlib
 import hmac
 import io
 import json
+import pathlib
 import random
+import re
 import sys
 import urllib.request
 import zlib
@@ -17,8 +19,12 @@ import zlib
 import boto3
 from boto3.s3.transfer import TransferConfig
 from botocore import UNSIGNED
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.client import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
+from botocore.httpsession import URLLib3Session
 
 URL = sys.argv[2]
 PART = 5 * 1024 * 1024
@@ -55,6 +61,13 @@ def fetch(url, method="GET", headers={}, data=None):
     except urllib.error.HTTPError as error:
         answer = error
     return answer.status, answer.headers, answer.read()
+
+
+def as_of(moment):
+    """A client of alice that sees everything as it was."""
+    past = client("alice")
+    past.meta.events.register("before-sign.s3", lambda request, **_: request.headers.add_header("x-cloudbank-at", moment))
+    return past
 
 
 def keys(page):
@@ -420,15 +433,71 @@ def case_the_past_is_read_by_suffix_and_header(alice, bob, nobody, bucket):
     alice.put_object(Bucket=bucket, Key="b", Body=b"new")
     stamp = then.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
-    def at(request, **_):
-        request.headers["x-cloudbank-at"] = stamp
-
-    past = client("alice")
-    past.meta.events.register("before-sign.s3", at)
+    past = as_of(stamp)
     assert past.get_object(Bucket=bucket, Key="a")["Body"].read() == b"then"
     assert keys(past.list_objects_v2(Bucket=bucket)) == ["a"]
     refused(lambda: past.put_object(Bucket=bucket, Key="a", Body=b""), 405, "MethodNotAllowed")
     assert alice.get_object(Bucket=bucket, Key="a")["Body"].read() == b"now"
+
+
+def examples(**given):
+    """Runs the examples of the page on extensions, and returns what they leave."""
+    page = pathlib.Path(__file__).parents[3] / "docs" / "s3-extensions.md"
+    code = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+    assert len(code) >= 3, code
+    left = {"url": URL, "access_key": "alice", "secret_key": "alice-secret", **given}
+    exec("\n".join(code), left)
+    return left
+
+
+def case_the_examples_of_the_page_on_extensions_work(alice, bob, nobody, bucket):
+    for name in ["shop", "archive"]:
+        alice.create_bucket(Bucket=name)
+    alice.put_object(Bucket="shop", Key="stock/4711", Body=b"in stock")
+    left = examples()
+    version = left["done"]["version"]
+    order = alice.get_object(Bucket="shop", Key="orders/1")
+    assert order["Body"].read() == b"one 4711" and order["ContentType"] == "text/plain"
+    assert order["Metadata"] == {"customer": "alice"} and order["ETag"] == left["done"]["results"][1]["etag"]
+    assert alice.get_object_tagging(Bucket="shop", Key="orders/1")["TagSet"] == [{"Key": "state", "Value": "open"}]
+    assert alice.get_object(Bucket="archive", Key="4711")["Body"].read() == b"in stock"
+    assert keys(alice.list_objects_v2(Bucket="shop")) == ["orders/1"]
+    # As of the version all of it is there, as of the one before nothing.
+    now, before = as_of(f"v{version}"), as_of(f"v{version - 1}")
+    assert [keys(now.list_objects_v2(Bucket=name)) for name in ["shop", "archive"]] == [["orders/1"], ["4711"]]
+    assert [keys(before.list_objects_v2(Bucket=name)) for name in ["shop", "archive"]] == [["stock/4711"], []]
+
+
+def case_a_batch_is_done_once_or_refused_whole(alice, bob, nobody, bucket):
+    def ask(user, what, secret=None):
+        secret = secret or ("alice-secret" if user == "reader" else f"{user}-secret")
+        request = AWSRequest("POST", f"{URL}/?batch", data=json.dumps(what))
+        S3SigV4Auth(Credentials(user, secret), "s3", "us-east-1").add_auth(request)
+        answer = URLLib3Session().send(request.prepare())
+        return answer.status_code, answer.content
+
+    batch = {"token": "t", "operations": [{"op": "put", "bucket": bucket, "key": "a", "text": "1", "if_none_match": "*"}]}
+    status, first = ask("alice", batch)
+    assert status == 200 and ask("alice", batch) == (status, first)
+    assert alice.get_object(Bucket=bucket, Key="a")["Body"].read() == b"1"
+    refusals = [
+        ("alice", {**batch, "token": None}, 412, "PreconditionFailed"),
+        ("alice", {"token": "t", "operations": [{"op": "delete", "bucket": bucket, "key": "a"}]}, 400, "IdempotencyParameterMismatch"),
+        ("bob", batch, 403, "AccessDenied"),
+        ("reader", {"operations": [{"op": "delete", "bucket": bucket, "key": "a"}]}, 403, "AccessDenied"),
+        ("alice", {"operations": []}, 400, "InvalidRequest"),
+        ("alice", {"operations": [{"op": "put", "bucket": bucket, "key": "x", "text": ""}] * 1001}, 400, "InvalidRequest"),
+        ("alice", {"operations": [{"op": "put", "bucket": bucket, "key": "x", "text": "x" * 9_000_000}]}, 400, "EntityTooLarge"),
+        ("alice", {"operation": []}, 400, "MalformedJSON"),
+    ]
+    for user, what, status, code in refusals:
+        said, answer = ask(user, what)
+        assert (said, json.loads(answer)["code"]) == (status, code), (user, said, answer)
+    assert keys(alice.list_objects_v2(Bucket=bucket)) == ["a"]
+    status, _, answer = fetch(f"{URL}/?batch", "POST", {}, json.dumps(batch).encode())
+    assert status == 403 and json.loads(answer)["code"] == "AccessDenied"
+    status, answer = ask("alice", batch, secret="wrong")
+    assert status == 403 and b"SignatureDoesNotMatch" in answer
 
 
 def case_what_is_not_there_is_said_cleanly(alice, bob, nobody, bucket):

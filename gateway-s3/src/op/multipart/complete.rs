@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use md5::{Digest, Md5};
+use storage_txn::Transaction;
 
 use crate::body::combine;
 use crate::error::{Code, Error, Result};
@@ -51,48 +52,74 @@ impl Core {
         id: &str,
         complete: &Complete,
     ) -> Result<Object> {
-        let numbers = || complete.parts.iter().map(|part| part.number);
-        if complete.parts.is_empty() {
-            return Err(Error::new(Code::MalformedXML, "no part is named"));
-        }
-        if !numbers().zip(numbers().skip(1)).all(|(before, after)| before < after) {
-            return Err(Code::InvalidPartOrder.into());
-        }
+        complete.check()?;
+        let part_bytes_min = self.options.part_bytes_min;
         self.transact(move |transaction| async move {
-            let view = View::Inside(&transaction);
-            let bucket = view.bucket(name).await?;
-            may_write(caller, name, &bucket)?;
-            let there = view.object(name, key).await?;
-            let (id, upload) = match view.upload(name, key, id).await {
-                Err(error) if error.code() == Some(Code::NoSuchUpload) => {
-                    // A client that did not hear the answer asks again.
-                    return there.filter(|object| complete.made(object)).ok_or(error);
-                }
-                found => found?,
-            };
-            complete.conditions.check_write(there.as_ref())?;
-            let mut parts = BTreeMap::new();
-            for item in view.scan(layout::parts(&id), usize::MAX).await? {
-                let number = layout::part_number(&item.key).ok_or(Code::InternalError)?;
-                parts.insert(number, decode::<Part>(item.value)?);
-            }
-            let slot = Slot { transaction: &transaction, bucket: name, key };
-            let (mut object, pieces) =
-                complete.object(upload, &mut parts, self.options.part_bytes_min)?;
-            slot.set_pieces(&mut object, pieces)?;
-            let unused = parts.values().flat_map(|part| &part.pieces).filter_map(Piece::id);
-            for id in unused {
-                transaction.delete(layout::data(&id))?;
-            }
-            transaction.delete_range(layout::parts(&id))?;
-            transaction.delete(layout::upload(name, key, &id))?;
-            slot.place(&bucket, there, object).await
+            complete_in(&transaction, caller, (name, key), id, complete, part_bytes_min).await
         })
         .await
     }
 }
 
+/// Completes an upload, in a transaction: what [`Core::complete_upload`] does once [`Complete::check`] has passed.
+///
+/// # Errors
+///
+/// Those of [`Core::complete_upload`].
+pub(crate) async fn complete_in(
+    transaction: &Transaction,
+    caller: &Caller,
+    (name, key): (&str, &str),
+    id: &str,
+    complete: &Complete,
+    part_bytes_min: u64,
+) -> Result<Object> {
+    let view = View::Inside(transaction);
+    let bucket = view.bucket(name).await?;
+    may_write(caller, name, &bucket)?;
+    let there = view.object(name, key).await?;
+    let (id, upload) = match view.upload(name, key, id).await {
+        Err(error) if error.code() == Some(Code::NoSuchUpload) => {
+            // A client that did not hear the answer asks again.
+            return there.filter(|object| complete.made(object)).ok_or(error);
+        }
+        found => found?,
+    };
+    complete.conditions.check_write(there.as_ref())?;
+    let mut parts = BTreeMap::new();
+    for item in view.scan(layout::parts(&id), usize::MAX).await? {
+        let number = layout::part_number(&item.key).ok_or(Code::InternalError)?;
+        parts.insert(number, decode::<Part>(item.value)?);
+    }
+    let slot = Slot { transaction, bucket: name, key };
+    let (mut object, pieces) = complete.object(upload, &mut parts, part_bytes_min)?;
+    slot.set_pieces(&mut object, pieces)?;
+    let unused = parts.values().flat_map(|part| &part.pieces).filter_map(Piece::id);
+    for id in unused {
+        transaction.delete(layout::data(&id))?;
+    }
+    transaction.delete_range(layout::parts(&id))?;
+    transaction.delete(layout::upload(name, key, &id))?;
+    slot.place(&bucket, there, object).await
+}
+
 impl Complete {
+    /// Whether its parts can be those of an object.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::MalformedXML`], [`Code::InvalidPartOrder`].
+    pub(crate) fn check(&self) -> Result<()> {
+        let numbers = || self.parts.iter().map(|part| part.number);
+        if self.parts.is_empty() {
+            return Err(Error::new(Code::MalformedXML, "no part is named"));
+        }
+        if !numbers().zip(numbers().skip(1)).all(|(before, after)| before < after) {
+            return Err(Code::InvalidPartOrder.into());
+        }
+        Ok(())
+    }
+
     /// Whether an object was made of these parts.
     fn made(&self, object: &Object) -> bool {
         let mut md5 = Md5::new();
