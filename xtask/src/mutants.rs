@@ -6,6 +6,7 @@ mod planted;
 mod process;
 mod report;
 mod rewrite;
+mod sample;
 mod tree;
 
 use std::collections::BTreeSet;
@@ -43,9 +44,12 @@ pub(crate) struct Arguments {
     /// Only what decides whether a transaction is committed. Every one must be noticed.
     #[arg(long)]
     commit: bool,
-    /// Only every Nth mutant, from the Kth on, counted from 0.
-    #[arg(long, value_name = "K/N")]
-    sample: Option<String>,
+    /// Only so many, drawn at random. The seed is printed.
+    #[arg(long, value_name = "N", conflicts_with = "rebuild")]
+    sample: Option<usize>,
+    /// Draw the same sample again.
+    #[arg(long, value_name = "SEED", requires = "sample")]
+    seed: Option<u64>,
     /// Only those that went unnoticed the last time they were tried.
     #[arg(long)]
     missed: bool,
@@ -76,9 +80,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if arguments.commit {
         filters.extend(COMMIT_DECISION.iter().flat_map(|glob| ["--file".into(), glob.to_string()]));
     }
-    if let Some(sample) = &arguments.sample {
-        filters.extend(["--shard", sample, "--sharding", "round-robin"].map(String::from));
-    }
     if arguments.rebuild {
         return rebuild(&packages, &filters);
     }
@@ -91,11 +92,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let wanted: BTreeSet<_> =
         list::list(&packages, &filters)?.into_iter().map(|mutant| mutant.name).collect();
     let known = report::Known::read(&folder);
-    let chosen: Vec<&Mutant> = all
+    let mut chosen: Vec<&Mutant> = all
         .iter()
         .filter(|mutant| wanted.contains(&mutant.name) && !built.dead.contains(&mutant.number))
         .filter(|mutant| !arguments.missed || known.is_missed(mutant))
         .collect();
+    if let Some(many) = arguments.sample {
+        let seed = arguments.seed.unwrap_or_else(sample::any_seed);
+        eprintln!("mutants: --sample {many} --seed {seed}, of {}", chosen.len());
+        chosen.retain(|mutant| !built.left_out.contains(&mutant.number));
+        chosen = sample::draw(&chosen, many, seed);
+    }
     let (left_out, chosen): (Vec<_>, Vec<_>) =
         chosen.into_iter().partition(|mutant| built.left_out.contains(&mutant.number));
     eprintln!("mutants: {} to try; {} do not compile", chosen.len(), left_out.len());

@@ -155,3 +155,6 @@ fn may_hide(others: &[SegmentRef], range: &Range, at: Version) -> bool {
             && other.spans.iter().any(|span| range.start <= span.last && span.first < range.end)
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -56,3 +56,6 @@ impl Kept {
         Ok(!cancelled || planted("pack-forgets-who-was-shut-out"))
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests;

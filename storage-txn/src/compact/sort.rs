@@ -229,3 +229,6 @@ impl<'a> Sorter<'a> {
 fn overlaps(segment: &SegmentRef, low: Version, high: Version) -> bool {
     segment.first_version < high.0 && segment.last_version >= low.0
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,7 +36,10 @@ struct Check<'a> {
     /// Where the parts of the index end that were accounted for, if they stand after all blocks.
     index_at: Option<u64>,
     changes: u64,
+    /// The change before the next block; `None` before the first block, and after what cannot be read.
     last: Option<(Bytes, Version)>,
+    /// Whether a block came before, readable or not.
+    begun: bool,
 }
 
 impl Segment {
@@ -68,6 +71,7 @@ impl Segment {
             index_at: index_bytes.map(|bytes| self.about.bytes.saturating_sub(bytes)),
             changes: 0,
             last: None,
+            begun: false,
         };
         let blocks_end = check.index_at.unwrap_or(offset);
         check.tail(offset);
@@ -152,8 +156,7 @@ impl Check<'_> {
         let upto = self.segment.about.superseded;
         let right = match stored.superseded {
             None => upto == 0,
-            // A deletion with nothing below it is superseded at once.
-            Some(end) => stored.version <= end && end.0 <= upto,
+            Some(end) => end.0 <= upto,
         };
         if !right {
             let what =
@@ -179,7 +182,7 @@ impl Check<'_> {
                 // What it names cannot be found, so go on with what comes next.
                 self.at = None;
                 self.account_part(place);
-                self.last = None;
+                (self.last, self.begun) = (None, true);
                 return Ok(());
             }
         };
@@ -252,6 +255,7 @@ impl Check<'_> {
         take: &mut (dyn FnMut(Content<'_>) -> Result<()> + Send),
     ) -> Result<()> {
         self.account(place);
+        let is_first = !std::mem::replace(&mut self.begun, true);
         let offset = Some(place.offset);
         let block = unframe(self.segment.id, place.offset, framed).and_then(Block::read);
         let block = match block {
@@ -269,9 +273,9 @@ impl Check<'_> {
         for (key, version, change) in block.entries() {
             if at_start {
                 let continues = previous.is_some_and(|(last, _)| last == key);
-                let is_first = previous.is_some() || self.changes == 0;
+                let is_known = previous.is_some() || is_first;
                 if (key, version.0) != (&place.key[..], place.version)
-                    || (is_first && continues != place.continues)
+                    || (is_known && continues != place.continues)
                 {
                     self.wrong(offset, "a block does not begin as the index says");
                 }
@@ -306,3 +310,6 @@ impl Check<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,8 +13,8 @@ use super::tree::Binary;
 /// How often we look whether it has ended.
 const TICK: Duration = Duration::from_millis(20);
 /// How long a process may do nothing at all: it waits for what will never come. Counted in our own ticks, so that it
-/// makes no difference when both of us are paused, and it is in CPU time that it does nothing, so that a busy machine
-/// makes none either.
+/// makes no difference when both of us are paused, and only those in which no thread of it wants to run, so that a busy
+/// machine makes none either.
 const IDLE_TICKS_MAX: u32 = 500;
 /// How much memory, in KiB: a loop that only grows ends by this.
 const MEMORY_KIB_MAX: u64 = 6 << 20;
@@ -69,7 +69,7 @@ fn wait(mut child: Child) -> Result<(Option<ExitStatus>, u64)> {
         sleep(if idle == 0 { TICK / 4 } else { TICK });
         // One that has just ended says that it has used nothing.
         let now = processor_time(&child).unwrap_or(0).max(used);
-        idle = if now == used { idle + 1 } else { 0 };
+        idle = if now == used && !wants_to_run(&child) { idle + 1 } else { 0 };
         used = now;
         if idle > IDLE_TICKS_MAX {
             child.kill()?;
@@ -85,6 +85,16 @@ fn processor_time(child: &Child) -> Option<u64> {
     // The name of the program comes second, in parentheses, and may hold anything.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
     Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)
+}
+
+/// Whether any of its threads is ready to run, or waits for a disk, whether or not it is its turn.
+fn wants_to_run(child: &Child) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{}/task", child.id())) else { return false };
+    threads.flatten().any(|thread| {
+        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next());
+        matches!(state, Some('R' | 'D'))
+    })
 }
 
 fn is_out_of_time(status: ExitStatus) -> bool {

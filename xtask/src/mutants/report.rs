@@ -67,7 +67,23 @@ pub(super) fn print(
         all.merge(counts);
     }
     all.print("all");
+    let (low, high) = interval(all.noticed(), all.tried());
+    println!("\nAs a sample of more: {low:.1} to {high:.1} percent, 95 times of 100.");
     all.score()
+}
+
+/// Between which percentages the share of noticed mutants is, 95 times of 100, when these were drawn at random from very
+/// many: the score interval (Wilson, 1927).
+fn interval(noticed: usize, tried: usize) -> (f64, f64) {
+    if tried == 0 {
+        return (0.0, 100.0);
+    }
+    let (noticed, tried, z) = (noticed as f64, tried as f64, 1.96);
+    let share = noticed / tried;
+    let middle = share + z * z / (2.0 * tried);
+    let half = z * (share * (1.0 - share) / tried + z * z / (4.0 * tried * tried)).sqrt();
+    let all = 1.0 + z * z / tried;
+    (100.0 * (middle - half) / all, 100.0 * (middle + half) / all)
 }
 
 #[derive(Debug, Default)]
@@ -92,10 +108,17 @@ impl Counts {
         self.of.get(&outcome).copied().unwrap_or(0)
     }
 
+    fn noticed(&self) -> usize {
+        self.get(Outcome::Caught) + self.get(Outcome::Hung)
+    }
+
+    fn tried(&self) -> usize {
+        self.of.values().sum()
+    }
+
     fn score(&self) -> f64 {
-        let noticed = self.get(Outcome::Caught) + self.get(Outcome::Hung);
-        let all: usize = self.of.values().sum();
-        if all == 0 { 100.0 } else { 100.0 * noticed as f64 / all as f64 }
+        let tried = self.tried();
+        if tried == 0 { 100.0 } else { 100.0 * self.noticed() as f64 / tried as f64 }
     }
 
     fn print(&self, name: &str) {
@@ -118,4 +141,18 @@ fn nameless_place(mutant: &Mutant) -> String {
 
 fn is_missed(outcome: &str) -> bool {
     [Outcome::Missed, Outcome::Unreached].iter().any(|it| format!("{it:?}") == outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_interval_is_that_of_the_books() {
+        let rounded = |(low, high): (f64, f64)| ((low * 10.0).round(), (high * 10.0).round());
+        assert_eq!(rounded(interval(285, 368)), (729.0, 814.0));
+        assert_eq!(rounded(interval(0, 10)), (0.0, 278.0));
+        assert_eq!(rounded(interval(10, 10)), (722.0, 1000.0));
+        assert_eq!(rounded(interval(0, 0)), (0.0, 1000.0));
+    }
 }
