@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use http::{Method, Request, Response};
+use http::header::{CONNECTION, EXPECT};
+use http::{HeaderValue, Method, Request, Response, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -54,6 +55,8 @@ impl<H: Handler> Door<H> {
         request.extensions_mut().insert(id);
         request.extensions_mut().insert(self.peer);
         let operation = self.handler.operation(&request);
+        let expects = request.version() < Version::HTTP_2
+            && request.headers().get(EXPECT).is_some_and(|what| what == "100-continue");
         let span = tracing::info_span!("request", id = %id, operation);
         let record = Arc::new(Record::new(
             operation,
@@ -63,8 +66,14 @@ impl<H: Handler> Door<H> {
             self.activity.begin(),
         ));
         request.body_mut().record(record.clone());
-        let response = self.let_in(request).instrument(span).await;
+        let mut response = self.let_in(request).instrument(span).await;
         record.answered(response.status().as_u16());
+        if expects && record.received.load(Ordering::Relaxed) == 0 {
+            // It asked whether it may send a body and was given the final answer instead, as also to an empty body
+            // (RFC 9110 §10.1.1). Clients of AWS then take the next answer on this connection for a part of
+            // this one.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         let outgoing = self.activity.outgoing();
         let admission = self.house.admission.clone();
         response.map(|body| ResponseBody::new(body, admission, outgoing, record))

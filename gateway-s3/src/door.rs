@@ -6,6 +6,7 @@ mod batch;
 mod buckets;
 mod convert;
 mod cors;
+mod form;
 mod lists;
 mod objects;
 mod puts;
@@ -31,6 +32,9 @@ use crate::{Access, Options, OptionsError};
 
 /// The header that says as of when a bucket is read.
 const AT: &str = "x-cloudbank-at";
+
+/// How many bytes of fields a form may have before its file.
+const FORM_FIELDS_BYTES_MAX: usize = 1 << 20;
 
 /// All that is behind one endpoint.
 #[derive(Clone)]
@@ -65,7 +69,7 @@ impl Door {
         let mut config = S3Config::default();
         config.xml_max_body_size = options.xml_bytes_max;
         config.post_object_max_file_size = options.form_bytes_max;
-        config.form_max_fields_size = 1 << 20;
+        config.form_max_fields_size = FORM_FIELDS_BYTES_MAX;
         config.form_max_field_size = 64 << 10;
         config.form_max_parts = 100;
         config.presigned_url_max_skew_time_secs =
@@ -119,6 +123,7 @@ impl Door {
             return refuse::answer(refused);
         }
         let form = request.method() == Method::POST;
+        let request = form::expand(request, FORM_FIELDS_BYTES_MAX);
         match self.service.call(request).await {
             Ok(answer) if form && refuse::is_failed_policy(&answer) => {
                 let why = "the form is not what its policy allows";

@@ -95,3 +95,30 @@ async fn requests_that_come_together_are_answered_in_turn() {
     let answers: Vec<_> = said.lines().filter_map(|line| line.strip_prefix("said: ")).collect();
     assert_eq!(answers, ["3", "2", "1"], "{said}");
 }
+
+#[tokio::test]
+async fn who_asks_whether_to_send_a_body_is_told_to_or_gets_the_last_answer_of_the_connection() {
+    let mut limits = Limits::default();
+    limits.body_bytes_max = 1000;
+    let server = Server::start(limits);
+    let put = |size: usize| {
+        format!("PUT / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: {size}\r\n\r\n")
+    };
+    let mut wire = server.connect().await;
+    for _ in 0..2 {
+        wire.send(put(3)).await;
+        assert!(wire.head().await.starts_with("HTTP/1.1 100 "));
+        wire.send("abc").await;
+        let said = wire.head().await;
+        assert!(answer(&said) == "200 3" && !said.contains("connection: close"), "{said}");
+    }
+    for (size, expected) in
+        [(0, "200 0"), (2000, "413 the body is larger than this server takes")]
+    {
+        let mut wire = server.connect().await;
+        wire.send(put(size)).await;
+        let said = wire.rest().await;
+        assert_eq!(answer(&said), expected, "{said}");
+        assert!(said.contains("connection: close\r\n"), "{said}");
+    }
+}

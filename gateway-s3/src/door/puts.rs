@@ -84,10 +84,9 @@ impl Inner {
             if_none_match: convert::etag_match(input.if_none_match.take()),
             ..Conditions::default()
         };
-        let length = match input.content_length {
-            Some(length) => Some(length),
+        let length = match length(input.content_length, &request.headers) {
             None if form => Some(0),
-            None => None,
+            length => length,
         };
         let md5 = input.content_md5.take().or_else(|| header(&request.headers, "content-md5"));
         let body = incoming(
@@ -160,6 +159,7 @@ impl Inner {
         let copy = Copy {
             source: source(
                 &input.copy_source,
+                &request.headers,
                 Conditions {
                     if_match: convert::etag_match(input.copy_source_if_match.take()),
                     if_none_match: convert::etag_match(input.copy_source_if_none_match.take()),
@@ -249,6 +249,12 @@ pub(super) fn incoming(
     Ok(Incoming { chunks, length, expected: Expected { md5, checksum, trailer } })
 }
 
+/// How long a body is. One that comes in chunks of HTTP, as clients send what they sum up on the way, has its length in a
+/// header of its own.
+pub(super) fn length(said: Option<i64>, headers: &HeaderMap) -> Option<i64> {
+    said.or_else(|| header(headers, "x-amz-decoded-content-length")?.parse().ok())
+}
+
 /// Why a body ended before it should. `s3s` says it in words only.
 pub(super) fn broken(error: &str) -> Refusal {
     let code = if error.contains("Sha256Mismatch") {
@@ -263,8 +269,15 @@ pub(super) fn broken(error: &str) -> Refusal {
 }
 
 /// Where a copy comes from.
-pub(super) fn source(source: &CopySource, conditions: Conditions) -> Result<Source> {
-    let CopySource::Bucket { bucket, key, version_id } = source else {
+pub(super) fn source(
+    source: &CopySource,
+    headers: &HeaderMap,
+    conditions: Conditions,
+) -> Result<Source> {
+    // A plus is a blank here, though in no address; `s3s` leaves it.
+    let said = header(headers, "x-amz-copy-source").filter(|said| said.contains('+'));
+    let said = said.and_then(|said| CopySource::parse(&said.replace('+', "%20")).ok());
+    let CopySource::Bucket { bucket, key, version_id } = said.as_ref().unwrap_or(source) else {
         return Err(Error::new(Code::NotImplemented, "there are no access points"));
     };
     Ok(Source {
@@ -372,6 +385,34 @@ mod tests {
         ];
         for (said, expected) in cases {
             assert_eq!(encoding(said.map(str::to_owned)), expected);
+        }
+    }
+
+    #[test]
+    fn a_length_is_that_of_the_bytes_of_the_object() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(length(None, &headers), None);
+        headers.insert("x-amz-decoded-content-length", "7".parse().unwrap());
+        assert_eq!(length(None, &headers), Some(7));
+        assert_eq!(length(Some(5), &headers), Some(5));
+        headers.insert("x-amz-decoded-content-length", "seven".parse().unwrap());
+        assert_eq!(length(None, &headers), None);
+    }
+
+    #[test]
+    fn a_plus_in_the_source_of_a_copy_is_a_blank() {
+        let cases = [
+            ("bucket/a+b", "a b"),
+            ("bucket/a%2Bb+c%20d", "a+b c d"),
+            ("/bucket/a%2Bb", "a+b"),
+            ("bucket/%C3%A4+%C3%B6?versionId=null", "ä ö"),
+        ];
+        for (said, expected) in cases {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-amz-copy-source", said.parse().unwrap());
+            let parsed = CopySource::parse(said).unwrap();
+            let source = source(&parsed, &headers, Conditions::default()).unwrap();
+            assert_eq!((&source.bucket[..], &source.key[..]), ("bucket", expected), "{said}");
         }
     }
 

@@ -83,7 +83,7 @@ impl Inner {
             let md5 = input.content_md5.take().or_else(|| header(&request.headers, "content-md5"));
             let body = puts::incoming(
                 input.body.take(),
-                input.content_length,
+                puts::length(input.content_length, &request.headers),
                 md5.as_deref(),
                 sums!(input),
                 input.checksum_algorithm.as_ref(),
@@ -116,7 +116,7 @@ impl Inner {
                     .map(convert::micros_since),
             };
             let copy = CopyPart {
-                source: puts::source(&input.copy_source, conditions)?,
+                source: puts::source(&input.copy_source, &request.headers, conditions)?,
                 range: input.copy_source_range.as_deref().map(copy_range).transpose()?,
             };
             let number = number(input.part_number)?;

@@ -1,0 +1,208 @@
+//! Forms of browsers: the name of the file takes the place of `${filename}` in the key.
+//!
+//! `s3s` reads forms but knows nothing of that, so the fields are held until the file's own name has come by. Policies
+//! are then compared with the key as it will be.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Method, Request};
+use http_body::Frame;
+use s3s::Body;
+
+/// What stands for the name of the file.
+const FILE_NAME: &str = "${filename}";
+
+/// The request, with that in the key of its form, if it is one.
+pub(super) fn expand(request: Request<Body>, fields_bytes_max: usize) -> Request<Body> {
+    match boundary(request.headers()) {
+        Some(boundary) if request.method() == Method::POST => request.map(|body| {
+            let delimiter = format!("--{boundary}").into_bytes();
+            let held = BytesMut::new();
+            Body::http_body_unsync(Form { body, delimiter, held, fields_bytes_max, done: false })
+        }),
+        _ => request,
+    }
+}
+
+/// The boundary of the parts of a form.
+fn boundary(headers: &HeaderMap) -> Option<String> {
+    let kind = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    let (essence, parameters) = kind.split_once(';')?;
+    if !essence.trim().eq_ignore_ascii_case("multipart/form-data") {
+        return None;
+    }
+    parameters.split(';').find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        let value = value.trim().trim_matches('"');
+        (name.trim().eq_ignore_ascii_case("boundary") && !value.is_empty()).then(|| value.into())
+    })
+}
+
+/// The body of a form.
+struct Form {
+    body: Body,
+    /// What stands before each part.
+    delimiter: Vec<u8>,
+    /// The fields so far.
+    held: BytesMut,
+    fields_bytes_max: usize,
+    /// Whether the fields have been handed on, and the rest goes through as it comes.
+    done: bool,
+}
+
+impl http_body::Body for Form {
+    type Data = Bytes;
+    type Error = s3s::StdError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        loop {
+            let polled = ready!(Pin::new(&mut self.body).poll_frame(context));
+            if self.done {
+                return Poll::Ready(polled);
+            }
+            let ended = match polled {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => {
+                        self.held.extend_from_slice(&data);
+                        false
+                    }
+                    // What comes after a body means nothing here.
+                    Err(_) => continue,
+                },
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => true,
+            };
+            let expanded = expanded(&self.held, &self.delimiter);
+            if expanded.is_some() || ended || self.held.len() > self.fields_bytes_max {
+                self.done = true;
+                let held = self.held.split().freeze();
+                return Poll::Ready(Some(Ok(Frame::data(expanded.unwrap_or(held)))));
+            }
+        }
+    }
+}
+
+/// All that has come, with the name in the key; nothing while the part with the file has not begun.
+fn expanded(held: &[u8], delimiter: &[u8]) -> Option<Bytes> {
+    let mut at = 0;
+    let mut key = None;
+    loop {
+        let begin = at + find(&held[at..], delimiter)? + delimiter.len();
+        let end = begin + find(&held[begin..], b"\r\n\r\n")?;
+        let head = String::from_utf8_lossy(&held[begin..end]).into_owned();
+        at = end + 4;
+        let disposition = head.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case("content-disposition").then_some(value)
+        });
+        match disposition.and_then(|text| parameter(text, "name")) {
+            Some("file") => {
+                let name = disposition.and_then(|text| parameter(text, "filename"));
+                return Some(with_name(held, key, name.unwrap_or_default()));
+            }
+            Some(name) if name.eq_ignore_ascii_case("key") => {
+                key = Some((at, at + find(&held[at..], b"\r\n")?));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Some browsers say the whole path of the file.
+fn with_name(held: &[u8], key: Option<(usize, usize)>, path: &str) -> Bytes {
+    let name = path.rsplit(['/', '\\']).next().unwrap_or_default();
+    let (begin, end) = key.unwrap_or((0, 0));
+    match std::str::from_utf8(&held[begin..end]) {
+        Ok(text) if text.contains(FILE_NAME) => {
+            let text = text.replace(FILE_NAME, name);
+            [&held[..begin], text.as_bytes(), &held[end..]].concat().into()
+        }
+        _ => Bytes::copy_from_slice(held),
+    }
+}
+
+/// A parameter of a header, in quotation marks.
+fn parameter<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    text.split(';').find_map(|parameter| {
+        let (found, value) = parameter.split_once('=')?;
+        let value = value.trim().strip_prefix('"')?.strip_suffix('"')?;
+        found.trim().eq_ignore_ascii_case(name).then_some(value)
+    })
+}
+
+fn find(held: &[u8], wanted: &[u8]) -> Option<usize> {
+    held.windows(wanted.len()).position(|window| window == wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    fn field(name: &str, value: &str) -> String {
+        format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    }
+
+    fn file(name: &str) -> String {
+        format!(
+            "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\nContent-Type: a/b\r\n\r\n${{filename}}\r\n--x--\r\n"
+        )
+    }
+
+    /// What becomes of a form that comes in pieces of this size.
+    async fn after(text: &str, piece: usize) -> String {
+        let pieces: Vec<_> = text
+            .as_bytes()
+            .chunks(piece)
+            .map(|piece| Ok::<_, s3s::StdError>(Frame::data(Bytes::copy_from_slice(piece))))
+            .collect();
+        let body = http_body_util::StreamBody::new(futures_util::stream::iter(pieces));
+        let request = Request::post("/bucket")
+            .header(CONTENT_TYPE, "multipart/form-data; charset=utf-8; boundary=\"x\"")
+            .body(Body::http_body_unsync(body))
+            .unwrap();
+        let body = expand(request, 500).into_body().collect().await.unwrap().to_bytes();
+        String::from_utf8(body.into()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_name_of_the_file_is_in_the_key_and_nothing_else_is_touched() {
+        let other = field("x-amz-meta-name", "${filename}");
+        let cases = [
+            ("up/${filename}", "a b.txt", "up/a b.txt"),
+            ("${filename}", "C:\\photos\\ä.png", "ä.png"),
+            ("${filename}/${filename}", "/home/me/a", "a/a"),
+            ("up/${filename}", "", "up/"),
+            ("up/name", "a", "up/name"),
+        ];
+        for (key, name, expected) in cases {
+            for piece in [1, 7, 1000] {
+                let form = format!("{}{other}{}", field("Key", key), file(name));
+                let wanted = format!("{}{other}{}", field("Key", expected), file(name));
+                assert_eq!(after(&form, piece).await, wanted, "{key} {name} {piece}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_such_form_goes_through_as_it_is() {
+        let long = field("key", "${filename}") + &field("more", &"y".repeat(600)) + &file("a");
+        let cases = ["", "nothing", &field("key", "${filename}"), &file("a"), &long];
+        for text in cases {
+            for piece in [1, 7, 300] {
+                assert_eq!(after(text, piece).await, text);
+            }
+        }
+        let mut headers = HeaderMap::new();
+        assert_eq!(boundary(&headers), None);
+        headers.insert(CONTENT_TYPE, http::HeaderValue::from_static("text/plain; boundary=x"));
+        assert_eq!(boundary(&headers), None);
+    }
+}
