@@ -80,6 +80,8 @@ pub struct Site {
     pub provider: Arc<dyn StorageProvider>,
     /// Theirs.
     pub objects: Arc<dyn ObjectStore>,
+    /// How many bytes of ours are in memory before they go into segments, if not as many as by default.
+    pub flush_bytes: Option<usize>,
 }
 
 impl Site {
@@ -136,7 +138,7 @@ impl Site {
                     .build()?,
             ),
         };
-        Ok(Self { place, address, provider, objects })
+        Ok(Self { place, address, provider, objects, flush_bytes: None })
     }
 
     /// Removes it with all that is there.

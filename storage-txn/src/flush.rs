@@ -32,7 +32,7 @@ pub(crate) const ATTEMPTS_MAX: usize = 8;
 /// as they should.
 const READER_PATIENCE: usize = 4;
 /// After so many changes others get their turn.
-pub(crate) const CHANGES_AT_ONCE: usize = 1024;
+pub(crate) const CHANGES_AT_ONCE: usize = 256;
 
 /// The flushes of a handle.
 #[derive(Debug, Default)]
@@ -178,6 +178,7 @@ impl Shared {
                 Ok(()) => {
                     self.state().trust_segments(&frozen)?;
                     self.flushes().owes_checkpoint = true;
+                    self.let_go(frozen.memtables);
                     return Ok(());
                 }
                 Err(error) => error,

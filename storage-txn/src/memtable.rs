@@ -13,6 +13,7 @@ use storage_log::planted::planted;
 
 use crate::change::{Change, Stack, empty_at, settle};
 use crate::memtable::commits::Commits;
+use crate::turns::yield_now;
 use crate::view::after;
 use crate::writes::{Range, Writes};
 use crate::{TransactionId, Version};
@@ -25,6 +26,9 @@ const ANY: Version = Version(u64::MAX);
 
 /// How many keys a scan takes at a time, which bounds how long it holds the lock.
 const SCAN_KEYS_MAX: usize = 256;
+
+/// How many keys are let go of before others get their turn.
+const TAKEN_DOWN_AT_ONCE: usize = 512;
 
 /// What the key of a commit record takes, and the version of a transaction with its key.
 const COMMIT_BYTES: usize = 9 + 17 + 8;
@@ -53,15 +57,14 @@ struct Changes {
 
 impl Memtable {
     /// Adds the writes of one transaction.
-    pub(crate) fn apply(&self, version: Version, writes: &Writes) {
+    pub(crate) fn apply(&self, version: Version, writes: Writes) {
         let mut changes = self.write();
         changes.last = version;
         changes.bytes += writes.bytes();
-        for range in writes.ranges() {
-            changes.ranges.push((range.clone(), version));
-        }
-        for (key, change) in writes.points() {
-            changes.points.entry(key.clone()).or_default().push((version, change.clone()));
+        let (points, ranges) = writes.into_parts();
+        changes.ranges.extend(ranges.into_iter().map(|range| (range, version)));
+        for (key, change) in points {
+            changes.points.entry(key).or_default().push((version, change));
         }
     }
 
@@ -206,6 +209,16 @@ impl Memtable {
     /// The ranges emptied after `version`.
     pub(crate) fn emptied_after(&self, version: Version) -> Vec<(Range, Version)> {
         self.read().ranges.iter().filter(|(_, at)| *at > version).cloned().collect()
+    }
+
+    /// Takes down what nobody uses any more, a part at a time: a large one takes as long as a hundred commits.
+    pub(crate) async fn take_down(self) {
+        let changes = self.changes.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut points = changes.points.into_iter();
+        while points.by_ref().take(TAKEN_DOWN_AT_ONCE).count() == TAKEN_DOWN_AT_ONCE {
+            yield_now().await;
+        }
+        changes.commits.take_down().await;
     }
 
     // Nothing that holds the lock can panic, so a poisoned lock guards sound changes.

@@ -318,7 +318,7 @@ fn take_in(memtable: &Memtable, batch: &Batch, slot: Slot, damaged: &[Damaged]) 
                 writes.change(key.clone(), change.clone())?;
             }
             if !writes.is_empty() {
-                memtable.apply(version, &writes);
+                memtable.apply(version, writes);
             }
         }
     }

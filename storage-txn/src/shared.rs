@@ -12,9 +12,10 @@ use storage_log::{CommitLog, Head, Record, catch_up};
 use crate::commit::Queue;
 use crate::compact::Compactions;
 use crate::flush::{Flushes, Role};
+use crate::memtable::Memtable;
 use crate::segment::Shelf;
 use crate::session::Session;
-use crate::state::{Advanced, State};
+use crate::state::{Advanced, Decoded, State};
 use crate::watch::Arrivals;
 use crate::{Error, Options, Result};
 
@@ -179,21 +180,42 @@ impl Shared {
 
     /// Takes in one record, the next of the log, and lets those go on who wait for it.
     pub(crate) fn advance(&self, record: &Record) -> Result<Advanced> {
+        self.advance_with(record, None)
+    }
+
+    /// As [`advance`](Self::advance), with what was decoded of the record beforehand, if it was.
+    pub(crate) fn advance_with(
+        &self,
+        record: &Record,
+        decoded: Option<Decoded>,
+    ) -> Result<Advanced> {
         let (advanced, retired, system_changed) = {
             let mut state = self.state();
             let system = state.view.system.clone();
-            let advanced = state.advance(record);
+            let advanced = state.advance(record, decoded);
             (advanced, state.take_retired(), !Arc::ptr_eq(&system, &state.view.system))
         };
-        if !retired.is_empty() {
-            self.env.spawn(Box::pin(async move { drop(retired) }));
-        }
+        self.let_go(retired);
         let advanced = advanced?;
         if system_changed {
             self.renew_session();
         }
         self.arrivals.arrived();
         Ok(advanced)
+    }
+
+    /// Takes memtables down that this is the last to have, where nobody waits.
+    pub(crate) fn let_go(&self, memtables: Vec<Arc<Memtable>>) {
+        if memtables.is_empty() {
+            return;
+        }
+        self.env.spawn(Box::pin(async move {
+            for memtable in memtables {
+                if let Some(memtable) = Arc::into_inner(memtable) {
+                    memtable.take_down().await;
+                }
+            }
+        }));
     }
 
     /// As [`advance`](Self::advance); where the log was collected, goes on from the newest checkpoint.

@@ -57,6 +57,25 @@ struct Remade {
     upto: Version,
 }
 
+/// What an entry says, and what follows from it: all that can be made of it before anybody knows whether it is the next.
+#[derive(Debug)]
+pub(crate) struct Decoded {
+    batch: Batch,
+    /// The commit record of each of its transactions.
+    records: Vec<Bytes>,
+}
+
+/// Reads the body of the entry at a slot.
+///
+/// # Errors
+///
+/// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt), saying what is wrong.
+pub(crate) fn decode(slot: Slot, body: &Bytes) -> Result<Decoded> {
+    let batch = Batch::decode(body)?;
+    let records = commit_records(&batch, slot);
+    Ok(Decoded { batch, records })
+}
+
 /// Whether a record was taken in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Advanced {
@@ -213,14 +232,21 @@ impl State {
     }
 
     /// Takes in the next record of the log. One that is known already is passed over, so that several may
-    /// read the log at the same time.
-    pub(crate) fn advance(&mut self, record: &Record) -> Result<Advanced> {
+    /// read the log at the same time. `decoded` is what was [decoded](decode) of it beforehand, if it was.
+    pub(crate) fn advance(
+        &mut self,
+        record: &Record,
+        decoded: Option<Decoded>,
+    ) -> Result<Advanced> {
         if record.slot() <= self.head.slot {
             return Ok(Advanced::Yes);
         }
         let head = self.head.follow(record)?;
         let Some(body) = record.body() else { return Ok(Advanced::Collected) };
-        let batch = Batch::decode(body)?;
+        let Decoded { batch, records } = match decoded {
+            Some(decoded) => decoded,
+            None => decode(record.slot(), body)?,
+        };
         if batch.first.0 != self.version.0 + 1 || batch.time < self.time {
             return Err(Error::corrupt(format!(
                 "log slot {} does not go on from version {}",
@@ -228,8 +254,7 @@ impl State {
                 self.version
             )));
         }
-        let records = commit_records(&batch, record.slot());
-        for (at, (transaction, record)) in batch.transactions.iter().zip(records).enumerate() {
+        for (at, (transaction, record)) in batch.transactions.into_iter().zip(records).enumerate() {
             let version = Version(batch.first.0 + at as u64);
             self.apply(version, transaction, record)?;
             self.version = version;
@@ -243,24 +268,27 @@ impl State {
         Ok(Advanced::Yes)
     }
 
-    fn apply(&mut self, version: Version, transaction: &Logged, record: Bytes) -> Result<()> {
+    fn apply(&mut self, version: Version, transaction: Logged, record: Bytes) -> Result<()> {
         let memtable = &self.view.memtables[0];
-        let writes = &transaction.writes;
-        memtable.apply(version, writes);
-        if !planted("entry-is-applied-without-its-ids") {
-            memtable.record(version, transaction.id, record);
-            let needed = needed_values(version, writes)?;
-            if !needed.is_empty() {
-                memtable.apply(version, &needed);
-            }
-        }
-        let concerns_system = System::is_concerned(writes);
-        if !concerns_system || concerns_users(writes) {
+        let writes = transaction.writes;
+        let concerns_system = System::is_concerned(&writes);
+        if !concerns_system || concerns_users(&writes) {
             self.users = version;
         }
-        if concerns_system && version > self.system_known {
+        let of_system = (concerns_system && version > self.system_known).then(|| writes.clone());
+        if planted("entry-is-applied-without-its-ids") {
+            memtable.apply(version, writes);
+        } else {
+            let needed = needed_values(version, &writes)?;
+            memtable.apply(version, writes);
+            memtable.record(version, transaction.id, record);
+            if !needed.is_empty() {
+                memtable.apply(version, needed);
+            }
+        }
+        if let Some(writes) = of_system {
             let mut system = (*self.view.system).clone();
-            system.apply(version, writes)?;
+            system.apply(version, &writes)?;
             self.look_at_segments(Arc::new(system))?;
         }
         Ok(())

@@ -111,6 +111,11 @@ impl Writes {
         )
     }
 
+    /// The points and the ranges, for those who keep them.
+    pub(crate) fn into_parts(self) -> (impl Iterator<Item = (Bytes, Change)>, Vec<Range>) {
+        (self.few.into_iter().chain(self.many), self.ranges)
+    }
+
     pub(crate) fn ranges(&self) -> &[Range] {
         &self.ranges
     }

@@ -21,9 +21,11 @@ pub(super) struct Ours {
 impl Ours {
     pub(super) async fn open(site: &Site) -> Result<Self> {
         let counter = Arc::new(Counted::new(site.provider.clone()));
-        let store = match Store::open(counter.clone(), env(), Options::default()).await {
+        let mut options = Options::default();
+        options.flush_bytes = site.flush_bytes.unwrap_or(options.flush_bytes);
+        let store = match Store::open(counter.clone(), env(), options.clone()).await {
             Err(error) if error.kind() == ErrorKind::NoStore => {
-                Store::init(counter.clone(), env(), Options::default()).await?
+                Store::init(counter.clone(), env(), options).await?
             }
             opened => opened?,
         };

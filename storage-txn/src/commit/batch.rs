@@ -57,8 +57,8 @@ pub(super) async fn sort_out(
     for (waiting, verdict) in batch.drain(..).zip(verdicts) {
         match verdict {
             Verdict::Commit => kept.push(waiting),
-            Verdict::Done(receipt) => waiting.answer(Ok(receipt)),
-            Verdict::Refuse(error) => waiting.answer(Err(error)),
+            Verdict::Done(receipt) => drop(waiting.answer(Ok(receipt))),
+            Verdict::Refuse(error) => drop(waiting.answer(Err(error))),
         }
     }
     *batch = kept;
@@ -85,7 +85,7 @@ impl<'a> Accepted<'a> {
     fn writes(&mut self) -> &Memtable {
         for waiting in &self.all[self.written..] {
             self.written += 1;
-            self.writes.apply(Version(self.written as u64), &waiting.transaction.writes);
+            self.writes.apply(Version(self.written as u64), waiting.transaction.writes.clone());
         }
         &self.writes
     }

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 use std::time::Duration;
-use storage_log::planted::planted;
 
+use futures_util::future::join;
+use storage_log::planted::planted;
 use storage_log::{Appended, Entry, Record};
 
 use crate::commit::Waiting;
 use crate::commit::batch::{Sorted, cancelled, sort_out};
 use crate::flush::Role;
-use crate::format::entry::Batch;
+use crate::format::entry::{Batch, Logged};
 use crate::shared::Shared;
+use crate::state::decode;
 use crate::transaction::Receipt;
 use crate::turns::yield_now;
 use crate::{Error, ErrorKind, Result, Version};
@@ -53,10 +55,11 @@ struct Sent {
 impl Shared {
     /// Commits what waits until nothing does.
     pub(super) async fn work_off(self: &Arc<Self>) {
+        let mut spent = Vec::new();
         loop {
             self.take_turns().await;
             let Some(batch) = self.gather().await else { return };
-            self.commit(batch).await;
+            self.commit(batch, &mut spent).await;
             self.flush_if_full(Role::Writer);
         }
     }
@@ -104,12 +107,14 @@ impl Shared {
         }
     }
 
-    async fn commit(&self, mut batch: Vec<Waiting>) {
+    /// Commits a batch. In `spent` are transactions that are done with; to take them down takes about as long as to take
+    /// them in, so it is done while an append is under way.
+    async fn commit(&self, mut batch: Vec<Waiting>, spent: &mut Vec<Logged>) {
         let deadline = self.env.monotonic() + self.options.commit_time_max;
         let mut pause = PAUSE_MIN;
         let mut progress = Progress::default();
         loop {
-            let failed = match self.attempt(&mut batch, &mut progress).await {
+            let failed = match self.attempt(&mut batch, &mut progress, spent).await {
                 Ok(true) => return,
                 Ok(false) if self.env.monotonic() < deadline => continue,
                 Ok(false) => too_busy(self.options.commit_time_max),
@@ -133,7 +138,12 @@ impl Shared {
     ///
     /// When it could not be done, or not be told whether it was. The same bytes are sent again then, and never
     /// another entry to the slot after them.
-    async fn attempt(&self, batch: &mut Vec<Waiting>, progress: &mut Progress) -> Result<bool> {
+    async fn attempt(
+        &self,
+        batch: &mut Vec<Waiting>,
+        progress: &mut Progress,
+        spent: &mut Vec<Logged>,
+    ) -> Result<bool> {
         let next = self.state().head.slot.next();
         let current = match progress.sent.take_if(|sent| sent.entry.slot() == next) {
             Some(sent) => sent,
@@ -143,16 +153,22 @@ impl Shared {
             },
         };
         let start = self.env.monotonic();
-        let appended = self.log.append(&current.entry).await;
+        let record = Record::from(&current.entry);
+        // What can be made of the entry is made while it is on its way: whoever waits for it does not wait for that too.
+        let meanwhile = async {
+            spent.clear();
+            record.body().map(|body| decode(record.slot(), body)).transpose()
+        };
+        let (appended, decoded) = join(self.log.append(&current.entry), meanwhile).await;
         if appended.is_ok() {
             self.took_to_append(self.env.monotonic().saturating_sub(start));
         }
         match appended {
             Ok(Appended::Ours) => {
                 // First known, then said: whoever is told reads it from this handle at once.
-                let advanced = self.advance(&Record::from(&current.entry));
+                let advanced = decoded.and_then(|decoded| self.advance_with(&record, decoded));
                 self.arrivals.asked_at(current.since);
-                acknowledge(std::mem::take(batch), &current);
+                acknowledge(std::mem::take(batch), &current, spent);
                 advanced?;
                 Ok(true)
             }
@@ -239,14 +255,14 @@ impl Shared {
     }
 }
 
-fn acknowledge(mut batch: Vec<Waiting>, committed: &Sent) {
+fn acknowledge(mut batch: Vec<Waiting>, committed: &Sent, spent: &mut Vec<Logged>) {
     if planted("commit-answers-are-mixed-up") {
         batch.reverse();
     }
     for (at, waiting) in batch.into_iter().enumerate() {
         let id = waiting.transaction.id;
         if waiting.transaction.cancelled {
-            waiting.answer(Err(cancelled(id)));
+            spent.push(waiting.answer(Err(cancelled(id))));
             continue;
         }
         let receipt = Receipt {
@@ -258,7 +274,7 @@ fn acknowledge(mut batch: Vec<Waiting>, committed: &Sent) {
             transaction_id: id,
             time: Duration::from_micros(committed.time),
         };
-        waiting.answer(Ok(receipt));
+        spent.push(waiting.answer(Ok(receipt)));
     }
 }
 
@@ -273,7 +289,7 @@ fn give_up(batch: Vec<Waiting>, unknown: bool, failed: &Error) {
         } else {
             failed.shared()
         };
-        waiting.answer(Err(error));
+        drop(waiting.answer(Err(error)));
     }
 }
 

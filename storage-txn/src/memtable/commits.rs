@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 
 use crate::change::Change;
-use crate::memtable::Point;
+use crate::memtable::{Point, TAKEN_DOWN_AT_ONCE};
+use crate::turns::yield_now;
 use crate::writes::Range;
 use crate::{TransactionId, Version, space};
 
@@ -21,6 +22,14 @@ impl Commits {
     pub(super) fn add(&mut self, version: Version, id: TransactionId, record: Bytes) {
         self.records.push((version, record));
         self.ids.insert((id, version));
+    }
+
+    /// Lets go of all, a part at a time.
+    pub(super) async fn take_down(self) {
+        let mut records = self.records.into_iter();
+        while records.by_ref().take(TAKEN_DOWN_AT_ONCE).count() == TAKEN_DOWN_AT_ONCE {
+            yield_now().await;
+        }
     }
 
     /// The newest change to a key at or before `version`, if the key is of one of these spaces.

@@ -36,7 +36,7 @@ fn made(steps: &[Step]) -> (Memtable, Vec<Point>) {
             writes.change(user(*key), change).expect("nothing is merged");
         }
         points.extend(writes.points().map(|(key, change)| (key.clone(), version, change.clone())));
-        memtable.apply(version, &writes);
+        memtable.apply(version, writes.clone());
         let id = TransactionId([at as u8 ^ 0x55; 16]);
         let record = Bytes::from(format!("record {version}"));
         points.push((space::commit(version), version, Change::Put(record.clone())));

@@ -15,14 +15,14 @@ fn memtable() -> Memtable {
     let change = |version, key: &'static str, change| {
         let mut writes = Writes::default();
         writes.change(key.into(), change).unwrap();
-        memtable.apply(Version(version), &writes);
+        memtable.apply(Version(version), writes);
     };
     let add = || Change::Merge(vec![Merge::Add(1)]);
     change(2, "k", add());
     change(3, "k", Change::Put("1".into()));
     let mut writes = Writes::default();
     writes.delete_range(range("a", "f"));
-    memtable.apply(Version(4), &writes);
+    memtable.apply(Version(4), writes);
     change(5, "k", add());
     change(6, "k", add());
     change(7, "p", Change::Delete);
@@ -140,7 +140,7 @@ fn a_scan_says_whether_there_may_be_more() {
         for key in 0..keys {
             writes.change(format!("{key:04}").into(), Change::Put(Bytes::new())).unwrap();
         }
-        memtable.apply(Version(1), &writes);
+        memtable.apply(Version(1), writes);
         for backward in [false, true] {
             let all = range("0", "9");
             let (found, may) = memtable.scan(&all, backward, Version(1));

@@ -118,7 +118,7 @@ proptest! {
         let memtable = Arc::new(Memtable::default());
         let mut keys = BTreeSet::new();
         for (at, writes) in transactions.iter().enumerate() {
-            memtable.apply(Version(at as u64 + 1), writes);
+            memtable.apply(Version(at as u64 + 1), writes.clone());
             keys.extend(writes.points().map(|(key, _)| key.clone()));
         }
         keys.extend(ranges.iter().map(|(key, _)| Bytes::copy_from_slice(key)));
@@ -171,7 +171,7 @@ proptest! {
 fn put(memtable: &Memtable, version: u64, key: &[u8], value: &[u8]) {
     let mut writes = Writes::default();
     writes.change(Bytes::copy_from_slice(key), Change::Put(Bytes::copy_from_slice(value))).unwrap();
-    memtable.apply(Version(version), &writes);
+    memtable.apply(Version(version), writes);
 }
 
 /// Bytes that do not pack.
@@ -324,7 +324,7 @@ fn every_flipped_bit_and_every_truncation_is_found() {
     }
     let mut writes = Writes::default();
     writes.delete_range(range(b"key 1", b"key 2"));
-    memtable.apply(Version(30), &writes);
+    memtable.apply(Version(30), writes);
     let (about, bytes) = segment_of(&memtable);
     let check = |damaged: Vec<u8>, what: String| {
         let (_, segment) = stored(&about, damaged.into(), 0);

@@ -36,7 +36,7 @@ fn entry(state: &State, writer: u64, first: u64, time: u64, transactions: u8) ->
 fn two_transactions() -> State {
     let mut state = state();
     let record = entry(&state, 1, 1, 100, 2);
-    assert_eq!(state.advance(&record).unwrap(), Advanced::Yes);
+    assert_eq!(state.advance(&record, None).unwrap(), Advanced::Yes);
     state
 }
 
@@ -47,7 +47,7 @@ fn an_entry_has_to_go_on_in_version_and_time() {
     {
         let mut state = two_transactions();
         let record = entry(&state, 1, first, time, 1);
-        let found = state.advance(&record);
+        let found = state.advance(&record, None);
         let case = format!("version {first} at {time}");
         if goes_on {
             assert_eq!(found.unwrap(), Advanced::Yes, "{case}");
@@ -65,11 +65,11 @@ fn an_entry_has_to_go_on_in_version_and_time() {
 fn an_entry_that_is_known_is_passed_over() {
     let mut state = state();
     let first = entry(&state, 1, 1, 100, 2);
-    state.advance(&first).unwrap();
+    state.advance(&first, None).unwrap();
     let second = entry(&state, 1, 3, 100, 1);
-    state.advance(&second).unwrap();
+    state.advance(&second, None).unwrap();
     for known in [&first, &second] {
-        assert_eq!(state.advance(known).unwrap(), Advanced::Yes);
+        assert_eq!(state.advance(known, None).unwrap(), Advanced::Yes);
         assert_eq!((state.version, state.head.slot.0), (Version(3), 2));
     }
 }
@@ -79,7 +79,7 @@ fn the_writers_of_the_last_entries_are_counted_and_no_others() {
     let mut state = state();
     let mut add = |writer| {
         let record = entry(&state, writer, state.version.0 + 1, 100, 1);
-        state.advance(&record).unwrap();
+        state.advance(&record, None).unwrap();
         state.writers()
     };
     assert_eq!([add(7), add(8), add(7)], [1, 2, 2]);
@@ -131,7 +131,7 @@ fn only_what_users_write_has_to_be_flushed_also_when_it_comes_with_system_keys()
         let logged = Logged { id, author, message, cancelled: false, writes };
         let body = Batch::encode(Version(1), 100, [&logged]);
         let entry = Entry::new(LOG, state.head, [1; 16], &body);
-        state.advance(&Record::from(&entry)).unwrap();
+        state.advance(&Record::from(&entry), None).unwrap();
         state.trust_all().unwrap();
         let found = state.freeze(Version(1)).unwrap().is_some();
         assert_eq!(found, some, "system {system}, key {key}, range {range}");
