@@ -26,6 +26,8 @@ pub(crate) struct Incoming {
     pub(crate) chunks: Chunks,
     /// How many bytes it has, as the client says.
     pub(crate) length: u64,
+    /// The client sends it only when it is not refused beforehand.
+    pub(crate) ask_first: bool,
     pub(crate) expected: Expected,
 }
 
@@ -57,7 +59,8 @@ impl Incoming {
     pub(crate) fn of(bytes: Bytes) -> Self {
         let length = bytes.len() as u64;
         let chunks = futures_util::stream::iter([Ok(bytes)]);
-        Self { chunks: Box::pin(chunks), length, expected: Expected::default() }
+        let expected = Expected::default();
+        Self { chunks: Box::pin(chunks), length, ask_first: false, expected }
     }
 
     /// Receives all of it, in bounded memory, and compares it with what was said.
@@ -159,13 +162,13 @@ impl Algorithm {
 ///
 /// # Errors
 ///
-/// [`Code::InvalidRequest`].
+/// [`Code::BadDigest`]: no body has it.
 pub(crate) fn decode_checksum(algorithm: Algorithm, text: &str) -> Result<Bytes> {
     use base64::Engine;
     let bytes = base64::engine::general_purpose::STANDARD.decode(text).ok();
     bytes.filter(|bytes| bytes.len() == algorithm.bytes()).map(Bytes::from).ok_or_else(|| {
         let message = format!("{text:?} is no {} checksum", algorithm.name());
-        Error::new(Code::InvalidRequest, message)
+        Error::new(Code::BadDigest, message)
     })
 }
 

@@ -8,7 +8,9 @@ mod convert;
 mod cors;
 mod form;
 mod lists;
+mod locks;
 mod objects;
+mod policies;
 mod puts;
 mod refuse;
 mod route;
@@ -20,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::BodyExt;
 use s3s::Body;
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::{S3Service, S3ServiceBuilder};
@@ -27,14 +30,18 @@ use storage_txn::Store;
 
 use crate::error::{Code, Error};
 use crate::op::caller::Caller;
+use crate::op::said::Said;
 use crate::op::{Core, Moment};
-use crate::{Access, Options, OptionsError};
+use crate::{Access, Options, OptionsError, Origin};
 
 /// The header that says as of when a bucket is read.
 const AT: &str = "x-cloudbank-at";
 
 /// How many bytes of fields a form may have before its file.
 const FORM_FIELDS_BYTES_MAX: usize = 1 << 20;
+
+/// The most bytes of a body whose length was not said.
+const UNSAID_BYTES_MAX: usize = 1 << 20;
 
 /// All that is behind one endpoint.
 #[derive(Clone)]
@@ -86,7 +93,11 @@ impl Door {
     }
 
     pub(crate) async fn call(&self, request: Request<Body>) -> Response<Body> {
-        let id = crate::op::random().map_or_else(|_| String::new(), |id| format!("{id:016X}"));
+        let known = request.extensions().get::<Origin>().map(|origin| origin.id.clone());
+        let id = known.filter(|id| !id.is_empty()).unwrap_or_else(|| {
+            crate::op::random().map_or_else(|_| String::new(), |id| format!("{id:016X}"))
+        });
+        let path = request.uri().path().to_owned();
         let origin = request.headers().get(http::header::ORIGIN).cloned();
         let method = request.method().clone();
         // A browser says so only before a request; where it is said with one it counts.
@@ -109,6 +120,9 @@ impl Door {
             *answer.body_mut() = Body::empty();
             answer.headers_mut().remove(http::header::CONTENT_TYPE);
         }
+        if answer.status().is_client_error() || answer.status().is_server_error() {
+            refuse::name(&mut answer, &path, &id);
+        }
         if let Ok(id) = HeaderValue::from_str(&id) {
             answer.headers_mut().insert("x-amz-request-id", id);
         }
@@ -122,13 +136,24 @@ impl Door {
         if let Err(refused) = refuse::unwelcome(&request, &self.inner.options) {
             return refuse::answer(refused);
         }
+        if let Err(refused) = self.inner.check_owners(request.headers(), bucket).await {
+            return refuse::answer(refused);
+        }
         let form = request.method() == Method::POST;
         let request = form::expand(request, FORM_FIELDS_BYTES_MAX);
+        let query = request.uri().query().unwrap_or_default();
+        let attributes = query.split('&').any(|pair| pair.trim_end_matches('=') == "attributes");
+        let request = match whole(request).await {
+            Ok(request) => request,
+            Err(refused) => return refuse::answer(refused),
+        };
         match self.service.call(request).await {
             Ok(answer) if form && refuse::is_failed_policy(&answer) => {
                 let why = "the form is not what its policy allows";
                 refuse::answer(Error::new(Code::AccessDenied, why))
             }
+            Ok(answer) if form => quoted_etag(answer),
+            Ok(answer) if attributes => bare_etag(answer),
             Ok(answer) => answer,
             Err(error) => {
                 tracing::error!(?error, "a request could not be answered");
@@ -139,10 +164,86 @@ impl Door {
 }
 
 impl Inner {
-    /// Who has signed a request.
-    fn caller(&self, credentials: Option<&s3s::auth::Credentials>) -> Caller {
-        Caller(credentials.and_then(|credentials| self.access.key(&credentials.access_key)))
+    /// Clients can say whose buckets they take them for.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::AccessDenied`], [`Code::NoSuchBucket`].
+    async fn check_owners(
+        &self,
+        headers: &http::HeaderMap,
+        bucket: Option<&str>,
+    ) -> Result<(), Error> {
+        let source = puts::header(headers, "x-amz-copy-source").unwrap_or_default();
+        let source = source.trim_start_matches('/').split('/').next().map(str::to_owned);
+        let said = [
+            ("x-amz-expected-bucket-owner", bucket),
+            ("x-amz-source-expected-bucket-owner", source.as_deref()),
+        ];
+        for (name, bucket) in said {
+            let (Some(owner), Some(bucket)) = (puts::header(headers, name), bucket) else {
+                continue;
+            };
+            let (bucket, moment) = place(bucket, headers)?;
+            if self.core.open(&bucket, moment).await?.bucket.owner.id != owner {
+                let why = format!("the bucket is not of {owner:?}");
+                return Err(Error::new(Code::AccessDenied, why));
+            }
+        }
+        Ok(())
     }
+
+    /// Who has signed a request.
+    fn caller<T>(&self, request: &s3s::S3Request<T>) -> Caller {
+        let credentials = request.credentials.as_ref();
+        let key = credentials.and_then(|credentials| self.access.key(&credentials.access_key));
+        let origin = request.extensions.get::<Origin>().cloned().unwrap_or_default();
+        let query = request.uri.query();
+        let said = Said::new(request.headers.clone(), query, origin.address, origin.tls);
+        Caller { key, request: said }
+    }
+}
+
+/// A body whose length was not said is taken in before it is looked at, if it is small.
+async fn whole(request: Request<Body>) -> Result<Request<Body>, Error> {
+    let headers = request.headers();
+    let unsaid = headers.contains_key(http::header::TRANSFER_ENCODING)
+        && !headers.contains_key("x-amz-decoded-content-length");
+    if request.method() != Method::PUT || !unsaid {
+        return Ok(request);
+    }
+    let (mut parts, body) = request.into_parts();
+    let limited = http_body_util::Limited::new(body, UNSAID_BYTES_MAX);
+    let body = limited.collect().await.map_err(|_| Error::from(Code::MissingContentLength))?;
+    let body = body.to_bytes();
+    parts.headers.remove(http::header::TRANSFER_ENCODING);
+    parts.headers.insert(http::header::CONTENT_LENGTH, body.len().into());
+    Ok(Request::from_parts(parts, Body::from(body)))
+}
+
+/// Where a form is answered with a redirection, the entity tag has quotes.
+fn quoted_etag(mut answer: Response<Body>) -> Response<Body> {
+    let location = puts::header(answer.headers(), "location").unwrap_or_default();
+    if let Some((before, etag)) = location.split_once("&etag=")
+        && etag.bytes().all(|byte| byte.is_ascii_hexdigit())
+        && let Ok(location) = HeaderValue::from_str(&format!("{before}&etag=%22{etag}%22"))
+    {
+        answer.headers_mut().insert(http::header::LOCATION, location);
+    }
+    answer
+}
+
+/// Among the attributes of an object the entity tag has none.
+fn bare_etag(mut answer: Response<Body>) -> Response<Body> {
+    let Some(text) = answer.body().bytes() else { return answer };
+    let Ok(text) = std::str::from_utf8(&text) else { return answer };
+    let Some((before, rest)) = text.split_once("<ETag>") else { return answer };
+    let Some((etag, after)) = rest.split_once("</ETag>") else { return answer };
+    let etag = etag.replace("&quot;", "").replace('"', "");
+    let text = format!("{before}<ETag>{etag}</ETag>{after}");
+    answer.headers_mut().remove(http::header::CONTENT_LENGTH);
+    *answer.body_mut() = Body::from(text);
+    answer
 }
 
 /// The bucket that a request names, and as of when: `bucket@time`, `bucket@v7`, or the header beside it.

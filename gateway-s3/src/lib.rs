@@ -48,8 +48,11 @@ mod gateway;
 mod layout;
 mod op;
 mod options;
+mod origin;
+mod policy;
 mod record;
 
 pub use access::{Access, AccessKey, Level, Right, User};
 pub use gateway::{Body, Gateway};
 pub use options::{Options, OptionsError};
+pub use origin::Origin;

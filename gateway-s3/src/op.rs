@@ -1,6 +1,7 @@
 //! The operations of S3, by subject, on records in a store: without HTTP or XML.
 
 pub(crate) mod acl;
+pub(crate) mod action;
 pub(crate) mod batch;
 pub(crate) mod bucket;
 pub(crate) mod caller;
@@ -10,9 +11,11 @@ pub(crate) mod delete;
 pub(crate) mod get;
 pub(crate) mod list;
 pub(crate) mod list_versions;
+pub(crate) mod lock;
 pub(crate) mod multipart;
 pub(crate) mod object;
 pub(crate) mod put;
+pub(crate) mod said;
 pub(crate) mod settings;
 pub(crate) mod tags;
 
@@ -28,6 +31,9 @@ use crate::Options;
 use crate::error::{Code, Error, Result};
 use crate::layout::{self, DataId};
 use crate::record::{Bucket, Object, decode};
+
+/// How old may be what is only a hint.
+const GLIMPSE_AGE_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// What operations work on.
 #[derive(Debug, Clone)]
@@ -80,6 +86,17 @@ impl Core {
     /// [`Code::NoSuchBucket`].
     pub(crate) async fn open(&self, name: &str, moment: Moment) -> Result<Opened> {
         let snapshot = self.snapshot(moment).await?;
+        let bucket = View::At(&snapshot).bucket(name).await?;
+        Ok(Opened { snapshot, bucket })
+    }
+
+    /// A bucket as this gateway last saw it, which asks nobody: what others did since is not in it.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::NoSuchBucket`].
+    pub(crate) async fn glimpse(&self, name: &str) -> Result<Opened> {
+        let snapshot = self.store.snapshot(At::Within(GLIMPSE_AGE_MAX)).await?;
         let bucket = View::At(&snapshot).bucket(name).await?;
         Ok(Opened { snapshot, bucket })
     }

@@ -28,6 +28,142 @@ pub(crate) struct Bucket {
     /// Who owns what others put, in the words of S3; empty when it was not said.
     #[prost(string, tag = "8")]
     pub(crate) object_ownership: String,
+    /// In the JSON of AWS; empty when there is none.
+    #[prost(string, tag = "9")]
+    pub(crate) policy: String,
+    /// None: nothing in it can be locked.
+    #[prost(message, optional, tag = "10")]
+    pub(crate) object_lock: Option<ObjectLock>,
+    /// How objects are encrypted of which that is not said.
+    #[prost(message, optional, tag = "11")]
+    pub(crate) encryption: Option<BucketEncryption>,
+    #[prost(message, repeated, tag = "12")]
+    pub(crate) lifecycle: Vec<LifecycleRule>,
+}
+
+/// How new objects are locked of which that is not said.
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub(crate) struct ObjectLock {
+    #[prost(enumeration = "Retention", tag = "1")]
+    pub(crate) mode: i32,
+    #[prost(uint32, tag = "2")]
+    pub(crate) days: u32,
+    #[prost(uint32, tag = "3")]
+    pub(crate) years: u32,
+}
+
+/// Who may delete a version before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, prost::Enumeration)]
+#[repr(i32)]
+pub(crate) enum Retention {
+    None = 0,
+    /// Who has the right to, and says so.
+    Governance = 1,
+    /// Nobody.
+    Compliance = 2,
+}
+
+/// What keeps a version from being deleted.
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub(crate) struct Lock {
+    #[prost(enumeration = "Retention", tag = "1")]
+    pub(crate) mode: i32,
+    /// Until when, in microseconds since the Unix epoch.
+    #[prost(uint64, tag = "2")]
+    pub(crate) until: u64,
+    /// However long: a legal hold.
+    #[prost(bool, tag = "3")]
+    pub(crate) hold: bool,
+}
+
+/// How objects of a bucket are encrypted.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(crate) struct BucketEncryption {
+    #[prost(enumeration = "EncryptionKind", tag = "1")]
+    pub(crate) kind: i32,
+    #[prost(string, tag = "2")]
+    pub(crate) key_id: String,
+}
+
+/// Whose key it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, prost::Enumeration)]
+#[repr(i32)]
+pub(crate) enum EncryptionKind {
+    None = 0,
+    /// That of the server.
+    Server = 1,
+    /// One of the server that has a name.
+    Named = 2,
+    /// That of the client, which is not kept.
+    Customer = 3,
+}
+
+/// How the bytes of an object are encrypted.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(crate) struct Encryption {
+    #[prost(enumeration = "EncryptionKind", tag = "1")]
+    pub(crate) kind: i32,
+    #[prost(string, tag = "2")]
+    pub(crate) key_id: String,
+    /// The key of the object, encrypted with the one it is of.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub(crate) sealed_key: Bytes,
+    /// The MD5 of the key of the client.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub(crate) key_md5: Bytes,
+    /// Of the bytes that stand in the record.
+    #[prost(bytes = "bytes", tag = "5")]
+    pub(crate) salt: Bytes,
+}
+
+/// What becomes of objects in time.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(crate) struct LifecycleRule {
+    #[prost(string, tag = "1")]
+    pub(crate) id: String,
+    #[prost(bool, tag = "2")]
+    pub(crate) disabled: bool,
+    /// Which objects: those whose keys begin so.
+    #[prost(string, optional, tag = "3")]
+    pub(crate) prefix: Option<String>,
+    /// And that have these tags.
+    #[prost(message, repeated, tag = "4")]
+    pub(crate) tags: Vec<Pair>,
+    #[prost(uint64, optional, tag = "5")]
+    pub(crate) larger_than: Option<u64>,
+    #[prost(uint64, optional, tag = "6")]
+    pub(crate) smaller_than: Option<u64>,
+    /// How the client put that.
+    #[prost(enumeration = "FilterForm", tag = "7")]
+    pub(crate) form: i32,
+    /// The newest version goes after so many days.
+    #[prost(uint32, optional, tag = "8")]
+    pub(crate) days: Option<u32>,
+    /// Or at a time, in microseconds since the Unix epoch.
+    #[prost(uint64, optional, tag = "9")]
+    pub(crate) date: Option<u64>,
+    /// A delete marker goes when there is nothing else.
+    #[prost(bool, optional, tag = "10")]
+    pub(crate) lonely_markers: Option<bool>,
+    /// Other versions go so many days after they were replaced,
+    #[prost(uint32, optional, tag = "11")]
+    pub(crate) noncurrent_days: Option<u32>,
+    /// but for so many of them.
+    #[prost(uint32, optional, tag = "12")]
+    pub(crate) noncurrent_kept: Option<u32>,
+    /// Uploads end after so many days.
+    #[prost(uint32, optional, tag = "13")]
+    pub(crate) upload_days: Option<u32>,
+}
+
+/// Where in a rule it says which objects it is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, prost::Enumeration)]
+#[repr(i32)]
+pub(crate) enum FilterForm {
+    /// In the rule.
+    Rule = 0,
+    Filter = 1,
+    And = 2,
 }
 
 /// Whether past versions are kept as versions of S3.
@@ -171,6 +307,11 @@ pub(crate) struct Object {
     /// None: the owner alone has all rights.
     #[prost(message, optional, tag = "16")]
     pub(crate) acl: Option<Acl>,
+    #[prost(message, optional, tag = "17")]
+    pub(crate) lock: Option<Lock>,
+    /// None: the bytes are as they were sent.
+    #[prost(message, optional, tag = "18")]
+    pub(crate) encryption: Option<Encryption>,
 }
 
 /// The headers that are kept with an object. Empty ones were not sent.
@@ -211,6 +352,9 @@ pub(crate) struct Piece {
     /// The checksum of the part, with its first piece.
     #[prost(bytes = "bytes", tag = "5")]
     pub(crate) checksum: Bytes,
+    /// What the key of these bytes is made with, if they are encrypted; they are a whole value then.
+    #[prost(bytes = "bytes", tag = "6")]
+    pub(crate) salt: Bytes,
 }
 
 /// Where the bytes of an object are.
@@ -324,6 +468,11 @@ impl Bucket {
     /// Whether versions are kept.
     pub(crate) fn versions(&self) -> Versioning {
         Versioning::try_from(self.versioning).unwrap_or(Versioning::Never)
+    }
+
+    /// Whether its owner owns all that is in it, and lists do not count.
+    pub(crate) fn is_enforced(&self) -> bool {
+        self.object_ownership == "BucketOwnerEnforced"
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use gateway_http::{Handler, Refusal, RequestBody, RequestId};
-use gateway_s3::{Body, Gateway};
+use gateway_http::{Handler, Peer, Refusal, RequestBody, RequestId};
+use gateway_s3::{Body, Gateway, Origin};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 
@@ -48,7 +48,17 @@ impl Handler for S3 {
         // No bucket has such a name.
         let mut response = match self.health.answer(request.method(), request.uri().path()).await {
             Some(answer) => answer.map(Body::from),
-            None => self.gateway.call(request.map(Body::http_body_unsync)).await,
+            None => {
+                let mut request = request;
+                let peer = request.extensions().get::<Peer>().copied();
+                let origin = Origin {
+                    id: id.map(|id| id.to_string()).unwrap_or_default(),
+                    address: peer.map(|peer| peer.address.ip()),
+                    tls: peer.is_some_and(|peer| peer.tls),
+                };
+                request.extensions_mut().insert(origin);
+                self.gateway.call(request.map(Body::http_body_unsync)).await
+            }
         };
         if let Some(id) = id {
             name(&mut response, id);

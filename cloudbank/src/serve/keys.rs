@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use gateway_s3::{Access, AccessKey, Right};
+use gateway_s3::{Access, AccessKey, Right, User};
 use storage_core::Secret;
 
 use crate::config::{KeyEntry, Level, read_keys_file};
@@ -114,6 +114,17 @@ impl Keys {
 impl Access for Keys {
     fn key(&self, access_key: &str) -> Option<AccessKey> {
         self.all.read().unwrap_or_else(PoisonError::into_inner).get(access_key).cloned()
+    }
+
+    fn user(&self, id_or_email: &str) -> Option<User> {
+        let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
+        // Restricted keys are for programs; what is granted is granted to who owns something.
+        let mut plain = all.values().filter(|key| key.rights.is_empty());
+        let key = plain.find(|key| {
+            let by_email = !key.email.is_empty() && key.email == id_or_email;
+            key.user == id_or_email || by_email
+        })?;
+        Some(User { id: key.user.clone(), display_name: key.display_name.clone() })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use s3s::{S3Request, S3Response, S3Result, dto};
 
+use crate::door::puts::header;
 use crate::door::refuse::told;
 use crate::door::{Inner, convert, place, present};
 use crate::error::{Code, Error, Result};
@@ -25,9 +26,14 @@ impl Inner {
     /// [`Code::InvalidArgument`], [`Code::InvalidRequest`], [`Code::UnresolvableGrantByEmailAddress`].
     pub(super) fn object_acl_wish<const N: usize>(
         &self,
+        headers: &http::HeaderMap,
         canned: Option<&dto::ObjectCannedACL>,
         grants: [Granting<'_>; N],
     ) -> Result<AclWish> {
+        // To write to an object means nothing, but lists say it.
+        let write = header(headers, "x-amz-grant-write");
+        let mut grants = grants.to_vec();
+        grants.insert(1.min(N), (write.as_deref(), Permission::Write));
         self.acl_wish(canned.map(dto::ObjectCannedACL::as_str), &grants)
     }
 
@@ -121,7 +127,7 @@ impl Inner {
         &self,
         request: S3Request<dto::GetBucketAclInput>,
     ) -> S3Result<S3Response<dto::GetBucketAclOutput>> {
-        let caller = self.caller(request.credentials.as_ref());
+        let caller = self.caller(&request);
         let (name, moment) = place(&request.input.bucket, &request.headers).map_err(told)?;
         let listed = self.core.bucket_acl(&caller, &name, moment).await.map_err(told)?;
         let (owner, grants) = shown(&listed);
@@ -132,7 +138,7 @@ impl Inner {
         &self,
         request: S3Request<dto::PutBucketAclInput>,
     ) -> S3Result<S3Response<dto::PutBucketAclOutput>> {
-        let caller = self.caller(request.credentials.as_ref());
+        let caller = self.caller(&request);
         let input = request.input;
         let done = async {
             let name = present(&input.bucket, &request.headers)?;
@@ -141,11 +147,11 @@ impl Inner {
                 None => self.acl_wish(
                     input.acl.as_ref().map(dto::BucketCannedACL::as_str),
                     &[
-                        (input.grant_full_control.as_deref(), Permission::FullControl),
                         (input.grant_read.as_deref(), Permission::Read),
                         (input.grant_write.as_deref(), Permission::Write),
                         (input.grant_read_acp.as_deref(), Permission::ReadAcp),
                         (input.grant_write_acp.as_deref(), Permission::WriteAcp),
+                        (input.grant_full_control.as_deref(), Permission::FullControl),
                     ],
                 )?,
             };
@@ -162,7 +168,7 @@ impl Inner {
         &self,
         request: S3Request<dto::GetObjectAclInput>,
     ) -> S3Result<S3Response<dto::GetObjectAclOutput>> {
-        let caller = self.caller(request.credentials.as_ref());
+        let caller = self.caller(&request);
         let input = request.input;
         let listed = async {
             let (name, moment) = place(&input.bucket, &request.headers)?;
@@ -178,7 +184,7 @@ impl Inner {
         &self,
         request: S3Request<dto::PutObjectAclInput>,
     ) -> S3Result<S3Response<dto::PutObjectAclOutput>> {
-        let caller = self.caller(request.credentials.as_ref());
+        let caller = self.caller(&request);
         let input = request.input;
         let done = async {
             let name = present(&input.bucket, &request.headers)?;
@@ -186,12 +192,13 @@ impl Inner {
             let wish = match input.access_control_policy {
                 Some(policy) => self.policy(policy)?,
                 None => self.object_acl_wish(
+                    &request.headers,
                     input.acl.as_ref(),
                     [
-                        (input.grant_full_control.as_deref(), Permission::FullControl),
                         (input.grant_read.as_deref(), Permission::Read),
                         (input.grant_read_acp.as_deref(), Permission::ReadAcp),
                         (input.grant_write_acp.as_deref(), Permission::WriteAcp),
+                        (input.grant_full_control.as_deref(), Permission::FullControl),
                     ],
                 )?,
             };
@@ -232,5 +239,9 @@ fn shown(listed: &Listed) -> (Option<dto::Owner>, Option<Vec<dto::Grant>>) {
             permission: Some(dto::Permission::from_static(permission)),
         }
     };
-    (Some(convert::owner(&listed.owner)), Some(listed.grants.iter().map(grant).collect()))
+    // Groups come first, as clients are used to.
+    let (users, groups): (Vec<&Grant>, Vec<&Grant>) =
+        listed.grants.iter().partition(|grant| grant.group() == Group::None);
+    let grants = groups.into_iter().chain(users).map(grant).collect();
+    (Some(convert::owner(&listed.owner)), Some(grants))
 }

@@ -218,7 +218,8 @@ struct Refused<'a> {
 impl Inner {
     /// Answers a batch.
     pub(super) async fn batch(&self, request: S3Request<Body>) -> S3Response<Body> {
-        let caller = self.caller(request.credentials.as_ref());
+        let mut caller = self.caller(&request);
+        caller.request = caller.request.batch();
         let mut batch = Batch::default();
         match self.do_batch(&caller, request.input, &mut batch).await {
             Ok(done) => json(StatusCode::OK, &answer(&batch, done)),
@@ -227,7 +228,7 @@ impl Inner {
     }
 
     async fn do_batch(&self, caller: &Caller, body: Body, batch: &mut Batch) -> Result<BatchDone> {
-        if caller.0.is_none() {
+        if caller.key.is_none() {
             return Err(Error::new(Code::AccessDenied, "a batch must be signed"));
         }
         let body = whole(body, self.options.batch_bytes_max).await?;
@@ -291,7 +292,8 @@ impl One {
                 let metadata = metadata(std::mem::take(&mut put.metadata))?;
                 let tags = tags(std::mem::take(&mut put.tags))?;
                 let acl = acl(put.acl.as_deref())?;
-                let description = Description { headers, metadata, tags, acl };
+                let description =
+                    Description { headers, metadata, tags, acl, ..Description::default() };
                 put.operation(Action::Put(description, body))
             }
             Self::Copy(mut copy) => {
@@ -441,7 +443,7 @@ mod tests {
     use crate::access::AccessKey;
 
     fn read(text: &str) -> Result<Batch> {
-        parse(&Caller(Some(AccessKey::new("secret", "alice"))), text.as_bytes())
+        parse(&Caller::of(AccessKey::new("secret", "alice")), text.as_bytes())
     }
 
     #[test]

@@ -14,15 +14,12 @@ impl Inner {
         &self,
         request: S3Request<dto::CreateBucketInput>,
     ) -> S3Result<S3Response<dto::CreateBucketOutput>> {
-        let caller = self.caller(request.credentials.as_ref());
+        let caller = self.caller(&request);
         let input = request.input;
         let made = async {
             let name = present(&input.bucket, &request.headers)?;
             if input.bucket.contains('@') {
                 return Err(Code::InvalidBucketName.into());
-            }
-            if input.object_lock_enabled_for_bucket == Some(true) {
-                return Err(Error::new(Code::NotImplemented, "object lock is not implemented"));
             }
             let location = input
                 .create_bucket_configuration
@@ -36,16 +33,17 @@ impl Inner {
             let acl = self.acl_wish(
                 input.acl.as_ref().map(dto::BucketCannedACL::as_str),
                 &[
-                    (input.grant_full_control.as_deref(), Permission::FullControl),
                     (input.grant_read.as_deref(), Permission::Read),
                     (input.grant_write.as_deref(), Permission::Write),
                     (input.grant_read_acp.as_deref(), Permission::ReadAcp),
                     (input.grant_write_acp.as_deref(), Permission::WriteAcp),
+                    (input.grant_full_control.as_deref(), Permission::FullControl),
                 ],
             )?;
             let ownership =
                 input.object_ownership.as_ref().map_or("", dto::ObjectOwnership::as_str);
-            self.core.create_bucket(&caller, &name, &acl, ownership).await?;
+            let lock = input.object_lock_enabled_for_bucket == Some(true);
+            self.core.create_bucket(&caller, &name, &acl, (ownership, lock)).await?;
             Ok(name)
         };
         let name = made.await.map_err(told)?;
@@ -56,7 +54,7 @@ impl Inner {
         &self,
         request: S3Request<dto::DeleteBucketInput>,
     ) -> S3Result<S3Response<dto::DeleteBucketOutput>> {
-        let caller = self.caller(request.credentials.as_ref());
+        let caller = self.caller(&request);
         let name = present(&request.input.bucket, &request.headers).map_err(told)?;
         self.core.delete_bucket(&caller, &name).await.map_err(told)?;
         Ok(S3Response::new(dto::DeleteBucketOutput::default()))
@@ -66,7 +64,7 @@ impl Inner {
         &self,
         request: S3Request<dto::HeadBucketInput>,
     ) -> S3Result<S3Response<dto::HeadBucketOutput>> {
-        let caller = self.caller(request.credentials.as_ref());
+        let caller = self.caller(&request);
         let (name, moment) = place(&request.input.bucket, &request.headers).map_err(told)?;
         self.core.head_bucket(&caller, &name, moment).await.map_err(told)?;
         let mut answer = S3Response::new(dto::HeadBucketOutput::default());
@@ -80,7 +78,7 @@ impl Inner {
         &self,
         request: S3Request<dto::ListBucketsInput>,
     ) -> S3Result<S3Response<dto::ListBucketsOutput>> {
-        let caller = self.caller(request.credentials.as_ref());
+        let caller = self.caller(&request);
         let input = request.input;
         let listed = async {
             // Where no page is asked for, all of them are told.
@@ -114,7 +112,7 @@ impl Inner {
         &self,
         request: S3Request<dto::GetBucketLocationInput>,
     ) -> S3Result<S3Response<dto::GetBucketLocationOutput>> {
-        let caller = self.caller(request.credentials.as_ref());
+        let caller = self.caller(&request);
         let (name, _) = place(&request.input.bucket, &request.headers).map_err(told)?;
         self.core.head_bucket(&caller, &name, Moment::Now).await.map_err(told)?;
         // The first region of all has no name here.

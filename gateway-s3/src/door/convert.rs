@@ -9,7 +9,7 @@ use s3s::dto::{self, Timestamp};
 use crate::body::decode_checksum;
 use crate::error::{Code, Error, Result};
 use crate::op::conditions::EtagMatch;
-use crate::op::tags::{OBJECT_TAGS_MAX, check_tags};
+use crate::op::tags::{OBJECT_TAGS_MAX, check_tags, parse_tags};
 use crate::record::{Algorithm, Checksum, Object, Owner, Pair};
 
 /// What stays as it is in keys that are percent-encoded.
@@ -114,17 +114,7 @@ pub(super) fn metadata(metadata: Option<dto::Metadata>) -> Result<Vec<Pair>> {
 ///
 /// [`Code::InvalidTag`].
 pub(super) fn header_tags(header: Option<&str>) -> Result<Vec<Pair>> {
-    let decoded = |text: &str| {
-        let text = text.replace('+', " ");
-        percent_encoding::percent_decode_str(&text).decode_utf8_lossy().into_owned()
-    };
-    let pairs = header.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
-    let tags: Vec<Pair> = pairs
-        .map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            Pair { name: decoded(name), value: decoded(value) }
-        })
-        .collect();
+    let tags = parse_tags(header.unwrap_or_default());
     check_tags(&tags, OBJECT_TAGS_MAX)?;
     Ok(tags)
 }

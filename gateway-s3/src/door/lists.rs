@@ -18,7 +18,7 @@ impl Inner {
         &self,
         request: S3Request<dto::ListObjectsInput>,
     ) -> S3Result<S3Response<dto::ListObjectsOutput>> {
-        let caller = self.caller(request.credentials.as_ref());
+        let caller = self.caller(&request);
         let input = request.input;
         let listed = async {
             let (name, moment) = place(&input.bucket, &request.headers)?;
@@ -38,7 +38,8 @@ impl Inner {
         let (contents, prefixes) = split(page.entries, url, true);
         Ok(S3Response::new(dto::ListObjectsOutput {
             name: Some(input.bucket),
-            prefix: Some(encoded(&list.prefix, url)),
+            // Not all clients decode it, and all read a line break.
+            prefix: Some(encoded(&list.prefix, url).replace("%0A", "\n")),
             marker: Some(encoded(&list.after, url)),
             max_keys: i32::try_from(list.max).ok(),
             is_truncated: Some(page.truncated),
@@ -58,12 +59,13 @@ impl Inner {
         &self,
         request: S3Request<dto::ListObjectsV2Input>,
     ) -> S3Result<S3Response<dto::ListObjectsV2Output>> {
-        let caller = self.caller(request.credentials.as_ref());
+        let caller = self.caller(&request);
         let input = request.input;
         let listed = async {
             let (name, moment) = place(&input.bucket, &request.headers)?;
             let start = input.start_after.clone().unwrap_or_default();
-            let after = match input.continuation_token.as_deref() {
+            let token = input.continuation_token.as_deref().filter(|token| !token.is_empty());
+            let after = match token {
                 Some(token) => untoken(token)?,
                 None => start,
             };
@@ -105,7 +107,7 @@ impl Inner {
         &self,
         request: S3Request<dto::ListObjectVersionsInput>,
     ) -> S3Result<S3Response<dto::ListObjectVersionsOutput>> {
-        let caller = self.caller(request.credentials.as_ref());
+        let caller = self.caller(&request);
         let input = request.input;
         let listed = async {
             let (name, moment) = place(&input.bucket, &request.headers)?;

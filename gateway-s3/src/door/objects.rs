@@ -9,7 +9,7 @@ use s3s::{Body, S3Request, S3Response, S3Result, dto};
 use crate::door::convert::{self, show};
 use crate::door::puts::version_id;
 use crate::door::refuse::told;
-use crate::door::{Inner, place, present};
+use crate::door::{Inner, locks, place, present};
 use crate::error::{Code, Error, Result};
 use crate::op::conditions::Conditions;
 use crate::op::delete::{Delete, Deleted};
@@ -26,7 +26,7 @@ impl Inner {
         &self,
         request: S3Request<dto::GetObjectInput>,
     ) -> S3Result<S3Response<dto::GetObjectOutput>> {
-        let caller = self.caller(request.credentials.as_ref());
+        let caller = self.caller(&request);
         let input = request.input;
         let overrides = input.response_cache_control.is_some()
             || input.response_content_disposition.is_some()
@@ -34,7 +34,7 @@ impl Inner {
             || input.response_content_language.is_some()
             || input.response_content_type.is_some()
             || input.response_expires.is_some();
-        if overrides && caller.0.is_none() {
+        if overrides && caller.key.is_none() {
             let why = "headers of the answer can be set in signed requests only";
             return Err(told(Error::new(Code::InvalidRequest, why)));
         }
@@ -64,7 +64,7 @@ impl Inner {
         &self,
         request: S3Request<dto::HeadObjectInput>,
     ) -> S3Result<S3Response<dto::HeadObjectOutput>> {
-        let caller = self.caller(request.credentials.as_ref());
+        let caller = self.caller(&request);
         let input = request.input;
         let sums = input.checksum_mode.as_ref().is_some_and(|mode| mode.as_str() == "ENABLED");
         let got = async {
@@ -106,6 +106,9 @@ impl Inner {
             e_tag: output.e_tag,
             last_modified: output.last_modified,
             metadata: output.metadata,
+            object_lock_legal_hold_status: output.object_lock_legal_hold_status,
+            object_lock_mode: output.object_lock_mode,
+            object_lock_retain_until_date: output.object_lock_retain_until_date,
             parts_count: output.parts_count,
             storage_class: output.storage_class,
             version_id: output.version_id,
@@ -123,7 +126,7 @@ impl Inner {
         &self,
         request: S3Request<dto::GetObjectAttributesInput>,
     ) -> S3Result<S3Response<dto::GetObjectAttributesOutput>> {
-        let caller = self.caller(request.credentials.as_ref());
+        let caller = self.caller(&request);
         let input = request.input;
         let got = async {
             let (name, moment) = place(&input.bucket, &request.headers)?;
@@ -168,7 +171,7 @@ impl Inner {
         &self,
         request: S3Request<dto::DeleteObjectInput>,
     ) -> S3Result<S3Response<dto::DeleteObjectOutput>> {
-        let caller = self.caller(request.credentials.as_ref());
+        let caller = self.caller(&request);
         let input = request.input;
         let deleted = async {
             let name = present(&input.bucket, &request.headers)?;
@@ -181,6 +184,7 @@ impl Inner {
                 },
                 if_size: input.if_match_size.and_then(|size| u64::try_from(size).ok()),
                 if_modified_at: input.if_match_last_modified_time.map(convert::micros_since),
+                bypass: input.bypass_governance_retention == Some(true),
             };
             self.core.delete_object(&caller, &name, &delete).await
         };
@@ -208,7 +212,7 @@ impl Inner {
         &self,
         request: S3Request<dto::DeleteObjectsInput>,
     ) -> S3Result<S3Response<dto::DeleteObjectsOutput>> {
-        let caller = self.caller(request.credentials.as_ref());
+        let caller = self.caller(&request);
         let input = request.input;
         let quiet = input.delete.quiet.unwrap_or(false);
         let named = input.delete.objects;
@@ -218,7 +222,9 @@ impl Inner {
                 let why = format!("from 1 to {DELETES_MAX} objects can be deleted at once");
                 return Err(Error::new(Code::MalformedXML, why));
             }
-            let deletes = named.iter().map(delete_of).collect::<Result<Vec<_>>>()?;
+            let bypass = input.bypass_governance_retention == Some(true);
+            let delete = |named| delete_of(named, bypass);
+            let deletes = named.iter().map(delete).collect::<Result<Vec<_>>>()?;
             self.core.delete_objects(&caller, &name, &deletes).await
         };
         let outcomes = outcomes.await.map_err(told)?;
@@ -263,7 +269,7 @@ impl Inner {
         &self,
         request: S3Request<dto::GetObjectTaggingInput>,
     ) -> S3Result<S3Response<dto::GetObjectTaggingOutput>> {
-        let caller = self.caller(request.credentials.as_ref());
+        let caller = self.caller(&request);
         let input = request.input;
         let object = async {
             let (name, moment) = place(&input.bucket, &request.headers)?;
@@ -282,7 +288,7 @@ impl Inner {
         &self,
         request: S3Request<dto::PutObjectTaggingInput>,
     ) -> S3Result<S3Response<dto::PutObjectTaggingOutput>> {
-        let caller = self.caller(request.credentials.as_ref());
+        let caller = self.caller(&request);
         let input = request.input;
         let object = async {
             let name = present(&input.bucket, &request.headers)?;
@@ -298,7 +304,7 @@ impl Inner {
         &self,
         request: S3Request<dto::DeleteObjectTaggingInput>,
     ) -> S3Result<S3Response<dto::DeleteObjectTaggingOutput>> {
-        let caller = self.caller(request.credentials.as_ref());
+        let caller = self.caller(&request);
         let input = request.input;
         let object = async {
             let name = present(&input.bucket, &request.headers)?;
@@ -310,7 +316,7 @@ impl Inner {
     }
 }
 
-fn delete_of(named: &dto::ObjectIdentifier) -> Result<Delete> {
+fn delete_of(named: &dto::ObjectIdentifier, bypass: bool) -> Result<Delete> {
     Ok(Delete {
         key: named.key.clone(),
         which: Which::parse(named.version_id.as_deref())?,
@@ -320,6 +326,7 @@ fn delete_of(named: &dto::ObjectIdentifier) -> Result<Delete> {
         },
         if_size: named.size.and_then(|size| u64::try_from(size).ok()),
         if_modified_at: named.last_modified_time.clone().map(convert::micros_since),
+        bypass,
     })
 }
 
@@ -349,14 +356,23 @@ fn describe(got: &Got, sums: bool) -> (dto::GetObjectOutput, HeaderMap) {
         let (start, last) = (got.range.start, got.range.end - 1);
         output.content_range = Some(format!("bytes {start}-{last}/{}", object.size));
     }
+    let lock = locks::Shown::of(object.lock.as_ref());
+    output.object_lock_mode = lock.mode;
+    output.object_lock_retain_until_date = lock.until;
+    output.object_lock_legal_hold_status = lock.hold;
     output.parts_count = got.part_count().and_then(|count| i32::try_from(count).ok());
     let metadata = object.metadata.iter().map(|pair| (pair.name.clone(), pair.value.clone()));
     output.metadata = Some(metadata.collect());
+    let mut shown = convert::Shown::default();
     if sums && !got.partial {
-        let mut shown = convert::Shown::of(object.checksum.as_ref(), object.part_count);
-        show!(shown => output);
-        output.checksum_type = shown.kind;
+        shown = convert::Shown::of(object.checksum.as_ref(), object.part_count);
+    } else if let (true, Some(sum), Some(part)) = (sums, &object.checksum, got.part_checksum()) {
+        let kind = convert::Shown::of(Some(sum), object.part_count).kind;
+        shown = convert::Shown::of_bytes(sum.algorithm(), part);
+        shown.kind = kind;
     }
+    show!(shown => output);
+    output.checksum_type = shown.kind;
     let mut headers = HeaderMap::new();
     let expires = object.header(|headers| &headers.expires);
     if let Some(expires) = expires.and_then(|text| HeaderValue::from_str(&text).ok()) {
@@ -421,8 +437,7 @@ fn parts(got: &Got, after: Option<i32>, max: Option<i32>) -> Result<dto::GetObje
         max_parts: i32::try_from(max).ok(),
         next_part_number_marker: all.last().and_then(|part| part.part_number),
         part_number_marker: i32::try_from(after).ok(),
-        // Without checksums S3 does not name the parts.
-        parts: (algorithm != Algorithm::Unknown && !all.is_empty()).then_some(all),
+        parts: (!all.is_empty()).then_some(all),
         total_parts_count: i32::try_from(total).ok(),
     })
 }

@@ -9,7 +9,7 @@ use s3s::{S3Request, S3Response, S3Result, TrailingHeaders};
 use crate::body::{Expected, Incoming};
 use crate::door::convert::{self, Sums, show, sums};
 use crate::door::refuse::told;
-use crate::door::{Inner, present};
+use crate::door::{Inner, locks, present};
 use crate::error::{Code, Error, Refusal, Result};
 use crate::op::conditions::Conditions;
 use crate::op::copy::{Copy, Source};
@@ -29,7 +29,7 @@ impl Inner {
         &self,
         request: S3Request<dto::PutObjectInput>,
     ) -> Result<S3Response<dto::PutObjectOutput>> {
-        let caller = self.caller(request.credentials.as_ref());
+        let caller = self.caller(&request);
         // `s3s` hands on what a form says as if it had been put.
         let form = request.method == Method::POST;
         // Signatures of version 2 have no region; of those only forms come this far.
@@ -44,19 +44,22 @@ impl Inner {
             input.sse_customer_algorithm.as_deref(),
             input.server_side_encryption.as_ref().map(dto::ServerSideEncryption::as_str),
         )?;
-        if input.object_lock_mode.is_some() || input.object_lock_legal_hold_status.is_some() {
-            return Err(Error::new(Code::InvalidRequest, "the bucket has no object lock"));
-        }
+        let lock = locks::wish(
+            input.object_lock_mode.as_ref(),
+            input.object_lock_retain_until_date.take(),
+            input.object_lock_legal_hold_status.as_ref(),
+        )?;
         if input.write_offset_bytes.is_some() {
             return Err(Error::new(Code::NotImplemented, "appending is not implemented"));
         }
         let acl = self.object_acl_wish(
+            &request.headers,
             input.acl.as_ref(),
             [
-                (input.grant_full_control.as_deref(), crate::record::Permission::FullControl),
                 (input.grant_read.as_deref(), crate::record::Permission::Read),
                 (input.grant_read_acp.as_deref(), crate::record::Permission::ReadAcp),
                 (input.grant_write_acp.as_deref(), crate::record::Permission::WriteAcp),
+                (input.grant_full_control.as_deref(), crate::record::Permission::FullControl),
             ],
         )?;
         let tags = if form {
@@ -78,6 +81,7 @@ impl Inner {
             metadata: convert::metadata(input.metadata.take())?,
             tags,
             acl,
+            lock,
         };
         let conditions = Conditions {
             if_match: convert::etag_match(input.if_match.take()),
@@ -89,7 +93,7 @@ impl Inner {
             length => length,
         };
         let md5 = input.content_md5.take().or_else(|| header(&request.headers, "content-md5"));
-        let body = incoming(
+        let mut body = incoming(
             input.body.take(),
             length,
             md5.as_deref(),
@@ -97,6 +101,8 @@ impl Inner {
             input.checksum_algorithm.as_ref(),
             request.trailing_headers,
         )?;
+        // Who waits to be told whether to send the body is told what is known already.
+        body.ask_first = request.headers.contains_key(http::header::EXPECT);
         let object = self
             .core
             .put_object(&caller, (&name, &input.key), description, &conditions, body)
@@ -121,7 +127,7 @@ impl Inner {
         &self,
         request: S3Request<dto::CopyObjectInput>,
     ) -> Result<S3Response<dto::CopyObjectOutput>> {
-        let caller = self.caller(request.credentials.as_ref());
+        let caller = self.caller(&request);
         let mut input = request.input;
         let name = present(&input.bucket, &request.headers)?;
         no_encryption(
@@ -132,13 +138,19 @@ impl Inner {
             input.server_side_encryption.as_ref().map(dto::ServerSideEncryption::as_str),
         )?;
         let acl = self.object_acl_wish(
+            &request.headers,
             input.acl.as_ref(),
             [
-                (input.grant_full_control.as_deref(), crate::record::Permission::FullControl),
                 (input.grant_read.as_deref(), crate::record::Permission::Read),
                 (input.grant_read_acp.as_deref(), crate::record::Permission::ReadAcp),
                 (input.grant_write_acp.as_deref(), crate::record::Permission::WriteAcp),
+                (input.grant_full_control.as_deref(), crate::record::Permission::FullControl),
             ],
+        )?;
+        let lock = locks::wish(
+            input.object_lock_mode.as_ref(),
+            input.object_lock_retain_until_date.take(),
+            input.object_lock_legal_hold_status.as_ref(),
         )?;
         let replaces = |directive: Option<&str>| directive == Some("REPLACE");
         let storage_class = storage_class(input.storage_class.as_ref())?;
@@ -184,7 +196,7 @@ impl Inner {
                 None
             },
             storage_class,
-            description: Description { acl, ..Description::default() },
+            description: Description { acl, lock, ..Description::default() },
             conditions: Conditions {
                 if_match: header(&request.headers, "if-match")
                     .map(|text| crate::op::conditions::EtagMatch::parse(&text)),
@@ -246,7 +258,8 @@ pub(super) fn incoming(
         Some(body) => Box::pin(body.map(|chunk| chunk.map_err(|error| broken(&error.to_string())))),
         None => Box::pin(futures_util::stream::empty::<Result<Bytes, Refusal>>()),
     };
-    Ok(Incoming { chunks, length, expected: Expected { md5, checksum, trailer } })
+    let expected = Expected { md5, checksum, trailer };
+    Ok(Incoming { chunks, length, ask_first: false, expected })
 }
 
 /// How long a body is. One that comes in chunks of HTTP, as clients send what they sum up on the way, has its length in a

@@ -90,6 +90,22 @@ pub(super) fn answer(error: Error) -> Response<Body> {
     })
 }
 
+/// Names the request in the body of a refusal, as it is named in the header.
+pub(super) fn name(answer: &mut Response<Body>, path: &str, id: &str) {
+    const END: &str = "</Error>";
+    let Some(text) = answer.body().bytes() else { return };
+    let Some(before) = std::str::from_utf8(&text).ok().and_then(|text| text.strip_suffix(END))
+    else {
+        return;
+    };
+    let path = path.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let named = format!(
+        "{before}<Resource>{path}</Resource><RequestId>{id}</RequestId><HostId>{id}</HostId>{END}"
+    );
+    answer.headers_mut().remove(http::header::CONTENT_LENGTH);
+    *answer.body_mut() = Body::from(named);
+}
+
 /// Whether a form was refused since a condition of its policy does not hold. `s3s` says then that the policy is wrong.
 pub(super) fn is_failed_policy(answer: &Response<Body>) -> bool {
     let text = answer.body().bytes().filter(|_| answer.status() == StatusCode::BAD_REQUEST);
@@ -99,7 +115,7 @@ pub(super) fn is_failed_policy(answer: &Response<Body>) -> bool {
 
 fn version_2() -> Error {
     let why = format!("signatures of version 2 are not taken; use {V4}");
-    Error::new(Code::InvalidRequest, why)
+    Error::new(Code::AccessDenied, why)
 }
 
 #[cfg(test)]
@@ -112,10 +128,10 @@ mod tests {
         let cases = [
             ("/b/k", None, None),
             ("/b/k", Some(v4), None),
-            ("/b/k", Some("AWS a:b"), Some(Code::InvalidRequest)),
+            ("/b/k", Some("AWS a:b"), Some(Code::AccessDenied)),
             ("/b/k", Some(""), Some(Code::AccessDenied)),
             ("/b/k", Some("Basic eDp5"), Some(Code::AccessDenied)),
-            ("/b/k?Signature=x&AWSAccessKeyId=y&Expires=1", None, Some(Code::InvalidRequest)),
+            ("/b/k?Signature=x&AWSAccessKeyId=y&Expires=1", None, Some(Code::AccessDenied)),
             ("/b/k?X-Amz-Signature=x&X-Amz-Expires=604800", None, None),
             ("/b/k?X-Amz-Signature=x&X-Amz-Expires=604801", None, Some(Code::AccessDenied)),
             ("/b/k?X-Amz-Signature=x&X-Amz-Expires=0", None, Some(Code::AccessDenied)),

@@ -7,6 +7,7 @@ use s3s::{S3, S3Request, S3Response, S3Result};
 
 use crate::door::Inner;
 use crate::error::Code;
+use crate::op::action;
 
 /// The protocol.
 pub(super) struct Protocol(pub(super) Arc<Inner>);
@@ -15,8 +16,8 @@ pub(super) struct Protocol(pub(super) Arc<Inner>);
 macro_rules! protocol {
     (
         own { $($own:ident: $own_in:ident -> $own_out:ident,)* }
-        without { $($without:ident: $without_in:ident -> $without_out:ident $code:ident,)* }
-        usual { $($usual:ident: $usual_in:ident -> $usual_out:ident,)* }
+        without { $($without:ident: $without_in:ident -> $without_out:ident $action:ident $code:ident,)* }
+        usual { $($usual:ident: $usual_in:ident -> $usual_out:ident $usual_action:ident,)* }
     ) => {
         #[async_trait::async_trait]
         impl S3 for Protocol {
@@ -29,7 +30,7 @@ macro_rules! protocol {
                 request: S3Request<$without_in>,
             ) -> S3Result<S3Response<$without_out>> {
                 let bucket = request.input.bucket.clone();
-                self.0.without(request, &bucket, Code::$code).await
+                self.0.without(action::$action, request, &bucket, Code::$code).await
             })*
 
             $(async fn $usual(
@@ -37,7 +38,7 @@ macro_rules! protocol {
                 request: S3Request<$usual_in>,
             ) -> S3Result<S3Response<$usual_out>> {
                 let bucket = request.input.bucket.clone();
-                self.0.usual(request, &bucket).await
+                self.0.usual(action::$usual_action, request, &bucket).await
             })*
         }
     };
@@ -89,31 +90,34 @@ protocol! {
         get_bucket_ownership_controls: GetBucketOwnershipControlsInput -> GetBucketOwnershipControlsOutput,
         put_bucket_ownership_controls: PutBucketOwnershipControlsInput -> PutBucketOwnershipControlsOutput,
         delete_bucket_ownership_controls: DeleteBucketOwnershipControlsInput -> DeleteBucketOwnershipControlsOutput,
+        get_bucket_policy: GetBucketPolicyInput -> GetBucketPolicyOutput,
+        put_bucket_policy: PutBucketPolicyInput -> PutBucketPolicyOutput,
+        delete_bucket_policy: DeleteBucketPolicyInput -> DeleteBucketPolicyOutput,
+        get_object_lock_configuration: GetObjectLockConfigurationInput -> GetObjectLockConfigurationOutput,
+        put_object_lock_configuration: PutObjectLockConfigurationInput -> PutObjectLockConfigurationOutput,
+        get_object_legal_hold: GetObjectLegalHoldInput -> GetObjectLegalHoldOutput,
+        put_object_legal_hold: PutObjectLegalHoldInput -> PutObjectLegalHoldOutput,
+        get_object_retention: GetObjectRetentionInput -> GetObjectRetentionOutput,
+        put_object_retention: PutObjectRetentionInput -> PutObjectRetentionOutput,
         get_bucket_policy_status: GetBucketPolicyStatusInput -> GetBucketPolicyStatusOutput,
         get_bucket_request_payment: GetBucketRequestPaymentInput -> GetBucketRequestPaymentOutput,
     }
     // Settings that no bucket or object has: clients expect to hear so.
     without {
-        get_bucket_policy: GetBucketPolicyInput -> GetBucketPolicyOutput NoSuchBucketPolicy,
-        get_bucket_lifecycle_configuration: GetBucketLifecycleConfigurationInput -> GetBucketLifecycleConfigurationOutput NoSuchLifecycleConfiguration,
-        get_bucket_website: GetBucketWebsiteInput -> GetBucketWebsiteOutput NoSuchWebsiteConfiguration,
-        get_bucket_encryption: GetBucketEncryptionInput -> GetBucketEncryptionOutput ServerSideEncryptionConfigurationNotFoundError,
-        get_bucket_replication: GetBucketReplicationInput -> GetBucketReplicationOutput ReplicationConfigurationNotFoundError,
-        get_object_lock_configuration: GetObjectLockConfigurationInput -> GetObjectLockConfigurationOutput ObjectLockConfigurationNotFoundError,
-        get_object_legal_hold: GetObjectLegalHoldInput -> GetObjectLegalHoldOutput InvalidRequest,
-        get_object_retention: GetObjectRetentionInput -> GetObjectRetentionOutput InvalidRequest,
-        put_object_legal_hold: PutObjectLegalHoldInput -> PutObjectLegalHoldOutput InvalidRequest,
-        put_object_retention: PutObjectRetentionInput -> PutObjectRetentionOutput InvalidRequest,
+        get_bucket_lifecycle_configuration: GetBucketLifecycleConfigurationInput -> GetBucketLifecycleConfigurationOutput GET_LIFECYCLE NoSuchLifecycleConfiguration,
+        get_bucket_website: GetBucketWebsiteInput -> GetBucketWebsiteOutput GET_WEBSITE NoSuchWebsiteConfiguration,
+        get_bucket_encryption: GetBucketEncryptionInput -> GetBucketEncryptionOutput GET_ENCRYPTION ServerSideEncryptionConfigurationNotFoundError,
+        get_bucket_replication: GetBucketReplicationInput -> GetBucketReplicationOutput GET_REPLICATION ReplicationConfigurationNotFoundError,
+        get_object_torrent: GetObjectTorrentInput -> GetObjectTorrentOutput LIST NoSuchKey,
     }
     // Settings that are always the usual ones, and may be taken away although they are not there.
     usual {
-        get_bucket_accelerate_configuration: GetBucketAccelerateConfigurationInput -> GetBucketAccelerateConfigurationOutput,
-        get_bucket_logging: GetBucketLoggingInput -> GetBucketLoggingOutput,
-        get_bucket_notification_configuration: GetBucketNotificationConfigurationInput -> GetBucketNotificationConfigurationOutput,
-        delete_bucket_policy: DeleteBucketPolicyInput -> DeleteBucketPolicyOutput,
-        delete_bucket_lifecycle: DeleteBucketLifecycleInput -> DeleteBucketLifecycleOutput,
-        delete_bucket_website: DeleteBucketWebsiteInput -> DeleteBucketWebsiteOutput,
-        delete_bucket_encryption: DeleteBucketEncryptionInput -> DeleteBucketEncryptionOutput,
-        delete_bucket_replication: DeleteBucketReplicationInput -> DeleteBucketReplicationOutput,
+        get_bucket_accelerate_configuration: GetBucketAccelerateConfigurationInput -> GetBucketAccelerateConfigurationOutput GET_ACCELERATION,
+        get_bucket_logging: GetBucketLoggingInput -> GetBucketLoggingOutput GET_LOGGING,
+        get_bucket_notification_configuration: GetBucketNotificationConfigurationInput -> GetBucketNotificationConfigurationOutput GET_NOTIFICATION,
+        delete_bucket_lifecycle: DeleteBucketLifecycleInput -> DeleteBucketLifecycleOutput PUT_LIFECYCLE,
+        delete_bucket_website: DeleteBucketWebsiteInput -> DeleteBucketWebsiteOutput DELETE_WEBSITE,
+        delete_bucket_encryption: DeleteBucketEncryptionInput -> DeleteBucketEncryptionOutput PUT_ENCRYPTION,
+        delete_bucket_replication: DeleteBucketReplicationInput -> DeleteBucketReplicationOutput PUT_REPLICATION,
     }
 }

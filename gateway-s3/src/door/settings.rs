@@ -5,47 +5,56 @@ use s3s::{S3Request, S3Response, S3Result, dto};
 use crate::door::refuse::told;
 use crate::door::{Inner, convert, place, present};
 use crate::error::{Code, Error, Result};
+use crate::op::action::{self, Action};
 use crate::op::settings::check_cors;
 use crate::op::tags::BUCKET_TAGS_MAX;
-use crate::record::{Bucket, CorsRule, PublicAccessBlock, Versioning};
+use crate::record::{Bucket, CorsRule, Grant, PublicAccessBlock, Versioning};
 
 impl Inner {
     /// A bucket, for who may manage it.
-    async fn managed<T>(&self, request: &S3Request<T>, bucket: &str) -> Result<Bucket> {
-        let caller = self.caller(request.credentials.as_ref());
+    pub(super) async fn managed<T>(
+        &self,
+        action: Action,
+        request: &S3Request<T>,
+        bucket: &str,
+    ) -> Result<Bucket> {
+        let caller = self.caller(request);
         let (name, moment) = place(bucket, &request.headers)?;
-        self.core.settings(&caller, &name, moment).await
+        self.core.settings(&caller, action, &name, moment).await
     }
 
-    async fn change<T>(
+    pub(super) async fn change<T>(
         &self,
+        action: Action,
         request: &S3Request<T>,
         bucket: &str,
         change: impl Fn(&mut Bucket) -> Result<()> + Sync,
     ) -> Result<()> {
-        let caller = self.caller(request.credentials.as_ref());
+        let caller = self.caller(request);
         let name = present(bucket, &request.headers)?;
-        self.core.set(&caller, &name, &change).await
+        self.core.set(&caller, action, &name, &change).await
     }
 
     /// A setting that is not there: the error that clients expect, if there is such a bucket.
     pub(super) async fn without<T, U>(
         &self,
+        action: Action,
         request: S3Request<T>,
         bucket: &str,
         code: Code,
     ) -> S3Result<S3Response<U>> {
-        self.managed(&request, bucket).await.map_err(told)?;
+        self.managed(action, &request, bucket).await.map_err(told)?;
         Err(told(code.into()))
     }
 
     /// A setting that is always the usual one.
     pub(super) async fn usual<T, U: Default>(
         &self,
+        action: Action,
         request: S3Request<T>,
         bucket: &str,
     ) -> S3Result<S3Response<U>> {
-        self.managed(&request, bucket).await.map_err(told)?;
+        self.managed(action, &request, bucket).await.map_err(told)?;
         Ok(S3Response::new(U::default()))
     }
 
@@ -53,7 +62,10 @@ impl Inner {
         &self,
         request: S3Request<dto::GetBucketVersioningInput>,
     ) -> S3Result<S3Response<dto::GetBucketVersioningOutput>> {
-        let bucket = self.managed(&request, &request.input.bucket).await.map_err(told)?;
+        let bucket = self
+            .managed(action::GET_VERSIONING, &request, &request.input.bucket)
+            .await
+            .map_err(told)?;
         let status = match bucket.versions() {
             Versioning::Never => None,
             Versioning::Enabled => Some(dto::BucketVersioningStatus::ENABLED),
@@ -80,7 +92,11 @@ impl Inner {
                 Some(_) => return Err(Code::MalformedXML.into()),
                 None => return Err(Code::IllegalVersioningConfigurationException.into()),
             };
-            self.change(&request, &request.input.bucket, |bucket| {
+            self.change(action::PUT_VERSIONING, &request, &request.input.bucket, |bucket| {
+                if bucket.object_lock.is_some() && status != Versioning::Enabled {
+                    let why = "versions are kept where objects can be locked";
+                    return Err(Error::new(Code::InvalidBucketState, why));
+                }
                 bucket.versioning = status as i32;
                 Ok(())
             })
@@ -94,7 +110,10 @@ impl Inner {
         &self,
         request: S3Request<dto::GetBucketTaggingInput>,
     ) -> S3Result<S3Response<dto::GetBucketTaggingOutput>> {
-        let bucket = self.managed(&request, &request.input.bucket).await.map_err(told)?;
+        let bucket = self
+            .managed(action::GET_BUCKET_TAGS, &request, &request.input.bucket)
+            .await
+            .map_err(told)?;
         if bucket.tags.is_empty() {
             return Err(told(Code::NoSuchTagSet.into()));
         }
@@ -108,10 +127,11 @@ impl Inner {
     ) -> S3Result<S3Response<dto::PutBucketTaggingOutput>> {
         let tags = request.input.tagging.tag_set.clone();
         let tags = convert::body_tags(tags, BUCKET_TAGS_MAX).map_err(told)?;
-        let changed = self.change(&request, &request.input.bucket, |bucket| {
-            bucket.tags.clone_from(&tags);
-            Ok(())
-        });
+        let changed =
+            self.change(action::PUT_BUCKET_TAGS, &request, &request.input.bucket, |bucket| {
+                bucket.tags.clone_from(&tags);
+                Ok(())
+            });
         changed.await.map_err(told)?;
         Ok(S3Response::new(dto::PutBucketTaggingOutput::default()))
     }
@@ -120,10 +140,11 @@ impl Inner {
         &self,
         request: S3Request<dto::DeleteBucketTaggingInput>,
     ) -> S3Result<S3Response<dto::DeleteBucketTaggingOutput>> {
-        let changed = self.change(&request, &request.input.bucket, |bucket| {
-            bucket.tags.clear();
-            Ok(())
-        });
+        let changed =
+            self.change(action::PUT_BUCKET_TAGS, &request, &request.input.bucket, |bucket| {
+                bucket.tags.clear();
+                Ok(())
+            });
         changed.await.map_err(told)?;
         Ok(S3Response::new(dto::DeleteBucketTaggingOutput::default()))
     }
@@ -132,7 +153,8 @@ impl Inner {
         &self,
         request: S3Request<dto::GetBucketCorsInput>,
     ) -> S3Result<S3Response<dto::GetBucketCorsOutput>> {
-        let bucket = self.managed(&request, &request.input.bucket).await.map_err(told)?;
+        let bucket =
+            self.managed(action::GET_CORS, &request, &request.input.bucket).await.map_err(told)?;
         if bucket.cors.is_empty() {
             return Err(told(Code::NoSuchCORSConfiguration.into()));
         }
@@ -163,7 +185,7 @@ impl Inner {
         let rules: Vec<_> = request.input.cors_configuration.cors_rules.iter().map(rule).collect();
         let changed = async {
             check_cors(&rules)?;
-            self.change(&request, &request.input.bucket, |bucket| {
+            self.change(action::PUT_CORS, &request, &request.input.bucket, |bucket| {
                 bucket.cors.clone_from(&rules);
                 Ok(())
             })
@@ -177,7 +199,7 @@ impl Inner {
         &self,
         request: S3Request<dto::DeleteBucketCorsInput>,
     ) -> S3Result<S3Response<dto::DeleteBucketCorsOutput>> {
-        let changed = self.change(&request, &request.input.bucket, |bucket| {
+        let changed = self.change(action::PUT_CORS, &request, &request.input.bucket, |bucket| {
             bucket.cors.clear();
             Ok(())
         });
@@ -189,7 +211,10 @@ impl Inner {
         &self,
         request: S3Request<dto::GetPublicAccessBlockInput>,
     ) -> S3Result<S3Response<dto::GetPublicAccessBlockOutput>> {
-        let bucket = self.managed(&request, &request.input.bucket).await.map_err(told)?;
+        let bucket = self
+            .managed(action::GET_ACCESS_BLOCK, &request, &request.input.bucket)
+            .await
+            .map_err(told)?;
         let Some(block) = bucket.public_access_block else {
             return Err(told(Code::NoSuchPublicAccessBlockConfiguration.into()));
         };
@@ -214,10 +239,11 @@ impl Inner {
             block_policy: wanted.block_public_policy.unwrap_or(false),
             restrict_buckets: wanted.restrict_public_buckets.unwrap_or(false),
         };
-        let changed = self.change(&request, &request.input.bucket, |bucket| {
-            bucket.public_access_block = Some(block);
-            Ok(())
-        });
+        let changed =
+            self.change(action::PUT_ACCESS_BLOCK, &request, &request.input.bucket, |bucket| {
+                bucket.public_access_block = Some(block);
+                Ok(())
+            });
         changed.await.map_err(told)?;
         Ok(S3Response::new(dto::PutPublicAccessBlockOutput::default()))
     }
@@ -226,10 +252,11 @@ impl Inner {
         &self,
         request: S3Request<dto::DeletePublicAccessBlockInput>,
     ) -> S3Result<S3Response<dto::DeletePublicAccessBlockOutput>> {
-        let changed = self.change(&request, &request.input.bucket, |bucket| {
-            bucket.public_access_block = None;
-            Ok(())
-        });
+        let changed =
+            self.change(action::PUT_ACCESS_BLOCK, &request, &request.input.bucket, |bucket| {
+                bucket.public_access_block = None;
+                Ok(())
+            });
         changed.await.map_err(told)?;
         Ok(S3Response::new(dto::DeletePublicAccessBlockOutput::default()))
     }
@@ -238,7 +265,10 @@ impl Inner {
         &self,
         request: S3Request<dto::GetBucketOwnershipControlsInput>,
     ) -> S3Result<S3Response<dto::GetBucketOwnershipControlsOutput>> {
-        let bucket = self.managed(&request, &request.input.bucket).await.map_err(told)?;
+        let bucket = self
+            .managed(action::GET_OWNERSHIP, &request, &request.input.bucket)
+            .await
+            .map_err(told)?;
         if bucket.object_ownership.is_empty() {
             return Err(told(Code::OwnershipControlsNotFoundError.into()));
         }
@@ -265,7 +295,14 @@ impl Inner {
                     format!("{ownership:?} is no ownership"),
                 ));
             }
-            self.change(&request, &request.input.bucket, |bucket| {
+            self.change(action::PUT_OWNERSHIP, &request, &request.input.bucket, |bucket| {
+                let others = bucket.acl.as_ref().is_some_and(|acl| {
+                    let own = |grant: &Grant| grant.user.as_ref() == Some(&bucket.owner);
+                    !acl.grants.iter().all(own)
+                });
+                if ownership == "BucketOwnerEnforced" && others {
+                    return Err(Code::InvalidBucketAclWithObjectOwnership.into());
+                }
                 ownership.clone_into(&mut bucket.object_ownership);
                 Ok(())
             })
@@ -279,30 +316,20 @@ impl Inner {
         &self,
         request: S3Request<dto::DeleteBucketOwnershipControlsInput>,
     ) -> S3Result<S3Response<dto::DeleteBucketOwnershipControlsOutput>> {
-        let changed = self.change(&request, &request.input.bucket, |bucket| {
-            bucket.object_ownership.clear();
-            Ok(())
-        });
+        let changed =
+            self.change(action::PUT_OWNERSHIP, &request, &request.input.bucket, |bucket| {
+                bucket.object_ownership.clear();
+                Ok(())
+            });
         changed.await.map_err(told)?;
         Ok(S3Response::new(dto::DeleteBucketOwnershipControlsOutput::default()))
-    }
-
-    pub(super) async fn get_bucket_policy_status(
-        &self,
-        request: S3Request<dto::GetBucketPolicyStatusInput>,
-    ) -> S3Result<S3Response<dto::GetBucketPolicyStatusOutput>> {
-        let bucket = self.managed(&request, &request.input.bucket).await.map_err(told)?;
-        let public = bucket.acl.is_some_and(|acl| acl.grants.iter().any(|grant| grant.group != 0));
-        Ok(S3Response::new(dto::GetBucketPolicyStatusOutput {
-            policy_status: Some(dto::PolicyStatus { is_public: Some(public) }),
-        }))
     }
 
     pub(super) async fn get_bucket_request_payment(
         &self,
         request: S3Request<dto::GetBucketRequestPaymentInput>,
     ) -> S3Result<S3Response<dto::GetBucketRequestPaymentOutput>> {
-        self.managed(&request, &request.input.bucket).await.map_err(told)?;
+        self.managed(action::GET_PAYMENT, &request, &request.input.bucket).await.map_err(told)?;
         let payer = Some(dto::Payer::from_static(dto::Payer::BUCKET_OWNER));
         Ok(S3Response::new(dto::GetBucketRequestPaymentOutput { payer }))
     }

@@ -6,7 +6,7 @@ use crate::door::convert::{self, encoded, show, sums};
 use crate::door::lists::some;
 use crate::door::puts::{self, header, version_id};
 use crate::door::refuse::told;
-use crate::door::{Inner, present};
+use crate::door::{Inner, locks, present};
 use crate::error::{Code, Error, Result};
 use crate::op::conditions::Conditions;
 use crate::op::list::List;
@@ -19,7 +19,7 @@ impl Inner {
         &self,
         request: S3Request<dto::CreateMultipartUploadInput>,
     ) -> S3Result<S3Response<dto::CreateMultipartUploadOutput>> {
-        let caller = self.caller(request.credentials.as_ref());
+        let caller = self.caller(&request);
         let mut input = request.input;
         let begun = async {
             let name = present(&input.bucket, &request.headers)?;
@@ -28,13 +28,19 @@ impl Inner {
                 input.server_side_encryption.as_ref().map(dto::ServerSideEncryption::as_str),
             )?;
             let acl = self.object_acl_wish(
+                &request.headers,
                 input.acl.as_ref(),
                 [
-                    (input.grant_full_control.as_deref(), Permission::FullControl),
                     (input.grant_read.as_deref(), Permission::Read),
                     (input.grant_read_acp.as_deref(), Permission::ReadAcp),
                     (input.grant_write_acp.as_deref(), Permission::WriteAcp),
+                    (input.grant_full_control.as_deref(), Permission::FullControl),
                 ],
+            )?;
+            let lock = locks::wish(
+                input.object_lock_mode.as_ref(),
+                input.object_lock_retain_until_date.take(),
+                input.object_lock_legal_hold_status.as_ref(),
             )?;
             let description = Description {
                 headers: Headers {
@@ -50,6 +56,7 @@ impl Inner {
                 metadata: convert::metadata(input.metadata.take())?,
                 tags: convert::header_tags(input.tagging.as_deref())?,
                 acl,
+                lock,
             };
             let wish = ChecksumWish {
                 algorithm: algorithm(input.checksum_algorithm.as_ref())?,
@@ -75,7 +82,7 @@ impl Inner {
         &self,
         request: S3Request<dto::UploadPartInput>,
     ) -> S3Result<S3Response<dto::UploadPartOutput>> {
-        let caller = self.caller(request.credentials.as_ref());
+        let caller = self.caller(&request);
         let mut input = request.input;
         let part = async {
             let name = present(&input.bucket, &request.headers)?;
@@ -103,7 +110,7 @@ impl Inner {
         &self,
         request: S3Request<dto::UploadPartCopyInput>,
     ) -> S3Result<S3Response<dto::UploadPartCopyOutput>> {
-        let caller = self.caller(request.credentials.as_ref());
+        let caller = self.caller(&request);
         let input = request.input;
         let copied = async {
             let name = present(&input.bucket, &request.headers)?;
@@ -143,7 +150,7 @@ impl Inner {
         &self,
         request: S3Request<dto::CompleteMultipartUploadInput>,
     ) -> S3Result<S3Response<dto::CompleteMultipartUploadOutput>> {
-        let caller = self.caller(request.credentials.as_ref());
+        let caller = self.caller(&request);
         let mut input = request.input;
         let object = async {
             let name = present(&input.bucket, &request.headers)?;
@@ -184,7 +191,7 @@ impl Inner {
         &self,
         request: S3Request<dto::AbortMultipartUploadInput>,
     ) -> S3Result<S3Response<dto::AbortMultipartUploadOutput>> {
-        let caller = self.caller(request.credentials.as_ref());
+        let caller = self.caller(&request);
         let input = request.input;
         let name = present(&input.bucket, &request.headers).map_err(told)?;
         let aborted = self.core.abort_upload(&caller, (&name, &input.key), &input.upload_id);
@@ -196,7 +203,7 @@ impl Inner {
         &self,
         request: S3Request<dto::ListPartsInput>,
     ) -> S3Result<S3Response<dto::ListPartsOutput>> {
-        let caller = self.caller(request.credentials.as_ref());
+        let caller = self.caller(&request);
         let input = request.input;
         let listed = async {
             let name = present(&input.bucket, &request.headers)?;
@@ -249,7 +256,7 @@ impl Inner {
         &self,
         request: S3Request<dto::ListMultipartUploadsInput>,
     ) -> S3Result<S3Response<dto::ListMultipartUploadsOutput>> {
-        let caller = self.caller(request.credentials.as_ref());
+        let caller = self.caller(&request);
         let input = request.input;
         let listed = async {
             let name = present(&input.bucket, &request.headers)?;

@@ -2,6 +2,7 @@
 
 use crate::error::{Code, Error, Result};
 use crate::layout;
+use crate::op::action;
 use crate::op::caller::Caller;
 use crate::op::object::{Slot, Which};
 use crate::op::{Core, Moment, View, put};
@@ -90,12 +91,25 @@ impl AclWish {
 
     /// # Errors
     ///
-    /// [`Code::AccessDenied`], for one that lets everybody in where that is blocked.
+    /// [`Code::AccessDenied`], for one that lets everybody in where that is blocked;
+    /// [`Code::AccessControlListNotSupported`].
     pub(crate) fn check(&self, bucket: &Bucket) -> Result<()> {
+        let says_nothing =
+            matches!(self, Self::Default | Self::Canned(Canned::BucketOwnerFullControl));
+        if bucket.is_enforced() && !says_nothing {
+            return Err(Code::AccessControlListNotSupported.into());
+        }
         if self.is_public() && bucket.public_access_block.is_some_and(|block| block.block_acls) {
             return Err(Error::new(Code::AccessDenied, "public access to the bucket is blocked"));
         }
         Ok(())
+    }
+
+    /// Whose an object is that somebody puts with it.
+    pub(crate) fn owner(&self, bucket: &Bucket, writer: Owner) -> Owner {
+        let given = *self == Self::Canned(Canned::BucketOwnerFullControl)
+            && bucket.object_ownership == "BucketOwnerPreferred";
+        if given || bucket.is_enforced() { bucket.owner.clone() } else { writer }
     }
 
     /// Whether it lets everybody in.
@@ -134,7 +148,7 @@ impl Core {
         moment: Moment,
     ) -> Result<Listed> {
         let bucket = self.open(name, moment).await?.bucket;
-        caller.may(Permission::ReadAcp, name, &bucket)?;
+        caller.may(action::GET_BUCKET_ACL, name, &bucket)?;
         Ok(Listed::new(&bucket.owner, bucket.acl.as_ref()))
     }
 
@@ -151,7 +165,7 @@ impl Core {
     ) -> Result<()> {
         self.transact(move |transaction| async move {
             let mut bucket = View::Inside(&transaction).bucket(name).await?;
-            caller.may(Permission::WriteAcp, name, &bucket)?;
+            caller.may(action::PUT_BUCKET_ACL, name, &bucket)?;
             wish.check(&bucket)?;
             bucket.acl = wish.resolve(&bucket.owner, &bucket.owner);
             put(&transaction, &layout::bucket(name), &bucket)
@@ -172,9 +186,14 @@ impl Core {
     ) -> Result<(Listed, Object)> {
         let opened = self.open(name, moment).await?;
         let found = View::At(&opened.snapshot).existing(name, key, which).await;
-        let object = found.map_err(|error| caller.missing(name, &opened.bucket, error))?;
-        caller.may_object(Permission::ReadAcp, name, &opened.bucket, &object)?;
-        Ok((Listed::new(&object.owner, object.acl.as_ref()), object))
+        let object = found.map_err(|error| caller.missing((name, key), &opened.bucket, error))?;
+        caller.may_key(action::GET_ACL, (name, key), &opened.bucket, Some(&object))?;
+        let listed = if opened.bucket.is_enforced() {
+            Listed::new(&opened.bucket.owner, None)
+        } else {
+            Listed::new(&object.owner, object.acl.as_ref())
+        };
+        Ok((listed, object))
     }
 
     /// Gives an object a list.
@@ -193,8 +212,8 @@ impl Core {
             let view = View::Inside(&transaction);
             let bucket = view.bucket(name).await?;
             let found = view.existing(name, key, which).await;
-            let mut object = found.map_err(|error| caller.missing(name, &bucket, error))?;
-            caller.may_object(Permission::WriteAcp, name, &bucket, &object)?;
+            let mut object = found.map_err(|error| caller.missing((name, key), &bucket, error))?;
+            caller.may_key(action::PUT_ACL, (name, key), &bucket, Some(&object))?;
             wish.check(&bucket)?;
             object.acl = wish.resolve(&object.owner, &bucket.owner);
             Slot { transaction: &transaction, bucket: name, key }.rewrite(&object).await?;

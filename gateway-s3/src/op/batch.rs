@@ -7,6 +7,7 @@ use storage_txn::{Transaction, Version};
 
 use crate::body::{Digests, Incoming, Received};
 use crate::error::{Code, Error, Result};
+use crate::op::action;
 use crate::op::caller::Caller;
 use crate::op::conditions::Conditions;
 use crate::op::copy::{Copy, copy_in};
@@ -15,7 +16,7 @@ use crate::op::multipart::{Complete, complete_in};
 use crate::op::object::Which;
 use crate::op::put::{Description, check_key, put_in};
 use crate::op::{Core, Moment, View};
-use crate::record::{Done, Object, Permission};
+use crate::record::{Done, Object};
 
 pub(crate) use token::Token;
 
@@ -148,7 +149,6 @@ impl Core {
             }
             Action::Delete(which) => {
                 let bucket = View::Inside(transaction).bucket(place.0).await?;
-                caller.may(Permission::Write, place.0, &bucket)?;
                 let delete = Delete {
                     key: key.clone(),
                     which: which.clone(),
@@ -193,16 +193,13 @@ async fn is_newest(
     which: &Which,
 ) -> Result<()> {
     let bucket = view.bucket(name).await?;
-    caller.may(Permission::Write, name, &bucket).or_else(|_| readable(caller, name, &bucket))?;
+    let put = caller.may_key(action::PUT, (name, key), &bucket, None);
+    put.or_else(|_| caller.may(action::LIST, name, &bucket))?;
     let newest = view.version(name, key, &Which::Newest).await?;
     if newest.is_some_and(|newest| which.is(&newest)) {
         return Ok(());
     }
     Err(Error::new(Code::PreconditionFailed, "the newest version is another"))
-}
-
-fn readable(caller: &Caller, name: &str, bucket: &crate::record::Bucket) -> Result<()> {
-    caller.may(Permission::Read, name, bucket)
 }
 
 /// Conditions on what is there, for who may see it.
@@ -216,8 +213,8 @@ async fn require(
     let bucket = view.bucket(name).await?;
     let there = view.object(name, key).await?;
     match &there {
-        Some(object) => caller.may_object(Permission::Read, name, &bucket, object)?,
-        None => readable(caller, name, &bucket)?,
+        Some(object) => caller.may_key(action::GET, (name, key), &bucket, Some(object))?,
+        None => caller.may(action::LIST, name, &bucket)?,
     }
     conditions.check_write(there.as_ref())?;
     Ok(there.as_ref().map(shown).unwrap_or_default())

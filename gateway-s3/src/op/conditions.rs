@@ -96,8 +96,7 @@ impl Conditions {
     pub(crate) fn check_write(&self, there: Option<&Object>) -> Result<()> {
         let Some(object) = there else {
             return match self.if_match {
-                Some(EtagMatch::Any) => Err(Code::PreconditionFailed.into()),
-                Some(EtagMatch::Of(_)) => Err(Code::NoSuchKey.into()),
+                Some(_) => Err(Code::NoSuchKey.into()),
                 None => Ok(()),
             };
         };
@@ -193,7 +192,7 @@ mod tests {
         let cases = [
             (of(None, None), None, None),
             (of(None, Some("*")), None, failed),
-            (of(Some("*"), None), failed, None),
+            (of(Some("*"), None), Some(Code::NoSuchKey), None),
             (of(Some("abab"), None), Some(Code::NoSuchKey), None),
             (of(Some("\"cd\""), None), Some(Code::NoSuchKey), failed),
             (of(None, Some("\"abab\"")), None, failed),

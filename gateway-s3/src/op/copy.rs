@@ -3,12 +3,13 @@
 use storage_txn::Transaction;
 
 use crate::error::{Code, Error, Result};
+use crate::op::action;
 use crate::op::caller::Caller;
 use crate::op::conditions::Conditions;
 use crate::op::object::{Slot, Which};
 use crate::op::put::{Description, check_key};
 use crate::op::{Core, View};
-use crate::record::{Headers, Object, Pair, Permission};
+use crate::record::{Headers, Object, Pair};
 
 /// Where a copy comes from.
 #[derive(Debug, Clone, Default)]
@@ -66,7 +67,7 @@ pub(crate) async fn copy_in(
 ) -> Result<(Object, Object)> {
     let view = View::Inside(transaction);
     let bucket = view.bucket(name).await?;
-    caller.may(Permission::Write, name, &bucket)?;
+    caller.may_key(action::PUT, (name, key), &bucket, None)?;
     let from = copy.source.find(&view, caller).await?;
     copy.source.conditions.check_source(&from)?;
     let there = view.object(name, key).await?;
@@ -97,11 +98,13 @@ impl Source {
                 return Err(Error::new(Code::InvalidRequest, why));
             }
             Err(error) if error.code().is_some() => {
-                return Err(caller.missing(&self.bucket, &bucket, error));
+                return Err(caller.missing((&self.bucket, &self.key), &bucket, error));
             }
             other => other?,
         };
-        caller.may_object(Permission::Read, &self.bucket, &bucket, &object)?;
+        let newest = self.which == Which::Newest;
+        let action = if newest { action::GET } else { action::GET_VERSION };
+        caller.may_key(action, (&self.bucket, &self.key), &bucket, Some(&object))?;
         Ok(object)
     }
 }
@@ -133,6 +136,6 @@ impl Copy {
         };
         headers.storage_class.clone_from(&self.storage_class);
         let tags = self.replace_tags.clone().unwrap_or_else(|| from.tags.clone());
-        Description { headers, metadata, tags, acl: self.description.acl.clone() }
+        Description { headers, metadata, tags, ..self.description.clone() }
     }
 }

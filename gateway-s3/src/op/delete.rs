@@ -1,11 +1,13 @@
 //! Deleting objects: one, or many at once.
 
 use crate::error::{Code, Error, Refusal, Result};
+use crate::op::action;
 use crate::op::caller::Caller;
 use crate::op::conditions::Conditions;
+use crate::op::lock;
 use crate::op::object::{Slot, Which};
 use crate::op::{Core, View};
-use crate::record::{Object, Permission};
+use crate::record::Object;
 
 /// What is to be deleted.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +19,8 @@ pub(crate) struct Delete {
     pub(crate) if_size: Option<u64>,
     /// Only if it was put in this second, in microseconds since the Unix epoch.
     pub(crate) if_modified_at: Option<u64>,
+    /// Although it is to be kept longer, if the caller has the right to.
+    pub(crate) bypass: bool,
 }
 
 /// What was deleted.
@@ -47,7 +51,6 @@ impl Core {
         self.transact(move |transaction| async move {
             let view = View::Inside(&transaction);
             let bucket = view.bucket(name).await?;
-            caller.may(Permission::Write, name, &bucket)?;
             delete_in(&transaction, caller, name, &bucket, delete).await
         })
         .await
@@ -66,13 +69,8 @@ impl Core {
     ) -> Result<Vec<Result<Deleted, Refusal>>> {
         self.transact(move |transaction| async move {
             let bucket = View::Inside(&transaction).bucket(name).await?;
-            let may = caller.may(Permission::Write, name, &bucket).map_err(|error| error.refusal());
             let mut outcomes = Vec::with_capacity(deletes.len());
             for delete in deletes {
-                if let Err(refusal) = &may {
-                    outcomes.push(Err(refusal.clone()));
-                    continue;
-                }
                 match delete_in(&transaction, caller, name, &bucket, delete).await {
                     Ok(deleted) => outcomes.push(Ok(deleted)),
                     Err(Error::Refused(refusal)) => outcomes.push(Err(refusal)),
@@ -99,14 +97,24 @@ pub(crate) async fn delete_in(
 ) -> Result<Deleted> {
     let slot = Slot { transaction, bucket: name, key: &delete.key };
     let view = View::Inside(transaction);
+    let place = (name, &delete.key[..]);
+    let by_id = delete.which != Which::Newest;
+    let action = if by_id { action::DELETE_VERSION } else { action::DELETE };
+    caller.may_key(action, place, bucket, None)?;
     if !delete.is_unconditional() {
-        let there = match delete.which {
-            Which::Newest => view.object(name, &delete.key).await?,
-            _ => view.version(name, &delete.key, &delete.which).await?,
+        // A delete marker that is the newest is what a condition is about, too.
+        let Some(there) = view.version(name, &delete.key, &delete.which).await? else {
+            // What is not there is deleted already, and leaves no marker.
+            return Ok(if by_id { Deleted::NoVersion } else { Deleted::Object });
         };
-        delete.check(there.as_ref())?;
+        delete.check(&there)?;
     }
     if delete.which != Which::Newest {
+        if let Some(there) = view.version(name, &delete.key, &delete.which).await? {
+            let bypass =
+                || delete.bypass && caller.may_key(action::BYPASS, place, bucket, None).is_ok();
+            lock::check_delete(&there, bypass)?;
+        }
         let removed = slot.remove(&delete.which).await?;
         return Ok(removed.map_or(Deleted::NoVersion, Deleted::Version));
     }
@@ -121,14 +129,7 @@ impl Delete {
         self.conditions.is_empty() && self.if_size.is_none() && self.if_modified_at.is_none()
     }
 
-    fn check(&self, there: Option<&Object>) -> Result<()> {
-        let Some(object) = there else {
-            // What is not there is deleted already; only who names a version of it is told.
-            return match &self.conditions.if_match {
-                Some(_) => Err(Code::NoSuchKey.into()),
-                None => Ok(()),
-            };
-        };
+    fn check(&self, object: &Object) -> Result<()> {
         self.conditions.check_write(Some(object))?;
         let second = |micros: u64| micros / 1_000_000;
         let size = self.if_size.is_none_or(|size| size == object.size);

@@ -9,11 +9,12 @@ use storage_txn::{Snapshot, ValueStream};
 
 use crate::error::{Code, Error, Result};
 use crate::layout;
+use crate::op::action;
 use crate::op::caller::Caller;
 use crate::op::conditions::Conditions;
 use crate::op::object::Which;
 use crate::op::{Core, Moment, View};
-use crate::record::{Object, Permission, Piece};
+use crate::record::{Object, Piece};
 
 /// Which object is read, and what of it.
 #[derive(Debug, Clone, Default)]
@@ -45,6 +46,8 @@ pub(crate) struct Got {
     pub(crate) range: Range<u64>,
     /// Not all were asked for.
     pub(crate) partial: bool,
+    /// Which part was asked for, counted from 1.
+    pub(crate) part: Option<u32>,
     snapshot: Snapshot,
 }
 
@@ -66,15 +69,20 @@ impl Core {
         let view = View::At(&snapshot);
         let object = match view.existing(name, key, &get.which).await {
             Err(error) if error.code().is_some() => {
-                return Err(caller.missing(name, &bucket, error));
+                return Err(caller.missing((name, key), &bucket, error));
             }
             other => other?,
         };
-        caller.may_object(Permission::Read, name, &bucket, &object)?;
+        let action = if get.which == Which::Newest { action::GET } else { action::GET_VERSION };
+        caller.may_key(action, (name, key), &bucket, Some(&object))?;
         get.conditions.check_read(&object)?;
         let pieces = view.pieces(&object).await?;
         let (range, partial) = get.span.of(&object, &pieces)?;
-        Ok(Got { object, pieces, range, partial, snapshot })
+        let part = match get.span {
+            Span::Part(part) => Some(part),
+            _ => None,
+        };
+        Ok(Got { object, pieces, range, partial, part, snapshot })
     }
 }
 
@@ -134,6 +142,14 @@ impl Got {
     /// How many parts it was made of, if it was.
     pub(crate) fn part_count(&self) -> Option<u32> {
         (self.object.part_count > 0).then_some(self.object.part_count)
+    }
+
+    /// The checksum of the part that was asked for.
+    pub(crate) fn part_checksum(&self) -> Option<&Bytes> {
+        let part = self.part? as usize;
+        let mut firsts: Vec<&Piece> = self.pieces.iter().collect();
+        firsts.dedup_by_key(|piece| piece.number);
+        firsts.get(part.checked_sub(1)?).map(|piece| &piece.checksum)
     }
 
     /// Its bytes, where they are few and at hand.

@@ -7,9 +7,10 @@ use storage_txn::{Items, Scan, Snapshot};
 
 use crate::error::{Code, Result};
 use crate::layout;
+use crate::op::action;
 use crate::op::caller::Caller;
 use crate::op::{Core, Moment};
-use crate::record::{Object, Permission, decode};
+use crate::record::{Object, decode};
 
 /// So many keys below a common prefix are passed over one by one before a seek, which costs more than a few of them.
 const STEPS_BEFORE_SEEK_MAX: usize = 24;
@@ -63,7 +64,7 @@ impl Core {
         list: &List,
     ) -> Result<ListPage> {
         let opened = self.open(name, moment).await?;
-        caller.may(Permission::Read, name, &opened.bucket)?;
+        caller.may(action::LIST, name, &opened.bucket)?;
         let mut cursor = Cursor { snapshot: &opened.snapshot, bucket: name, list, items: None };
         let mut page = ListPage::default();
         if list.max == 0 {

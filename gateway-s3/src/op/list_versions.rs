@@ -7,11 +7,12 @@ use storage_txn::{Items, Scan, Snapshot};
 
 use crate::error::{Code, Error, Result};
 use crate::layout;
+use crate::op::action;
 use crate::op::caller::Caller;
 use crate::op::list::List;
 use crate::op::object::Which;
 use crate::op::{Core, Moment, View};
-use crate::record::{Object, Permission, decode};
+use crate::record::{Object, decode};
 
 /// A page of a listing of versions.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -46,7 +47,7 @@ impl Core {
         after: Option<Which>,
     ) -> Result<VersionPage> {
         let opened = self.open(name, moment).await?;
-        caller.may(Permission::Read, name, &opened.bucket)?;
+        caller.may(action::LIST_VERSIONS, name, &opened.bucket)?;
         let mut page = VersionPage::default();
         if list.max == 0 {
             return Ok(page);

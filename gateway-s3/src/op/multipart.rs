@@ -10,12 +10,13 @@ use storage_txn::Scan;
 
 use crate::error::{Code, Error, Result};
 use crate::layout::{self, DataId};
+use crate::op::action;
 use crate::op::bucket::end_parts;
 use crate::op::caller::Caller;
 use crate::op::list::List;
 use crate::op::put::{Description, check_key};
 use crate::op::{Core, Moment, View, new_id, now, put};
-use crate::record::{Algorithm, Owner, Part, Permission, Upload, decode, hex, unhex};
+use crate::record::{Algorithm, Owner, Part, Upload, decode, hex, unhex};
 
 /// The most parts of an upload, and the highest number of one.
 pub(crate) const PARTS_MAX: u32 = 10_000;
@@ -85,7 +86,7 @@ impl Core {
         let id = new_id()?;
         self.transact(move |transaction| async move {
             let bucket = View::Inside(&transaction).bucket(name).await?;
-            caller.may(Permission::Write, name, &bucket)?;
+            caller.may_key(action::PUT, (name, key), &bucket, None)?;
             let owner = caller.owner().unwrap_or_else(|| bucket.owner.clone());
             let upload = Upload {
                 object: description.clone().object(&bucket, owner.clone())?,
@@ -117,7 +118,7 @@ impl Core {
             let bucket = view.bucket(name).await?;
             let (id, upload) = view.upload(name, key, id).await?;
             if !caller.is(&upload.initiator) {
-                caller.may(Permission::Write, name, &bucket)?;
+                caller.may_key(action::ABORT_UPLOAD, (name, key), &bucket, None)?;
             }
             end_parts(&view, &transaction, &id).await?;
             Ok(transaction.delete(layout::upload(name, key, &id))?)
@@ -142,7 +143,7 @@ impl Core {
         let view = View::At(&opened.snapshot);
         let (id, upload) = view.upload(name, key, id).await?;
         if !caller.is(&upload.initiator) {
-            caller.may(Permission::Read, name, &opened.bucket)?;
+            caller.may_key(action::LIST_PARTS, (name, key), &opened.bucket, None)?;
         }
         let range = layout::part(&id, after.saturating_add(1))..layout::parts(&id).end;
         let mut items = view.scan(range, max + 1).await?;
@@ -169,7 +170,7 @@ impl Core {
         after: Option<&str>,
     ) -> Result<UploadPage> {
         let opened = self.open(name, Moment::Now).await?;
-        caller.may(Permission::Read, name, &opened.bucket)?;
+        caller.may(action::LIST_UPLOADS, name, &opened.bucket)?;
         let mut page = UploadPage::default();
         let mut range = layout::uploads(name);
         range.start = layout::uploads_from(name, &list.prefix);
@@ -223,8 +224,12 @@ impl View<'_> {
 }
 
 /// Who may give parts to an upload and complete it: who may write to the bucket.
-fn may_write(caller: &Caller, name: &str, bucket: &crate::record::Bucket) -> Result<Owner> {
-    caller.may(Permission::Write, name, bucket)?;
+fn may_write(
+    caller: &Caller,
+    place: (&str, &str),
+    bucket: &crate::record::Bucket,
+) -> Result<Owner> {
+    caller.may_key(action::PUT, place, bucket, None)?;
     Ok(caller.owner().unwrap_or_else(|| bucket.owner.clone()))
 }
 

@@ -109,7 +109,9 @@ impl View<'_> {
                     .with_header("x-amz-version-id", marker.version_id()))
             }
             Some(object) => Ok(object),
-            None if *which == Which::Newest => Err(Code::NoSuchKey.into()),
+            None if *which == Which::Newest => {
+                Err(Error::from(Code::NoSuchKey).with_header("x-amz-delete-marker", "false"))
+            }
             None => Err(Code::NoSuchVersion.into()),
         }
     }

@@ -7,11 +7,13 @@ use crate::body::{Digests, Incoming, Received};
 use crate::error::{Code, Error, Result};
 use crate::layout;
 use crate::op::acl::AclWish;
+use crate::op::action;
 use crate::op::caller::Caller;
 use crate::op::conditions::Conditions;
+use crate::op::lock::LockWish;
 use crate::op::object::Slot;
-use crate::op::{Core, Moment, View, new_id};
-use crate::record::{Bucket, Headers, Object, Owner, Pair, Permission, Piece};
+use crate::op::{Core, Moment, Opened, View, new_id};
+use crate::record::{Bucket, Headers, Object, Owner, Pair, Piece};
 
 /// Bodies that are longer are not read before it is known that the bucket is there and may be written to.
 const READ_FIRST_BYTES_MAX: u64 = 64 << 10;
@@ -23,20 +25,23 @@ pub(crate) struct Description {
     pub(crate) metadata: Vec<Pair>,
     pub(crate) tags: Vec<Pair>,
     pub(crate) acl: AclWish,
+    pub(crate) lock: LockWish,
 }
 
 impl Description {
-    /// The record of an object that is described so, in `bucket`, of `owner`.
+    /// The record of an object that is described so, in `bucket`, put by `writer`.
     ///
     /// # Errors
     ///
-    /// Those of [`AclWish::check`].
-    pub(crate) fn object(self, bucket: &Bucket, owner: Owner) -> Result<Object> {
+    /// Those of [`AclWish::check`] and [`LockWish::resolve`].
+    pub(crate) fn object(self, bucket: &Bucket, writer: Owner) -> Result<Object> {
         self.acl.check(bucket)?;
+        let owner = self.acl.owner(bucket, writer);
+        let lock = self.lock.resolve(bucket)?;
         let acl = self.acl.resolve(&owner, &bucket.owner);
         let headers = (self.headers != Headers::default()).then_some(self.headers);
         let (metadata, tags) = (self.metadata, self.tags);
-        Ok(Object { owner, acl, headers, metadata, tags, ..Object::default() })
+        Ok(Object { owner, acl, headers, metadata, tags, lock, ..Object::default() })
     }
 }
 
@@ -61,10 +66,19 @@ impl Core {
         }
         if body.length > READ_FIRST_BYTES_MAX {
             let opened = self.open(name, Moment::Now).await?;
-            caller.may(Permission::Write, name, &opened.bucket)?;
+            caller.may_key(action::PUT, (name, key), &opened.bucket, None)?;
             if !conditions.is_empty() {
                 let there = View::At(&opened.snapshot).object(name, key).await?;
                 conditions.check_write(there.as_ref())?;
+            }
+        }
+        if body.ask_first {
+            let check =
+                |opened: &Opened| caller.may_key(action::PUT, (name, key), &opened.bucket, None);
+            // What is seen at once may be old; so only what it lets through counts.
+            let seen = self.glimpse(name).await.and_then(|opened| check(&opened));
+            if seen.is_err() {
+                check(&self.open(name, Moment::Now).await?)?;
             }
         }
         let (received, digests) = body.receive(&self.store).await?;
@@ -92,7 +106,7 @@ pub(crate) async fn put_in(
 ) -> Result<Object> {
     let view = View::Inside(transaction);
     let bucket = view.bucket(name).await?;
-    caller.may(Permission::Write, name, &bucket)?;
+    caller.may_key(action::PUT, (name, key), &bucket, None)?;
     let there = view.object(name, key).await?;
     conditions.check_write(there.as_ref())?;
     let slot = Slot { transaction, bucket: name, key };

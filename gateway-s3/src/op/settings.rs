@@ -2,6 +2,7 @@
 
 use crate::error::{Code, Error, Result};
 use crate::layout;
+use crate::op::action::Action;
 use crate::op::caller::Caller;
 use crate::op::{Core, Moment, View, put};
 use crate::record::{Bucket, CorsRule};
@@ -12,7 +13,7 @@ pub(crate) const CORS_RULES_MAX: usize = 100;
 const METHODS: [&str; 5] = ["GET", "PUT", "POST", "DELETE", "HEAD"];
 
 impl Core {
-    /// A bucket, for somebody who may manage it.
+    /// A bucket, for somebody who may see so much of it.
     ///
     /// # Errors
     ///
@@ -20,15 +21,16 @@ impl Core {
     pub(crate) async fn settings(
         &self,
         caller: &Caller,
+        action: Action,
         name: &str,
         moment: Moment,
     ) -> Result<Bucket> {
         let bucket = self.open(name, moment).await?.bucket;
-        caller.may_manage(name, &bucket)?;
+        caller.may(action, name, &bucket)?;
         Ok(bucket)
     }
 
-    /// Changes a bucket, for somebody who may manage it.
+    /// Changes a bucket, for somebody who may do that.
     ///
     /// # Errors
     ///
@@ -36,12 +38,13 @@ impl Core {
     pub(crate) async fn set(
         &self,
         caller: &Caller,
+        action: Action,
         name: &str,
         change: &(dyn Fn(&mut Bucket) -> Result<()> + Sync),
     ) -> Result<()> {
         self.transact(move |transaction| async move {
             let mut bucket = View::Inside(&transaction).bucket(name).await?;
-            caller.may_manage(name, &bucket)?;
+            caller.may(action, name, &bucket)?;
             change(&mut bucket)?;
             put(&transaction, &layout::bucket(name), &bucket)
         })

@@ -1,10 +1,11 @@
 //! Tags of objects, and what tags can be.
 
 use crate::error::{Code, Error, Result};
+use crate::op::action;
 use crate::op::caller::Caller;
 use crate::op::object::{Slot, Which};
 use crate::op::{Core, Moment, View};
-use crate::record::{Object, Pair, Permission};
+use crate::record::{Object, Pair};
 
 /// The most tags that an object has.
 pub(crate) const OBJECT_TAGS_MAX: usize = 10;
@@ -25,8 +26,8 @@ impl Core {
     ) -> Result<Object> {
         let opened = self.open(name, moment).await?;
         let found = View::At(&opened.snapshot).existing(name, key, which).await;
-        let object = found.map_err(|error| caller.missing(name, &opened.bucket, error))?;
-        caller.may_object(Permission::Read, name, &opened.bucket, &object)?;
+        let object = found.map_err(|error| caller.missing((name, key), &opened.bucket, error))?;
+        caller.may_key(action::GET_TAGS, (name, key), &opened.bucket, Some(&object))?;
         Ok(object)
     }
 
@@ -46,14 +47,30 @@ impl Core {
             let view = View::Inside(&transaction);
             let bucket = view.bucket(name).await?;
             let found = view.existing(name, key, which).await;
-            let mut object = found.map_err(|error| caller.missing(name, &bucket, error))?;
-            caller.may(Permission::Write, name, &bucket)?;
+            let mut object = found.map_err(|error| caller.missing((name, key), &bucket, error))?;
+            let action = if tags.is_empty() { action::DELETE_TAGS } else { action::PUT_TAGS };
+            caller.may_key(action, (name, key), &bucket, Some(&object))?;
             object.tags = tags.to_vec();
             Slot { transaction: &transaction, bucket: name, key }.rewrite(&object).await?;
             Ok(object)
         })
         .await
     }
+}
+
+/// Tags as they stand in a header, like a query.
+pub(crate) fn parse_tags(header: &str) -> Vec<Pair> {
+    let decoded = |text: &str| {
+        let text = text.replace('+', " ");
+        percent_encoding::percent_decode_str(&text).decode_utf8_lossy().into_owned()
+    };
+    let pairs = header.split('&').filter(|pair| !pair.is_empty());
+    pairs
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            Pair { name: decoded(name), value: decoded(value) }
+        })
+        .collect()
 }
 
 /// # Errors

@@ -2,6 +2,7 @@
 
 mod batches;
 mod lists;
+mod locks;
 mod puts;
 mod uploads;
 mod versions;
@@ -18,6 +19,7 @@ use crate::access::AccessKey;
 use crate::body::Incoming;
 use crate::error::{Code, Result};
 use crate::op::acl::AclWish;
+use crate::op::action;
 use crate::op::caller::Caller;
 use crate::op::conditions::Conditions;
 use crate::op::get::{Get, Span};
@@ -44,9 +46,9 @@ impl Bench {
         // Small enough that tests have large values, of several chunks.
         (store.inline_bytes_max, store.chunk_bytes) = (4096, 100_000);
         let store = Store::init(provider, Arc::new(TokioEnv::new()), store).await.unwrap();
-        let alice = Caller(Some(AccessKey::new("secret", "alice")));
+        let alice = Caller::of(AccessKey::new("secret", "alice"));
         let core = Core { store, options: Arc::new(options) };
-        core.create_bucket(&alice, "bbb", &AclWish::Default, "").await.unwrap();
+        core.create_bucket(&alice, "bbb", &AclWish::Default, ("", false)).await.unwrap();
         Self { core, alice }
     }
 
@@ -55,7 +57,7 @@ impl Bench {
             bucket.versioning = versioning as i32;
             Ok(())
         };
-        self.core.set(&self.alice, "bbb", &set).await.unwrap();
+        self.core.set(&self.alice, action::PUT_VERSIONING, "bbb", &set).await.unwrap();
     }
 
     pub(super) async fn put(&self, key: &str, body: impl Into<Bytes>) -> Object {

@@ -76,7 +76,7 @@ pub(crate) async fn complete_in(
 ) -> Result<Object> {
     let view = View::Inside(transaction);
     let bucket = view.bucket(name).await?;
-    may_write(caller, name, &bucket)?;
+    may_write(caller, (name, key), &bucket)?;
     let there = view.object(name, key).await?;
     let (id, upload) = match view.upload(name, key, id).await {
         Err(error) if error.code() == Some(Code::NoSuchUpload) => {

@@ -41,7 +41,7 @@ impl Core {
         }
         // A part without bytes of an upload that is not there would be uploaded for nothing, so this is looked at first.
         let opened = self.open(name, Moment::Now).await?;
-        may_write(caller, name, &opened.bucket)?;
+        may_write(caller, (name, key), &opened.bucket)?;
         let (_, upload) = View::At(&opened.snapshot).upload(name, key, id).await?;
         let algorithm = upload.algorithm();
         match &body.expected.checksum {
@@ -63,7 +63,7 @@ impl Core {
         let put = self.transact(move |transaction| async move {
             let view = View::Inside(&transaction);
             let bucket = view.bucket(name).await?;
-            may_write(caller, name, &bucket)?;
+            may_write(caller, (name, key), &bucket)?;
             let (id, _) = view.upload(name, key, id).await?;
             let data = new_id()?;
             match received {
@@ -98,7 +98,7 @@ impl Core {
     ) -> Result<(Part, String)> {
         check_number(number)?;
         let opened = self.open(name, Moment::Now).await?;
-        may_write(caller, name, &opened.bucket)?;
+        may_write(caller, (name, key), &opened.bucket)?;
         let view = View::At(&opened.snapshot);
         let (_, upload) = view.upload(name, key, id).await?;
         let source = &copy.source;
@@ -129,7 +129,7 @@ impl Core {
         let part = self.transact(move |transaction| async move {
             let view = View::Inside(&transaction);
             let bucket = view.bucket(name).await?;
-            may_write(caller, name, &bucket)?;
+            may_write(caller, (name, key), &bucket)?;
             let (id, _) = view.upload(name, key, id).await?;
             let there = source.find(&view, caller).await?;
             if there.order != from.order || there.version != from.version {

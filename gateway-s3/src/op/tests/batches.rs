@@ -62,7 +62,7 @@ impl Bench {
 #[tokio::test]
 async fn operations_are_done_in_order_on_many_buckets_in_one_version() {
     let bench = Bench::new().await;
-    bench.core.create_bucket(&bench.alice, "ccc", &AclWish::Default, "").await.unwrap();
+    bench.core.create_bucket(&bench.alice, "ccc", &AclWish::Default, ("", false)).await.unwrap();
     bench.put("old", "old").await;
     let mut elsewhere = copy("a", "c");
     elsewhere.bucket = "ccc".to_owned();
@@ -139,8 +139,8 @@ fn parts() -> Complete {
 async fn rights_are_asked_for_each_operation() {
     let bench = Bench::new().await;
     bench.put("a", "x").await;
-    let bob = Caller(Some(AccessKey::new("secret", "bob")));
-    bench.core.create_bucket(&bob, "bobs", &AclWish::Default, "").await.unwrap();
+    let bob = Caller::of(AccessKey::new("secret", "bob"));
+    bench.core.create_bucket(&bob, "bobs", &AclWish::Default, ("", false)).await.unwrap();
     let mut own = put("k", "x");
     own.bucket = "bobs".to_owned();
     let mut copied = copy("a", "k");
@@ -191,11 +191,11 @@ async fn the_same_batch_again_answers_again_and_another_with_its_token_is_refuse
     let refused = bench.core.batch(&bench.alice, &other).await;
     assert_eq!(code(refused), Some(Code::IdempotencyParameterMismatch));
     // A token is one of its user.
-    let bob = Caller(Some(AccessKey::new("secret", "bob")));
+    let bob = Caller::of(AccessKey::new("secret", "bob"));
     let refused = bench.core.batch(&bob, &with("r", &bob, vec![put("b", "1")])).await;
     assert_eq!(code(refused), Some(Code::AccessDenied));
     // One that was refused was not done, so it can be again.
-    let token = |operations| with("u", &Caller(None), operations);
+    let token = |operations| with("u", &Caller::default(), operations);
     let failing = token(vec![absent("a")]);
     assert_eq!(
         code(bench.core.batch(&bench.alice, &failing).await),

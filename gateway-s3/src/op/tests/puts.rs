@@ -137,10 +137,10 @@ async fn buckets_are_read_as_of_a_moment_also_when_they_are_gone() {
 #[tokio::test]
 async fn others_do_what_they_were_let_and_no_more() {
     let bench = Bench::new().await;
-    let bob = Caller(Some(AccessKey::new("secret", "bob")));
+    let bob = Caller::of(AccessKey::new("secret", "bob"));
     let mut reader = AccessKey::new("secret", "carol");
     reader.rights = vec![Right::new("b*", Level::Read)];
-    let (reader, nobody) = (Caller(Some(reader)), Caller(None));
+    let (reader, nobody) = (Caller::of(reader), Caller::default());
     let put = |caller: &Caller, acl: AclWish| {
         let (caller, core) = (caller.clone(), bench.core.clone());
         async move {
