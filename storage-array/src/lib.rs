@@ -1,0 +1,44 @@
+//! Arrays: providers made of providers.
+//!
+//! Each is a [`StorageProvider`](storage_core::StorageProvider) that keeps the contract on members that may be
+//! slow, away, behind or damaged. They nest in any way. None names a runtime: time, tasks and randomness come
+//! from an [`Env`](storage_core::Env).
+//!
+//! Read in this order:
+//!
+//! 1. [`Mirror`], [`Erasure`]: copies, and pieces of which some may be lost.
+//! 2. [`Shard`], [`Encrypt`], [`Split`]: more room, secrecy, and the log of a store apart from its objects.
+//! 3. [`Member`]: what they are made of.
+//! 4. [`Status`], [`Scrub`], [`Scrubbed`], [`Event`]: how they are doing, and having them looked over.
+
+mod array;
+mod cell;
+mod coding;
+mod core;
+mod encrypt;
+mod erasure;
+mod gather;
+mod health;
+mod listing;
+mod look;
+mod member;
+mod merge;
+mod mirror;
+mod owed;
+mod read;
+mod rendezvous;
+mod repair;
+mod sealed;
+mod shard;
+mod split;
+mod write;
+
+pub use crate::core::{Counts, Event, Happening};
+pub use array::{MemberState, MemberStatus, Status};
+pub use encrypt::{Encrypt, Rotated, check_keys};
+pub use erasure::Erasure;
+pub use member::Member;
+pub use mirror::Mirror;
+pub use repair::{Depth, Repaired, Scrub, Scrubbed};
+pub use shard::{Rebalanced, Shard};
+pub use split::Split;
