@@ -1,6 +1,7 @@
 //! The operations on a store in memory, without HTTP.
 
 mod batches;
+mod costs;
 mod lists;
 mod locks;
 mod puts;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use backend_memory::MemoryProvider;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
+use storage_core::StorageProvider;
 use storage_txn::{At, KeyRange, Scan, Store};
 use storage_wrappers::TokioEnv;
 
@@ -41,7 +43,10 @@ impl Bench {
     }
 
     pub(super) async fn with(options: Options) -> Self {
-        let provider = Arc::new(MemoryProvider::new());
+        Self::on(Arc::new(MemoryProvider::new()), options).await
+    }
+
+    pub(super) async fn on(provider: Arc<dyn StorageProvider>, options: Options) -> Self {
         let mut store = storage_txn::Options::default();
         // Small enough that tests have large values, of several chunks.
         (store.inline_bytes_max, store.chunk_bytes) = (4096, 100_000);
