@@ -181,6 +181,7 @@ impl Memtable {
         let changes = self.read();
         let later = |at: Version| at > version;
         let rest = Range { start: start.clone(), end: Bytes::from_static(BEYOND) };
+        // Their keys come before all others.
         let commits = changes.commits.points_within(&rest).filter(|(_, at, _)| later(*at));
         let mut found: Vec<Point> = commits.take(many).collect();
         let commits = found.len();
@@ -194,7 +195,6 @@ impl Memtable {
         let points = changes.points.range::<[u8], _>((Bound::Included(&start[..]), end));
         for (key, all) in points {
             if found.len() - commits >= many {
-                found.retain(|(other, _, _)| other < key);
                 next = Some(key.clone());
                 break;
             }

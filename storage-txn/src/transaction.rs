@@ -337,7 +337,7 @@ impl Transaction {
             let pending = self.pending();
             (pending.id, pending.reads.clone())
         };
-        if version > self.version && reads.changed(&view, self.version).await? {
+        if version != self.version && reads.changed(&view, self.version).await? {
             return Err(Error::new(
                 ErrorKind::Conflict,
                 "another transaction has changed what this one has read",

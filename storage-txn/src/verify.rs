@@ -282,3 +282,6 @@ impl Verifier<'_> {
         self.env.sleep(self.options.pause).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

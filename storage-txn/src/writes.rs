@@ -158,7 +158,7 @@ impl Writes {
             // Most have one.
             self.few.reserve_exact(1);
         }
-        let at = self.few.partition_point(|(other, _)| *other < key);
+        let (Ok(at) | Err(at)) = self.few.binary_search_by(|(other, _)| other.cmp(&key));
         self.few.insert(at, (key, change));
     }
 
@@ -214,6 +214,42 @@ mod tests {
             }
             prop_assert_eq!(&again, &writes);
             prop_assert_eq!(writes.is_empty(), map.is_empty() && writes.ranges().is_empty());
+        }
+    }
+
+    #[test]
+    fn few_writes_take_no_tree_and_many_do() {
+        let mut writes = Writes::default();
+        for number in 0..LISTED_MAX as u8 {
+            writes.change(key(number), Change::Delete).expect("nothing is merged");
+            assert_eq!((writes.few.len(), writes.many.len()), (usize::from(number) + 1, 0));
+        }
+        for number in 100..105 {
+            writes.change(key(number), Change::Delete).expect("nothing is merged");
+            assert!(writes.few.is_empty() && writes.many.len() > LISTED_MAX);
+        }
+    }
+
+    #[test]
+    fn writes_are_the_same_when_all_keys_changes_and_ranges_are() {
+        let range = |end| Range { start: key(50), end: key(end) };
+        let made = |number, change, end: Option<u8>| {
+            let mut writes = Writes::default();
+            writes.change(key(number), change).expect("nothing is merged");
+            end.into_iter().for_each(|end| writes.delete_range(range(end)));
+            writes
+        };
+        let put = |value: &'static str| Change::Put(Bytes::from_static(value.as_bytes()));
+        let one = made(1, put("1"), Some(60));
+        assert_eq!(one, made(1, put("1"), Some(60)));
+        for other in [
+            made(2, put("1"), Some(60)),
+            made(1, put("2"), Some(60)),
+            made(1, put("1"), Some(61)),
+            made(1, put("1"), None),
+            Writes::default(),
+        ] {
+            assert_ne!(one, other);
         }
     }
 }

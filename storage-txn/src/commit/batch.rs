@@ -112,7 +112,7 @@ async fn judge(
     } else if waiting.repeated {
         true
     } else {
-        waiting.read_at < version && view.changed(&id_key, waiting.read_at).await?
+        waiting.read_at != version && view.changed(&id_key, waiting.read_at).await?
     };
     if seen && let Some((_, found)) = view.get(&id_key, version).await? {
         return earlier(view, version, id, version_of(&found, id)?).await;
@@ -127,7 +127,7 @@ async fn judge(
         || (!planted("validation-ignores-the-batch")
             && !waiting.reads.is_empty()
             && waiting.reads.changed_in(accepted.writes(), Version::ZERO))
-        || (waiting.read_at < version && waiting.reads.changed(view, waiting.read_at).await?)
+        || (waiting.read_at != version && waiting.reads.changed(view, waiting.read_at).await?)
     {
         return Ok(Verdict::Refuse(Error::new(
             ErrorKind::Conflict,

@@ -111,8 +111,7 @@ impl Shared {
         let before = queue.append_time.unwrap_or(time);
         // It is known for less sooner than for more: who takes a hindrance for what is usual pauses for long, appends
         // seldom, and so learns late that it was wrong.
-        let weight = if time < before { 1 } else { 7 };
-        queue.append_time = Some((before * weight + time) / (weight + 1));
+        queue.append_time = Some(((before + time) / 2).min((before * 7 + time) / 8));
     }
 
     /// How many wait.

@@ -174,3 +174,69 @@ fn the_bytes_of_writes_are_those_of_keys_values_and_bounds() {
     writes.change("kk".into(), Change::Put("1234567".into())).unwrap();
     assert_eq!(writes.bytes(), 3 + 5 + 2 + 7);
 }
+
+#[test]
+fn a_record_of_a_commit_is_a_change_of_its_version_and_of_no_later_one() {
+    let memtable = Memtable::default();
+    let (id, record) = (TransactionId([9; 16]), Bytes::from_static(b"record"));
+    memtable.record(Version(8), id, record);
+    for key in [crate::space::commit(Version(8)), crate::space::id(id)] {
+        for (after, upto, found) in [(7, 8, true), (0, 9, true), (8, 9, false), (0, 7, false)] {
+            let changes = memtable.changes(&key, Version(after), Version(upto), 9);
+            assert_eq!(changes.len(), usize::from(found), "{key:?} after {after} up to {upto}");
+        }
+    }
+}
+
+#[test]
+fn so_many_keys_come_at_once_beside_the_records_of_commits() {
+    let memtable = Memtable::default();
+    for key in ["k1", "k2", "k3", "k4", "k5", "k6"] {
+        let mut writes = Writes::default();
+        writes.change(key.into(), Change::Delete).unwrap();
+        memtable.apply(Version(1), writes);
+    }
+    memtable.record(Version(1), TransactionId([9; 16]), Bytes::from_static(b"record"));
+    let keys = |start: &Bytes, many| {
+        let (found, next) = memtable.after(Version::ZERO, start, many);
+        (found.iter().filter(|(key, _, _)| key.starts_with(b"k")).count(), found.len(), next)
+    };
+    let start = Bytes::new();
+    assert_eq!(keys(&start, 4), (4, 6, Some("k5".into())));
+    assert_eq!(keys(&"k5".into(), 4), (2, 2, None));
+    assert_eq!(keys(&start, 6), (6, 8, None));
+    let (points, all, next) = keys(&start, 2);
+    assert_eq!((points, all), (0, 2), "a record, and a version by its id");
+    assert_eq!(keys(&next.unwrap(), 2), (2, 2, Some("k3".into())));
+}
+
+/// How often it lets others go first.
+fn turns(work: impl Future<Output = ()>) -> usize {
+    let mut work = std::pin::pin!(work);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    (0..100).take_while(|_| work.as_mut().poll(&mut context).is_pending()).count()
+}
+
+#[test]
+fn a_memtable_is_taken_down_a_part_at_a_time() {
+    for (points, records, expected) in [
+        (0, 0, 0),
+        (511, 0, 0),
+        (512, 0, 1),
+        (1024, 0, 2),
+        (1500, 0, 2),
+        (0, 1500, 2),
+        (600, 512, 2),
+    ] {
+        let memtable = Memtable::default();
+        let mut writes = Writes::default();
+        for at in 0..points {
+            writes.change(format!("k{at}").into(), Change::Delete).unwrap();
+        }
+        memtable.apply(Version(1), writes);
+        for at in 0..records {
+            memtable.record(Version(at + 1), TransactionId([9; 16]), Bytes::new());
+        }
+        assert_eq!(turns(memtable.take_down()), expected, "{points} and {records}");
+    }
+}

@@ -162,3 +162,82 @@ fn memory_is_what_no_flush_takes_care_of_and_all_of_it_while_segments_may_be_los
     state.freeze(Version(2)).unwrap().unwrap();
     assert_eq!((state.memory_bytes(), state.view.memtables.len()), (0, 2));
 }
+
+#[test]
+fn a_share_is_how_many_of_the_last_entries_there_are_of_one_for_each_that_writes() {
+    let mut state = state();
+    assert_eq!(state.share(7), 0.0);
+    for (writer, of_7, of_8) in [
+        (7, 1.0, 0.0),
+        (8, 1.0, 1.0),
+        (7, 4.0 / 3.0, 2.0 / 3.0),
+        (9, 1.5, 0.75),
+        (8, 1.2, 1.2),
+        (8, 1.0, 1.5),
+    ] {
+        let record = entry(&state, writer, state.version.0 + 1, 100, 1);
+        state.advance(&record, None).unwrap();
+        assert_eq!((state.share(7), state.share(8)), (of_7, of_8), "after {writer}");
+    }
+}
+
+/// The next entry, with one transaction that puts a system key.
+fn system_entry(state: &State, name: &[u8], value: Bytes) -> Record {
+    let mut writes = Writes::default();
+    writes.change(space::system(name), Change::Put(value)).unwrap();
+    let id = TransactionId([7; 16]);
+    let [author, message] = [String::new(), String::new()];
+    let logged = Logged { id, author, message, cancelled: false, writes };
+    let body = Batch::encode(Version(state.version.0 + 1), 100, [&logged]);
+    Record::from(&Entry::new(LOG, state.head, [1; 16], &body))
+}
+
+#[test]
+fn system_keys_are_made_anew_only_for_what_changes_them_and_is_not_known_yet() {
+    let mut state = two_transactions();
+    // As after a checkpoint that knows of the next version.
+    state.system_known = Version(3);
+    let before = state.view.system.clone();
+    let record = system_entry(&state, b"note", Bytes::from_static(b"known"));
+    state.advance(&record, None).unwrap();
+    assert!(Arc::ptr_eq(&before, &state.view.system), "it is known already");
+    let record = entry(&state, 1, 4, 100, 3);
+    state.advance(&record, None).unwrap();
+    assert!(Arc::ptr_eq(&before, &state.view.system), "it concerns users only");
+    let record = system_entry(&state, b"note", Bytes::from_static(b"new"));
+    state.advance(&record, None).unwrap();
+    let found = state.view.system.get(b"note").map(|(version, value)| (version, value.clone()));
+    assert_eq!(found, Some((Version(7), Bytes::from_static(b"new"))));
+}
+
+#[test]
+fn what_was_flushed_is_handed_out_once_to_be_dropped_and_nothing_else() {
+    let mut state = two_transactions();
+    state.trust_all().unwrap();
+    state.take_retired();
+    let frozen = state.freeze(Version(2)).unwrap().unwrap();
+    let record = system_entry(&state, FLUSHED, frozen.to.encode_to_vec().into());
+    state.advance(&record, None).unwrap();
+    let [flushed] = &frozen.memtables[..] else { panic!("{:?}", frozen.memtables) };
+    let retired = state.take_retired();
+    assert!(retired.iter().any(|memtable| Arc::ptr_eq(memtable, flushed)));
+    for memtable in &state.view.memtables {
+        assert!(!retired.iter().any(|retired| Arc::ptr_eq(memtable, retired)), "it is in use");
+    }
+    assert!(state.take_retired().is_empty());
+}
+
+#[test]
+fn a_handle_relies_on_the_segments_it_has_made_again_until_they_are_named() {
+    let mut state = two_transactions();
+    let part = state.freeze_part();
+    let id = SegmentId { session: 7, number: 1 };
+    let [own, other] =
+        [id, SegmentId { number: 2, ..id }].map(|id| Key::new(id.to_string()).unwrap());
+    assert!(!state.has_remade() && !state.relies_on(&own));
+    state.remade(&part, vec![(id, SegmentRef::default())]);
+    assert!(state.has_remade() && state.relies_on(&own) && !state.relies_on(&other));
+    let record = system_entry(&state, id.to_string().as_bytes(), Bytes::new());
+    state.advance(&record, None).unwrap();
+    assert!(!state.has_remade() && !state.relies_on(&own) && !state.is_whole());
+}

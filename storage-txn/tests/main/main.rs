@@ -22,6 +22,8 @@ mod pauses;
 mod pins;
 mod rebuild;
 mod sessions;
+mod turns;
+mod validation;
 mod values;
 mod verify;
 mod watch;
