@@ -27,13 +27,22 @@ pub struct RequestBody {
     pace: Pace,
     bytes: u64,
     bytes_max: u64,
+    ended: bool,
     record: Option<Arc<Record>>,
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        if let Some(record) = self.record.take().filter(|_| !self.ended && !self.is_end_stream()) {
+            record.left_unread();
+        }
+    }
 }
 
 impl RequestBody {
     pub(crate) fn new(inner: Incoming, limits: &Limits) -> Self {
         let pace = Pace::new(limits.stall_time_max, limits.body_bytes_per_second_min);
-        Self { inner, pace, bytes: 0, bytes_max: limits.body_bytes_max, record: None }
+        Self { inner, pace, bytes: 0, bytes_max: limits.body_bytes_max, ended: false, record: None }
     }
 
     pub(crate) fn record(&mut self, record: Arc<Record>) {
@@ -54,7 +63,10 @@ impl Body for RequestBody {
             Poll::Pending => {
                 return this.pace.poll_late(context).map(|late| Some(Err(late.into())));
             }
-            Poll::Ready(None) => return Poll::Ready(None),
+            Poll::Ready(None) => {
+                this.ended = true;
+                return Poll::Ready(None);
+            }
             Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error.into()))),
             Poll::Ready(Some(Ok(frame))) => frame,
         };

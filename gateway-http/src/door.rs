@@ -1,6 +1,6 @@
 //! What happens to every request, whatever it asks for.
 
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::header::{CONNECTION, EXPECT};
@@ -55,8 +55,8 @@ impl<H: Handler> Door<H> {
         request.extensions_mut().insert(id);
         request.extensions_mut().insert(self.peer);
         let operation = self.handler.operation(&request);
-        let expects = request.version() < Version::HTTP_2
-            && request.headers().get(EXPECT).is_some_and(|what| what == "100-continue");
+        let alone = request.version() < Version::HTTP_2;
+        let expects = request.headers().get(EXPECT).is_some_and(|what| what == "100-continue");
         let span = tracing::info_span!("request", id = %id, operation);
         let record = Arc::new(Record::new(
             operation,
@@ -68,10 +68,12 @@ impl<H: Handler> Door<H> {
         request.body_mut().record(record.clone());
         let mut response = self.let_in(request).instrument(span).await;
         record.answered(response.status().as_u16());
-        if expects && record.received.load(Ordering::Relaxed) == 0 {
-            // It asked whether it may send a body and was given the final answer instead, as also to an empty body
-            // (RFC 9110 §10.1.1). Clients of AWS then take the next answer on this connection for a part of
-            // this one.
+        // It asked whether it may send a body and was given the final answer instead, as also to an empty body
+        // (RFC 9110 §10.1.1). Clients of AWS then take the next answer on this connection for a part of this one.
+        let unasked = expects && record.received.load(Ordering::Relaxed) == 0;
+        // It still sends what nobody will read, so the connection ends here, and it must not send a request on it.
+        let unread = record.unread.load(Ordering::Relaxed) && response.status().as_u16() >= 400;
+        if alone && (unasked || unread) {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         let outgoing = self.activity.outgoing();
@@ -118,6 +120,7 @@ pub(crate) struct Record {
     status: AtomicU16,
     received: AtomicU64,
     sent: AtomicU64,
+    unread: AtomicBool,
     failure: Mutex<Option<String>>,
     _under_way: UnderWay,
 }
@@ -140,6 +143,7 @@ impl Record {
             status: AtomicU16::new(0),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
+            unread: AtomicBool::new(false),
             failure: Mutex::new(None),
             _under_way: under_way,
         }
@@ -151,6 +155,11 @@ impl Record {
 
     pub(crate) fn received(&self, bytes: u64) {
         self.received.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Of the body of the request not all was taken.
+    pub(crate) fn left_unread(&self) {
+        self.unread.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn sent(&self, bytes: u64) {

@@ -97,12 +97,30 @@ async fn requests_that_come_together_are_answered_in_turn() {
 }
 
 #[tokio::test]
+async fn a_refusal_that_leaves_a_body_unread_is_the_last_answer_of_the_connection() {
+    let mut limits = Limits::default();
+    limits.body_bytes_max = 1000;
+    let server = Server::start(limits);
+    for head in ["Content-Length: 2000\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n800\r\nabc"]
+    {
+        let mut wire = server.connect().await;
+        // All at once, so that nothing of it is on its way when the connection ends.
+        wire.send(format!("PUT / HTTP/1.1\r\nHost: x\r\n{head}{}", "y".repeat(1000))).await;
+        let said = wire.rest().await;
+        assert!(said.starts_with("HTTP/1.1 4"), "{said}");
+        assert!(said.contains("connection: close\r\n"), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn who_asks_whether_to_send_a_body_is_told_to_or_gets_the_last_answer_of_the_connection() {
     let mut limits = Limits::default();
     limits.body_bytes_max = 1000;
     let server = Server::start(limits);
     let put = |size: usize| {
-        format!("PUT / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: {size}\r\n\r\n")
+        format!(
+            "PUT / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: {size}\r\n\r\n"
+        )
     };
     let mut wire = server.connect().await;
     for _ in 0..2 {
@@ -112,8 +130,7 @@ async fn who_asks_whether_to_send_a_body_is_told_to_or_gets_the_last_answer_of_t
         let said = wire.head().await;
         assert!(answer(&said) == "200 3" && !said.contains("connection: close"), "{said}");
     }
-    for (size, expected) in
-        [(0, "200 0"), (2000, "413 the body is larger than this server takes")]
+    for (size, expected) in [(0, "200 0"), (2000, "413 the body is larger than this server takes")]
     {
         let mut wire = server.connect().await;
         wire.send(put(size)).await;

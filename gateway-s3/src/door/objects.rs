@@ -55,6 +55,7 @@ impl Inner {
         };
         let got = got.await.map_err(told)?;
         let (mut output, headers) = describe(&got, sums);
+        output.parts_count = output.parts_count.filter(|_| input.part_number.is_some());
         output.tag_count = count(got.object.tags.len());
         output.body = Some(body(got).into());
         Ok(S3Response::with_headers(output, headers))
@@ -109,7 +110,8 @@ impl Inner {
             object_lock_legal_hold_status: output.object_lock_legal_hold_status,
             object_lock_mode: output.object_lock_mode,
             object_lock_retain_until_date: output.object_lock_retain_until_date,
-            parts_count: output.parts_count,
+            // Told only to who asks for a part.
+            parts_count: output.parts_count.filter(|_| input.part_number.is_some()),
             storage_class: output.storage_class,
             version_id: output.version_id,
             website_redirect_location: output.website_redirect_location,

@@ -229,6 +229,7 @@ def case_multipart_uploads_make_objects(alice, bob, nobody, bucket):
     assert wrong(parts)()["ETag"] == done["ETag"]
     got = alice.get_object(Bucket=bucket, Key="m")
     assert got["Body"].read() == body and got["Metadata"] == {"a": "b"} and got["ContentType"] == "x/y"
+    assert "PartsCount" not in got and "PartsCount" not in alice.head_object(Bucket=bucket, Key="m")
     got = alice.get_object(Bucket=bucket, Key="m", PartNumber=2)
     assert got["Body"].read() == body[PART : 2 * PART] and got["PartsCount"] == 3
     assert alice.get_object(Bucket=bucket, Key="m", Range=f"bytes={PART - 5}-{PART + 4}")["Body"].read() == body[PART - 5 : PART + 5]
