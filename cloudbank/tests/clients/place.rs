@@ -1,8 +1,8 @@
 //! Two servers on one store: one speaks HTTP, the other HTTPS. What one has written the other shows.
 
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use crate::running::Running;
 use crate::support::Bench;
@@ -34,7 +34,7 @@ impl Place {
 
     /// Where everything is, for a case that nothing else is told.
     pub(crate) fn told(&self) -> Told {
-        let mut servers = self.servers.lock().unwrap();
+        let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
         let servers = servers.get_or_insert_with(Servers::start);
         let bucket = format!("bucket-{}", self.buckets.fetch_add(1, Ordering::Relaxed));
         told(&servers.plain.host(), &servers.tls.host(), bucket)
@@ -42,7 +42,10 @@ impl Place {
 
     /// Ends the servers; what they should not have said.
     pub(crate) fn close(&self) -> Vec<String> {
-        let Some(servers) = self.servers.lock().unwrap().take() else { return Vec::new() };
+        let Some(servers) = self.servers.lock().unwrap_or_else(PoisonError::into_inner).take()
+        else {
+            return Vec::new();
+        };
         let mut problems = Vec::new();
         for server in [servers.plain, servers.tls] {
             let ended = server.stop();

@@ -16,6 +16,7 @@ import pathlib
 import random
 import shutil
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -169,8 +170,11 @@ def need_fuse():
         os.close(os.open("/dev/fuse", os.O_RDWR))
     except OSError as problem:
         cannot(f"nothing can be mounted: {problem}")
-    if not shutil.which("fusermount3") and not shutil.which("fusermount"):
+    program = shutil.which("fusermount3") or shutil.which("fusermount")
+    if not program:
         cannot("nothing can be mounted: there is no fusermount3")
+    if os.geteuid() != 0 and not os.stat(program).st_mode & stat.S_ISUID:
+        cannot(f"nothing can be mounted: {program} is not root's")
 
 
 def free_ports(count):

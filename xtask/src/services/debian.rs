@@ -25,10 +25,10 @@ pub(super) fn debian_tool(cache: &Path, packages: &[&str], programs: &[&str]) ->
         let apt = Apt::new(folder)?;
         apt.run("apt-get", &["update"])?;
         let wanted: Vec<String> = packages.iter().map(|&package| package.to_owned()).collect();
-        let names = || packages.iter().map(|package| name(package).to_owned()).collect();
+        let names: Vec<String> = packages.iter().map(|&package| name(package).to_owned()).collect();
         let all = apt.with_dependencies(&wanted).or_else(|error| {
             eprintln!("install: {label} without its pins, since with them: {error:#}");
-            apt.with_dependencies(&names())
+            apt.with_dependencies(&names)
         })?;
         let files = folder.join("files");
         fs::create_dir_all(&files)?;

@@ -22,6 +22,16 @@ pub(crate) struct Tool {
 }
 
 impl Tool {
+    /// Programs in a folder.
+    pub(super) fn new(programs: PathBuf) -> Self {
+        Self { programs }
+    }
+
+    /// The folder above its programs.
+    pub(super) fn folder(&self) -> &Path {
+        self.programs.parent().unwrap_or(&self.programs)
+    }
+
     /// The path of one of its programs.
     pub(crate) fn program(&self, name: &str) -> PathBuf {
         self.programs.join(name)
@@ -45,7 +55,7 @@ pub(crate) fn python_tool(cache: &Path, packages: &[&str], constraints: &str) ->
             if limited {
                 pip.arg("--constraint").arg(&limits);
             }
-            run(pip.args(packages), "pip install")
+            run(pip.args(packages), "pip install").map(drop)
         };
         install(true).or_else(|error| {
             if constraints.is_empty() {
@@ -75,6 +85,7 @@ pub(crate) fn node_tool(cache: &Path, label: &str, package: &str, lock: &str) ->
             ]),
             "node with npm is needed (on Debian: apt-get install npm)",
         )
+        .map(drop)
     })?;
     Ok(Tool { programs: folder.join("node_modules/.bin") })
 }
@@ -83,7 +94,7 @@ pub(crate) fn node_tool(cache: &Path, label: &str, package: &str, lock: &str) ->
 ///
 /// The folder is not renamed into place, since a Python environment knows its own path: it counts only
 /// once its last file is written. A lock keeps two runs from making the same one.
-fn once(
+pub(super) fn once(
     cache: &Path,
     label: &str,
     pins: &str,
@@ -124,15 +135,15 @@ fn once(
     Ok(folder)
 }
 
-/// Runs a step of an installation in silence; when it fails, says what it said.
-fn run(command: &mut Command, advice: &str) -> Result<()> {
+/// Runs a step of an installation in silence, and gives what it said; when it fails, its end.
+pub(super) fn run(command: &mut Command, advice: &str) -> Result<String> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command
         .stdin(Stdio::null())
         .output()
         .with_context(|| format!("run {program}: {advice}"))?;
     if output.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said);

@@ -2,6 +2,7 @@
 
 mod azurite;
 pub(crate) mod clients;
+mod debian;
 mod detached;
 mod install;
 mod moto;

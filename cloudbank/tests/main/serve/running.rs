@@ -51,7 +51,8 @@ impl Running {
             panic!("{line}: it did not start: {}", ended.logs);
         };
         server.said = said;
-        let ready = ask(&server.host(), "/-/ready").unwrap();
+        // The operator is never served over TLS.
+        let ready = ask(&server.admin(), "/-/ready").unwrap();
         assert_eq!(ready.status, 200, "{ready:?}");
         server
     }
