@@ -16,7 +16,7 @@ const HEADER: usize = HASHED + HASH;
 const HASH: usize = 32;
 
 /// An entry that is to be appended: its bytes, framed for one slot of one log.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Entry {
     record: Record,
     bytes: Bytes,
@@ -64,7 +64,7 @@ impl std::fmt::Debug for Entry {
 }
 
 /// What stands at a slot: an entry, or what is left of one that was collected. Verified when it is made.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Record {
     log: LogId,
     slot: Slot,

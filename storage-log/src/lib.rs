@@ -10,9 +10,10 @@
 //! 2. [`Slot`], [`EntryId`], [`Head`]: places in the log, and the chain that joins them.
 //! 3. [`Entry`], [`Record`]: what is appended, and what is found at a slot.
 //! 4. [`ProviderLog`]: the log on one provider.
-//! 5. [`catch_up`]: all entries after a head, read ahead in parallel and checked link by link.
+//! 5. [`quorum`]: the log on several, of which any minority may fail.
+//! 6. [`catch_up`]: all entries after a head, read ahead in parallel and checked link by link.
 //!
-//! The format is described in `docs/formats/log.md`.
+//! The formats are described in `docs/formats/log.md` and `docs/formats/quorum-log.md`.
 
 mod chain;
 mod entry;
@@ -21,6 +22,7 @@ mod log;
 #[doc(hidden)]
 pub mod planted;
 mod provider_log;
+pub mod quorum;
 mod tail;
 
 pub use chain::{EntryId, Head, LogId, Slot};
