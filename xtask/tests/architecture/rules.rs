@@ -75,7 +75,13 @@ const RULES: &[Rule] = &[
     Rule {
         member: "storage-array",
         may_use: &["storage-core"],
-        tests_may_use: &["backend-fs", "backend-memory", "conformance", "simulation", "storage-wrappers"],
+        tests_may_use: &[
+            "backend-fs",
+            "backend-memory",
+            "conformance",
+            "simulation",
+            "storage-wrappers",
+        ],
         others: None,
         because: "an array is a provider made of providers and stands on the waist only",
     },
