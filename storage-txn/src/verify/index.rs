@@ -355,3 +355,6 @@ async fn logged(
     }
     Ok(all)
 }
+
+#[cfg(test)]
+mod tests;

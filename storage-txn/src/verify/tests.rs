@@ -22,11 +22,11 @@ use crate::{Options, TransactionId, space};
 
 const ID: LogId = LogId([7; 16]);
 
-type Objects = BTreeMap<String, Bytes>;
+pub(super) type Objects = BTreeMap<String, Bytes>;
 /// How bad it is, of which object, where, and how what is said of it begins.
-type Said<'a> = (Severity, &'a str, Option<u64>, &'a str);
+pub(super) type Said<'a> = (Severity, &'a str, Option<u64>, &'a str);
 
-fn log(slot: u64) -> String {
+pub(super) fn log(slot: u64) -> String {
     format!("log/{slot:016x}")
 }
 
@@ -113,7 +113,7 @@ fn verified(objects: &Objects) -> (VerifyReport, Vec<Finding>) {
 }
 
 /// Verifies, and compares what is found; the entries that are whole, those that are collected, and the last version.
-fn check(what: &str, objects: &Objects, expected: &[Said<'_>], counts: (u64, u64, u64)) {
+pub(super) fn check(what: &str, objects: &Objects, expected: &[Said<'_>], counts: (u64, u64, u64)) {
     let (report, findings) = verified(objects);
     let found: Vec<_> = findings
         .iter()
@@ -233,7 +233,7 @@ fn collected_entries_without_a_checkpoint_are_named_together() {
 }
 
 /// A real store: three transactions, a flush with its checkpoint, and a transaction.
-fn flushed() -> (Objects, LogId) {
+pub(super) fn flushed() -> (Objects, LogId) {
     let (provider, env) = (Arc::new(MemoryProvider::new()), ManualEnv::new(4));
     env.block_on(async {
         let clock = Arc::new(env.clone());

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use proc_macro2::{LineColumn, Span};
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
-use syn::{Block, Expr, Pat, ReturnType, Signature, Type};
+use syn::{Block, Expr, Pat, ReturnType, Signature, TypeImplTrait};
 
 use super::list::{Genre, Mutant};
 use super::planted;
@@ -152,8 +152,7 @@ impl Visitor<'_> {
     /// A body may return early; unless it is the body that says what type is returned, which then can be no other.
     fn body(&mut self, sig: &Signature, block: &Block) {
         let Some(first) = block.stmts.first() else { return };
-        if matches!(&sig.output, ReturnType::Type(_, answer) if matches!(**answer, Type::ImplTrait(_)))
-        {
+        if is_said_by_the_body(&sig.output) {
             return;
         }
         let start = self.range(first).start;
@@ -230,6 +229,19 @@ impl Visitor<'_> {
             self.insert(after, true, format!(" if !{}", on(number)), Place::Whole(number));
         }
     }
+}
+
+/// Whether there is an `impl Trait` anywhere in what is returned.
+fn is_said_by_the_body(output: &ReturnType) -> bool {
+    struct Found(bool);
+    impl Visit<'_> for Found {
+        fn visit_type_impl_trait(&mut self, _: &TypeImplTrait) {
+            self.0 = true;
+        }
+    }
+    let mut found = Found(false);
+    found.visit_return_type(output);
+    found.0
 }
 
 /// Asks whether the mutant is switched on.

@@ -67,6 +67,11 @@ fn every_kind_of_mutant_becomes_a_branch() {
         ("const A: u8 = 1 + 2;", &[(BinaryOperator, "+", "-")], "const A: u8 = 1 + 2;"),
         ("const fn f() -> u8 { g() }", &[(FnValue, "g()", "0")], "const fn f() -> u8 { g() }"),
         ("fn f() -> impl A { g() }", &[(FnValue, "g()", "h()")], "fn f() -> impl A { g() }"),
+        (
+            "fn f() -> (impl A, B) { g() }",
+            &[(FnValue, "g()", "h()")],
+            "fn f() -> (impl A, B) { g() }",
+        ),
     ] {
         let mutants = mutants(text, changes);
         let rewritten = rewrite(text, &mutants.iter().collect::<Vec<_>>()).unwrap();
