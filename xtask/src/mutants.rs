@@ -23,9 +23,9 @@ use crate::workspace;
 const PACKAGES: [&str; 2] = ["storage-log", "storage-txn"];
 
 /// What decides whether a transaction is committed: what is kept of its reads, what they are compared with, the committer,
-/// and the log that its entry has to win a slot of.
+/// and the log, on one provider, that its entry has to win a slot of.
 const COMMIT_DECISION: [&str; 8] = [
-    "storage-log/src/**",
+    "storage-log/src/*.rs",
     "storage-txn/src/commit.rs",
     "storage-txn/src/commit/**",
     "storage-txn/src/reads.rs",
