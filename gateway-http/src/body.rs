@@ -146,7 +146,7 @@ pub(crate) struct ResponseBody<B> {
 
 enum Memory {
     /// Nothing was asked for yet.
-    Untouched(Admission),
+    Untouched(Admission, Option<u64>),
     Waiting(Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send>>),
     Held(#[allow(dead_code)] Option<OwnedSemaphorePermit>), // Let go when it is dropped.
 }
@@ -154,11 +154,17 @@ enum Memory {
 impl<B> ResponseBody<B> {
     pub(crate) fn new(
         inner: B,
+        held: Option<u64>,
         admission: Admission,
         outgoing: Outgoing,
         record: Arc<Record>,
     ) -> Self {
-        Self { inner: Box::pin(inner), memory: Memory::Untouched(admission), outgoing, record }
+        Self {
+            inner: Box::pin(inner),
+            memory: Memory::Untouched(admission, held),
+            outgoing,
+            record,
+        }
     }
 }
 
@@ -174,8 +180,9 @@ impl<B: Body<Data = Bytes, Error = BoxError>> Body for ResponseBody<B> {
         this.outgoing.asked();
         loop {
             match &mut this.memory {
-                Memory::Untouched(admission) => {
-                    let (admission, bytes) = (admission.clone(), this.inner.size_hint().exact());
+                Memory::Untouched(admission, held) => {
+                    let bytes = this.inner.size_hint().exact().or(*held);
+                    let admission = admission.clone();
                     let wait = async move { admission.send(bytes).await };
                     this.memory = Memory::Waiting(Box::pin(wait));
                 }

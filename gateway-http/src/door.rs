@@ -13,7 +13,7 @@ use tracing::{Instrument, Span};
 use crate::admission::Admission;
 use crate::body::{RequestBody, ResponseBody};
 use crate::connection::{Activity, UnderWay};
-use crate::handler::{Handler, Peer, Refusal};
+use crate::handler::{AnswerBytes, Handler, Peer, Refusal};
 use crate::limits::Limits;
 use crate::metrics::{RECEIVED, REFUSED, REQUESTS, SECONDS, SENT, UNDER_WAY};
 use crate::request_id::RequestIds;
@@ -78,7 +78,8 @@ impl<H: Handler> Door<H> {
         }
         let outgoing = self.activity.outgoing();
         let admission = self.house.admission.clone();
-        response.map(|body| ResponseBody::new(body, admission, outgoing, record))
+        let held = response.extensions().get::<AnswerBytes>().map(|held| held.0);
+        response.map(|body| ResponseBody::new(body, held, admission, outgoing, record))
     }
 
     async fn let_in(&self, request: Request<RequestBody>) -> Response<H::Body> {

@@ -72,6 +72,11 @@ impl fmt::Display for Refusal {
     }
 }
 
+/// How many bytes of its body an answer holds at most: an extension of it, for one that does not say how long it is.
+/// Without it such a body is taken for a large one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AnswerBytes(pub u64);
+
 /// Who sent a request: an extension of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer {

@@ -70,7 +70,7 @@ mod server;
 
 pub use body::{BoxError, RequestBody};
 pub use certificates::{Certificates, CertificatesError};
-pub use handler::{Handler, Peer, Refusal};
+pub use handler::{AnswerBytes, Handler, Peer, Refusal};
 pub use limits::Limits;
 pub use listener::Listener;
 pub use metrics::describe_metrics;

@@ -4,6 +4,7 @@ mod acls;
 mod auth;
 mod batch;
 mod buckets;
+mod changes;
 mod convert;
 mod cors;
 mod form;
@@ -19,6 +20,7 @@ mod settings;
 mod uploads;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use http::{HeaderValue, Method, Request, Response, StatusCode};
@@ -56,6 +58,8 @@ struct Inner {
     core: Core,
     access: Arc<dyn Access>,
     options: Arc<Options>,
+    /// How many wait for changes.
+    waiting: Arc<AtomicUsize>,
 }
 
 impl std::fmt::Debug for Door {
@@ -72,7 +76,8 @@ impl Door {
     ) -> Result<Self, OptionsError> {
         let options = Arc::new(options);
         let core = Core { store, options: options.clone() };
-        let inner = Arc::new(Inner { core, access, options: options.clone() });
+        let inner =
+            Arc::new(Inner { core, access, options: options.clone(), waiting: Arc::default() });
         let mut config = S3Config::default();
         config.xml_max_body_size = options.xml_bytes_max;
         config.post_object_max_file_size = options.form_bytes_max;
@@ -102,7 +107,7 @@ impl Door {
         let method = request.method().clone();
         // A browser says so only before a request; where it is said with one it counts.
         let asked = puts::header(request.headers(), "access-control-request-method");
-        let bucket = auth::bucket_of(&request, &self.inner.options);
+        let bucket = auth::bucket_of(request.uri(), request.headers(), &self.inner.options);
         let mut answer = self.answer(request, bucket.as_deref()).await;
         if let (Some(origin), Some(bucket)) = (origin, bucket)
             && method != Method::OPTIONS

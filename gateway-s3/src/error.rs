@@ -58,6 +58,7 @@ codes! {
     BucketAlreadyExists 409 "the name of the bucket is taken by another",
     BucketAlreadyOwnedByYou 409 "the bucket is there already and is yours",
     BucketNotEmpty 409 "the bucket is not empty",
+    ChangesExpired 410 "changes from there on are no longer kept",
     ConditionalRequestConflict 409 "others have changed the same at the same time; try again",
     EntityTooLarge 400 "the body is larger than the largest that is taken",
     EntityTooSmall 400 "a part that is not the last is smaller than 5 MiB",

@@ -35,6 +35,12 @@ pub(crate) fn object(bucket: &str, key: &str) -> Vec<u8> {
     joined(OBJECTS, &[bucket.as_bytes(), b"/", key.as_bytes()])
 }
 
+/// The object of which this is the newest version.
+pub(crate) fn object_key<'a>(bucket: &str, name: &'a [u8]) -> Option<&'a str> {
+    let key = name.strip_prefix(OBJECTS)?.strip_prefix(bucket.as_bytes())?.strip_prefix(b"/")?;
+    std::str::from_utf8(key).ok()
+}
+
 /// Those of all objects of a bucket.
 pub(crate) fn objects(bucket: &str) -> Range<Vec<u8>> {
     all(&object(bucket, ""))

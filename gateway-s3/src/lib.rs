@@ -52,6 +52,9 @@ mod origin;
 mod policy;
 mod record;
 
+/// The target of the spans that the gateway makes for traces, `commit` for one: they say nothing that a log needs.
+pub const SPANS: &str = "spans";
+
 pub use access::{Access, AccessKey, Level, Right, User};
 pub use gateway::{Body, Gateway};
 pub use options::{Options, OptionsError};

@@ -5,6 +5,7 @@ pub(crate) mod action;
 pub(crate) mod batch;
 pub(crate) mod bucket;
 pub(crate) mod caller;
+pub(crate) mod changes;
 pub(crate) mod conditions;
 pub(crate) mod copy;
 pub(crate) mod delete;
@@ -26,6 +27,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use prost::Message;
 use storage_txn::{At, ErrorKind, Item, Outcome, Scan, Snapshot, Store, Transaction, Version};
+use tracing::Instrument;
 
 use crate::Options;
 use crate::error::{Code, Error, Result};
@@ -136,7 +138,8 @@ impl Core {
                 }
             }
         };
-        let version = match self.store.transact(run).await {
+        let span = tracing::info_span!(target: crate::SPANS, "commit");
+        let version = match self.store.transact(run).instrument(span).await {
             Ok(receipt) => receipt.version,
             Err(error) => {
                 let ErrorKind::CommitUnknown(id) = error.kind() else { return Err(error.into()) };

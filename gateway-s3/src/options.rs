@@ -49,6 +49,10 @@ pub struct Options {
     /// How long a batch with a token is known, so that the same one again is not done again. From a minute to 30 days;
     /// a day is the default.
     pub batch_token_time: Duration,
+    /// How long a client may wait for changes with one request. From 1 to 60 seconds; 20 is the default.
+    pub changes_wait_max: Duration,
+    /// The most clients that wait for changes at a time. From 0 to 65,536; 128 is the default.
+    pub changes_waiting_max: usize,
     /// Whether forms may be signed with version 2 (HMAC-SHA1 of the policy), as older tools do. The policy of a form
     /// says until when and for what it is good; requests and URLs that are signed with version 2 are always refused.
     pub sign_forms_v2: bool,
@@ -106,6 +110,8 @@ impl Options {
         within("part_bytes_min", self.part_bytes_min, 0..=5 << 30)?;
         within("buckets_max", self.buckets_max as u64, 1..=1_000_000)?;
         within("batch_operations_max", self.batch_operations_max as u64, 1..=10_000)?;
+        within("changes_wait_max", self.changes_wait_max.as_secs(), 1..=60)?;
+        within("changes_waiting_max", self.changes_waiting_max as u64, 0..=65_536)?;
         within("batch_bytes_max", self.batch_bytes_max as u64, 64 << 10..=32 << 20)?;
         within("batch_token_time", self.batch_token_time.as_secs(), 60..=30 * 24 * HOUR)
     }
@@ -124,6 +130,8 @@ impl Default for Options {
             presigned_lifetime_max: Duration::from_secs(7 * 24 * HOUR),
             part_bytes_min: 5 << 20,
             buckets_max: 1000,
+            changes_wait_max: Duration::from_secs(20),
+            changes_waiting_max: 128,
             batch_operations_max: 1000,
             batch_bytes_max: 8 << 20,
             batch_token_time: Duration::from_secs(24 * HOUR),

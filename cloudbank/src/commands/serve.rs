@@ -30,6 +30,9 @@ const VALUE_REQUESTS: usize = 2;
 const UPLOAD_BYTES: usize = (VALUE_REQUESTS + 2) * CHUNK_BYTES;
 /// What one download holds at most: what was read ahead, and what is being sent.
 const DOWNLOAD_BYTES: usize = (VALUE_REQUESTS + 1) * CHUNK_BYTES;
+/// How long after the others' commits those who wait for changes hear of them, at most. Costs a request each time while
+/// somebody waits.
+const WATCH_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// How many requests of an operator are answered at a time.
 const ADMIN_REQUESTS_MAX: usize = 16;
 /// How long the log is tidied up at the end, at most.
@@ -211,6 +214,7 @@ async fn open(
     let mut options = Options::default();
     options.chunk_bytes = CHUNK_BYTES;
     options.value_requests_max = VALUE_REQUESTS;
+    options.watch_pause_max = WATCH_PAUSE_MAX;
     options.cache_bytes_max = usize::try_from(serving.server.cache_bytes).unwrap_or(usize::MAX);
     let env = Arc::new(TokioEnv::new());
     let open = || Store::open(place.clone(), env.clone(), options.clone());

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gateway_http::{Handler, Peer, Refusal, RequestBody, RequestId};
+use gateway_http::{AnswerBytes, Handler, Peer, Refusal, RequestBody, RequestId};
 use gateway_s3::{Body, Gateway, Origin};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
@@ -12,6 +12,9 @@ use super::operation::operation;
 
 /// The header with the id of a request, as S3 has it.
 const REQUEST_ID: &str = "x-amz-request-id";
+/// What a feed of changes holds: the lines of a commit, and most commits are small. It must not wait for memory among
+/// large answers, nor they for it.
+const FEED_BYTES: u64 = 64 << 10;
 /// After how many seconds who was refused may come back.
 const RETRY_AFTER_SECONDS: u16 = 1;
 
@@ -57,7 +60,12 @@ impl Handler for S3 {
                     tls: peer.is_some_and(|peer| peer.tls),
                 };
                 request.extensions_mut().insert(origin);
-                self.gateway.call(request.map(Body::http_body_unsync)).await
+                let feed = self.operation(&request) == "ListChanges";
+                let mut answer = self.gateway.call(request.map(Body::http_body_unsync)).await;
+                if feed {
+                    answer.extensions_mut().insert(AnswerBytes(FEED_BYTES));
+                }
+                answer
             }
         };
         if let Some(id) = id {

@@ -47,6 +47,8 @@ pub(super) fn operation(
         query.split('&').any(own)
     });
     match (method.as_str(), setting) {
+        ("GET", _) if asks("changes") => "ListChanges",
+        ("DELETE", _) if asks("changes") => "DeleteCursor",
         ("GET", true) => "GetBucketSetting",
         ("GET", false) if asks("uploads") => "ListMultipartUploads",
         ("GET", false) if asks("versions") => "ListObjectVersions",
@@ -127,6 +129,8 @@ mod tests {
             ("GET", "/b", "ListObjects"),
             ("GET", "/b/", "ListObjects"),
             ("GET", "/b?list-type=2&prefix=acl", "ListObjectsV2"),
+            ("GET", "/b?changes&from=7", "ListChanges"),
+            ("DELETE", "/b?changes&cursor=a", "DeleteCursor"),
             ("GET", "/b?versions", "ListObjectVersions"),
             ("GET", "/b?uploads=", "ListMultipartUploads"),
             ("GET", "/b?location", "GetBucketSetting"),

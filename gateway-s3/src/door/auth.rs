@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use http::Request;
+use http::{HeaderMap, Uri};
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{S3Auth, SecretKey};
 use s3s::host::{S3Host, VirtualHost};
 use s3s::validation::{AwsNameValidation, NameValidation};
-use s3s::{Body, S3Result, s3_error};
+use s3s::{S3Result, s3_error};
 
 use crate::Options;
 use crate::door::Inner;
@@ -56,15 +56,29 @@ fn bucket_in_host<'a>(host: &'a str, domains: &[String]) -> Option<&'a str> {
 }
 
 /// The bucket that a request is for, as it is named there.
-pub(super) fn bucket_of(request: &Request<Body>, options: &Options) -> Option<String> {
-    let header = request.headers().get(http::header::HOST).and_then(|host| host.to_str().ok());
-    let host = header.or_else(|| request.uri().authority().map(http::uri::Authority::as_str));
+pub(super) fn bucket_of(uri: &Uri, headers: &HeaderMap, options: &Options) -> Option<String> {
+    let host = host_of(uri, headers);
     if let Some(bucket) = host.and_then(|host| bucket_in_host(host, &options.domains)) {
         return Some(bucket.to_owned());
     }
-    let path = request.uri().path().strip_prefix('/')?;
+    let path = uri.path().strip_prefix('/')?;
     let name = path.split('/').next().filter(|name| !name.is_empty())?;
     percent_encoding::percent_decode_str(name).decode_utf8().ok().map(Into::into)
+}
+
+/// The bucket that a request is for, if it is for no object in it.
+pub(super) fn only_bucket_of(uri: &Uri, headers: &HeaderMap, options: &Options) -> Option<String> {
+    let in_host = host_of(uri, headers).and_then(|host| bucket_in_host(host, &options.domains));
+    let key = match in_host {
+        Some(_) => uri.path().strip_prefix('/')?,
+        None => uri.path().strip_prefix('/')?.split_once('/').map_or("", |(_, key)| key),
+    };
+    bucket_of(uri, headers, options).filter(|_| key.is_empty())
+}
+
+fn host_of<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
+    let header = headers.get(http::header::HOST).and_then(|host| host.to_str().ok());
+    header.or_else(|| uri.authority().map(http::uri::Authority::as_str))
 }
 
 /// Names of buckets, also as of some moment.
@@ -91,11 +105,17 @@ mod tests {
             ("xs3.example.org", "/photos", Some("photos")),
             ("127.0.0.1:9000", "/photos@v7/a", Some("photos@v7")),
             ("127.0.0.1:9000", "/photos%40v7/a", Some("photos@v7")),
+            ("photos.s3.example.org", "/", Some("photos")),
+            ("127.0.0.1:9000", "/photos/", Some("photos")),
             ("127.0.0.1:9000", "/", None),
         ];
         for (host, path, expected) in cases {
-            let request = Request::get(path).header("host", host).body(Body::empty()).unwrap();
-            assert_eq!(bucket_of(&request, &options).as_deref(), expected, "{host} {path}");
+            let request = http::Request::get(path).header("host", host).body(()).unwrap();
+            let (uri, headers) = (request.uri(), request.headers());
+            assert_eq!(bucket_of(uri, headers, &options).as_deref(), expected, "{host} {path}");
+            let only = only_bucket_of(uri, headers, &options);
+            let expected = expected.filter(|_| !path.contains("/a"));
+            assert_eq!(only.as_deref(), expected, "{host} {path}");
         }
     }
 

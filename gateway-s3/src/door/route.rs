@@ -1,4 +1,4 @@
-//! Requests that S3 does not know: batches. They are signed as all others are.
+//! Requests that S3 does not know: batches and change feeds. They are signed as all others are.
 
 use std::sync::Arc;
 
@@ -7,17 +7,34 @@ use s3s::route::S3Route;
 use s3s::{Body, S3Request, S3Response, S3Result};
 
 use crate::door::Inner;
+use crate::door::auth::only_bucket_of;
 
 /// What stands in the query of a batch.
 const BATCH: &str = "batch";
+/// What stands in that of a change feed.
+const CHANGES: &str = "changes";
 
 /// Our own requests.
 pub(super) struct Own(pub(super) Arc<Inner>);
 
 #[async_trait::async_trait]
 impl S3Route for Own {
-    fn is_match(&self, method: &Method, uri: &Uri, _: &HeaderMap, _: &mut Extensions) -> bool {
-        *method == Method::POST && uri.path() == "/" && asks(uri, BATCH)
+    fn is_match(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+        _: &mut Extensions,
+    ) -> bool {
+        match *method {
+            Method::POST => {
+                self.bucket(uri, headers).is_none() && uri.path() == "/" && asks(uri, BATCH)
+            }
+            Method::GET | Method::DELETE => {
+                asks(uri, CHANGES) && self.bucket(uri, headers).is_some()
+            }
+            _ => false,
+        }
     }
 
     /// Asked later, as of all others.
@@ -26,7 +43,16 @@ impl S3Route for Own {
     }
 
     async fn call(&self, request: S3Request<Body>) -> S3Result<S3Response<Body>> {
-        Ok(self.0.batch(request).await)
+        Ok(match self.bucket(&request.uri, &request.headers) {
+            Some(bucket) => self.0.changes(&bucket, request).await,
+            None => self.0.batch(request).await,
+        })
+    }
+}
+
+impl Own {
+    fn bucket(&self, uri: &Uri, headers: &HeaderMap) -> Option<String> {
+        only_bucket_of(uri, headers, &self.0.options)
     }
 }
 

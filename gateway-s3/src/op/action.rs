@@ -61,6 +61,7 @@ actions! {
     GET_ACCELERATION "s3:GetAccelerateConfiguration" Need::Manage;
     GET_LOGGING "s3:GetBucketLogging" Need::Manage;
     GET_NOTIFICATION "s3:GetBucketNotification" Need::Manage;
+    PUT_NOTIFICATION "s3:PutBucketNotification" Need::Manage;
     DELETE_WEBSITE "s3:DeleteBucketWebsite" Need::Manage;
     PUT_REPLICATION "s3:PutReplicationConfiguration" Need::Manage;
 

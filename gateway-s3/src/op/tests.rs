@@ -1,6 +1,7 @@
 //! The operations on a store in memory, without HTTP.
 
 mod batches;
+mod changes;
 mod costs;
 mod lists;
 mod locks;
@@ -35,6 +36,7 @@ use crate::{Options, layout};
 pub(super) struct Bench {
     pub(super) core: Core,
     pub(super) alice: Caller,
+    provider: Arc<dyn StorageProvider>,
 }
 
 impl Bench {
@@ -47,14 +49,18 @@ impl Bench {
     }
 
     pub(super) async fn on(provider: Arc<dyn StorageProvider>, options: Options) -> Self {
-        let mut store = storage_txn::Options::default();
-        // Small enough that tests have large values, of several chunks.
-        (store.inline_bytes_max, store.chunk_bytes) = (4096, 100_000);
-        let store = Store::init(provider, Arc::new(TokioEnv::new()), store).await.unwrap();
+        let store = Store::init(provider.clone(), env(), store_options()).await.unwrap();
         let alice = Caller::of(AccessKey::new("secret", "alice"));
         let core = Core { store, options: Arc::new(options) };
         core.create_bucket(&alice, "bbb", &AclWish::Default, ("", false)).await.unwrap();
-        Self { core, alice }
+        Self { core, alice, provider }
+    }
+
+    /// Another gateway on the same provider.
+    pub(super) async fn beside(&self) -> Self {
+        let store = Store::open(self.provider.clone(), env(), store_options()).await.unwrap();
+        let core = Core { store, options: self.core.options.clone() };
+        Self { core, alice: self.alice.clone(), provider: self.provider.clone() }
     }
 
     pub(super) async fn version(&self, versioning: Versioning) {
@@ -104,6 +110,17 @@ impl Bench {
         let now = self.core.store.snapshot(At::Latest).await.unwrap();
         now.scan_meta(&Scan::new(range)).await.unwrap().collect().await.unwrap().len()
     }
+}
+
+fn env() -> Arc<TokioEnv> {
+    Arc::new(TokioEnv::new())
+}
+
+fn store_options() -> storage_txn::Options {
+    let mut options = storage_txn::Options::default();
+    // Small enough that tests have large values, of several chunks.
+    (options.inline_bytes_max, options.chunk_bytes) = (4096, 100_000);
+    options
 }
 
 pub(super) fn code<T>(result: Result<T>) -> Option<Code> {

@@ -13,6 +13,7 @@ import pathlib
 import random
 import re
 import sys
+import threading
 import urllib.request
 import zlib
 
@@ -458,6 +459,7 @@ def case_the_examples_of_the_page_on_extensions_work(alice, bob, nobody, bucket)
         alice.create_bucket(Bucket=name)
     alice.put_object(Bucket="shop", Key="stock/4711", Body=b"in stock")
     left = examples()
+    assert left["place"] != "0" and left["status"] == 200
     version = left["done"]["version"]
     order = alice.get_object(Bucket="shop", Key="orders/1")
     assert order["Body"].read() == b"one 4711" and order["ContentType"] == "text/plain"
@@ -501,6 +503,57 @@ def case_a_batch_is_done_once_or_refused_whole(alice, bob, nobody, bucket):
     assert status == 403 and json.loads(answer)["code"] == "AccessDenied"
     status, answer = ask("alice", batch, secret="wrong")
     assert status == 403 and b"SignatureDoesNotMatch" in answer
+
+
+def case_changes_are_told_as_they_come(alice, bob, nobody, bucket):
+    def ask(path, user="alice", method="GET"):
+        request = AWSRequest(method, f"{URL}/{path}", data=b"")
+        S3SigV4Auth(Credentials(user, f"{user}-secret"), "s3", "us-east-1").add_auth(request)
+        answer = URLLib3Session().send(request.prepare())
+        return answer.status_code, answer.content
+
+    def feed(query):
+        status, answer = ask(f"{bucket}?changes{query}")
+        assert status == 200, answer
+        *events, last = [json.loads(line) for line in answer.splitlines()]
+        assert list(last) == ["next"], last
+        return events, last["next"]
+
+    events, start = feed("")
+    assert events == []
+    put = alice.put_object(Bucket=bucket, Key="a/ä", Body=b"hello")
+    alice.put_object(Bucket=bucket, Key="b", Body=b"x")
+    alice.delete_object(Bucket=bucket, Key="b")
+    events, end = feed(f"&from={start}")
+    assert [(event["event"], event["key"]) for event in events] == [("put", "a/ä"), ("put", "b"), ("delete", "b")]
+    assert events[0]["etag"] == put["ETag"] and events[0]["size"] == 5 and events[0]["time"].endswith("Z")
+    assert [event["next"] for event in events][-1] == end
+    # One at a time, and each exactly once.
+    place, one_by_one = start, []
+    while place != end:
+        some, place = feed(f"&from={place}&max=1")
+        one_by_one += some
+    assert one_by_one == events
+    assert [event["key"] for event in feed(f"&from={start}&prefix=a%2F%C3%A4")[0]] == ["a/ä"]
+    # Who waits hears of it before the time is over.
+    waiting = threading.Thread(target=lambda: found.append(feed(f"&from={end}&wait=20&max=1")))
+    found = []
+    waiting.start()
+    alice.put_object(Bucket=bucket, Key="c", Body=b"")
+    waiting.join()
+    assert [event["key"] for event in found[0][0]] == ["c"]
+    assert ask(f"{bucket}?changes&from=0", "bob")[0] == 403
+    assert ask(f"{bucket}?changes&from=x")[0] == 400
+    assert ask("none?changes")[0] == 404
+    assert fetch(f"{URL}/{bucket}?changes")[0] == 403
+    alice.put_bucket_acl(Bucket=bucket, ACL="public-read")
+    assert fetch(f"{URL}/{bucket}?changes&from={start}")[0] == 200
+    # A cursor is where it was put.
+    feed(f"&cursor=m&from={start}")
+    assert feed("&cursor=m")[0][: len(events)] == events
+    assert ask(f"{bucket}?changes&cursor=m", "bob")[0] == 403
+    assert ask(f"{bucket}?changes&cursor=m", method="DELETE")[0] == 204
+    assert feed("&cursor=m")[0] == []
 
 
 def case_what_is_not_there_is_said_cleanly(alice, bob, nobody, bucket):
