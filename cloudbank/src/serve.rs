@@ -5,6 +5,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod door;
+pub(crate) mod encryption;
 pub(crate) mod greeting;
 pub(crate) mod health;
 pub(crate) mod keys;

@@ -13,7 +13,9 @@ use storage_txn::{Store, Value};
 pub(crate) use digest::{Digester, Digests, combine};
 
 use crate::error::{Code, Error, Refusal, Result};
+use crate::op::encryption::Sealing;
 use crate::record::{Algorithm, Checksum};
+use crate::seal::{Sealer, random};
 
 /// Objects of at most so many bytes are kept in their record.
 pub(crate) const INLINE_BYTES_MAX: u64 = 1024;
@@ -50,8 +52,17 @@ pub(crate) type Trailer = Box<dyn FnOnce(Algorithm) -> Option<String> + Send>;
 pub(crate) enum Received {
     /// So few that they go into a record.
     Small(Bytes),
-    /// Uploaded, or large enough to have a key of their own.
-    Value(Value),
+    /// Uploaded, or large enough to have a key of their own; with what the key is made with that they are
+    /// encrypted with, if they are.
+    Value(Value, Bytes),
+}
+
+/// What was received, what it is, and how it is encrypted. Few bytes are so only when they are put.
+#[derive(Debug, Clone)]
+pub(crate) struct Arrived {
+    pub(crate) received: Received,
+    pub(crate) digests: Digests,
+    pub(crate) sealing: Option<Sealing>,
 }
 
 impl Incoming {
@@ -69,7 +80,7 @@ impl Incoming {
     ///
     /// [`Code::IncompleteBody`], [`Code::BadDigest`], [`Code::InvalidRequest`], those of the body and of the store.
     /// Nothing is left of what was received then.
-    pub(crate) async fn receive(self, store: &Store) -> Result<(Received, Digests)> {
+    pub(crate) async fn receive(self, store: &Store, sealing: Option<Sealing>) -> Result<Arrived> {
         let algorithm = self.expected.checksum.as_ref().map(|(algorithm, _)| *algorithm);
         let digests = Arc::new(Mutex::new(None));
         let mut chunks = Checked {
@@ -85,10 +96,17 @@ impl Incoming {
             }
             Received::Small(bytes.freeze())
         } else {
-            Received::Value(store.upload(chunks).await?)
+            match &sealing {
+                None => Received::Value(store.upload(chunks).await?, Bytes::new()),
+                Some(sealing) => {
+                    let salt: [u8; 16] = random()?;
+                    let sealer = Sealer::new(chunks, &sealing.key, &salt);
+                    Received::Value(store.upload(sealer).await?, Bytes::copy_from_slice(&salt))
+                }
+            }
         };
         let digests = digests.lock().unwrap_or_else(PoisonError::into_inner).take();
-        Ok((received, digests.ok_or(Code::IncompleteBody)?))
+        Ok(Arrived { received, digests: digests.ok_or(Code::IncompleteBody)?, sealing })
     }
 }
 

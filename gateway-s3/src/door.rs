@@ -7,6 +7,7 @@ mod buckets;
 mod changes;
 mod convert;
 mod cors;
+mod encryption;
 mod form;
 mod lists;
 mod locks;

@@ -34,7 +34,7 @@
 //! let store = Store::init(provider, Arc::new(TokioEnv::new()), Default::default()).await?;
 //! let gateway = Gateway::new(store, Arc::new(One), Options::default())?;
 //! // Nobody has signed this.
-//! let answer = gateway.call(http::Request::get("/").body(Body::empty())?).await;
+//! let answer = gateway.call(http::Request::put("/photos").body(Body::empty())?).await;
 //! assert_eq!(answer.status(), 403);
 //! # Ok(())
 //! # }
@@ -51,6 +51,7 @@ mod options;
 mod origin;
 mod policy;
 mod record;
+mod seal;
 
 /// The target of the spans that the gateway makes for traces, `commit` for one: they say nothing that a log needs.
 pub const SPANS: &str = "spans";
@@ -59,3 +60,4 @@ pub use access::{Access, AccessKey, Level, Right, User};
 pub use gateway::{Body, Gateway};
 pub use options::{Options, OptionsError};
 pub use origin::Origin;
+pub use seal::EncryptionKey;

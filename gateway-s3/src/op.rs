@@ -9,6 +9,7 @@ pub(crate) mod changes;
 pub(crate) mod conditions;
 pub(crate) mod copy;
 pub(crate) mod delete;
+pub(crate) mod encryption;
 pub(crate) mod get;
 pub(crate) mod list;
 pub(crate) mod list_versions;

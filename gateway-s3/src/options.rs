@@ -3,6 +3,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::EncryptionKey;
+
 /// How the protocol is served. Nothing of it is stored.
 ///
 /// # Examples
@@ -53,6 +55,10 @@ pub struct Options {
     pub changes_wait_max: Duration,
     /// The most clients that wait for changes at a time. From 0 to 65,536; 128 is the default.
     pub changes_waiting_max: usize,
+    /// The key that objects are encrypted with where clients ask for it (`AES256`, or `aws:kms` with any name of a
+    /// key, which are made from this one). Without it they are refused, and what was encrypted cannot be read. All
+    /// gateways of a store need the same.
+    pub encryption_key: Option<EncryptionKey>,
     /// Whether forms may be signed with version 2 (HMAC-SHA1 of the policy), as older tools do. The policy of a form
     /// says until when and for what it is good; requests and URLs that are signed with version 2 are always refused.
     pub sign_forms_v2: bool,
@@ -135,6 +141,7 @@ impl Default for Options {
             batch_operations_max: 1000,
             batch_bytes_max: 8 << 20,
             batch_token_time: Duration::from_secs(24 * HOUR),
+            encryption_key: None,
             sign_forms_v2: true,
         }
     }

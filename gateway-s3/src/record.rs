@@ -37,8 +37,6 @@ pub(crate) struct Bucket {
     /// How objects are encrypted of which that is not said.
     #[prost(message, optional, tag = "11")]
     pub(crate) encryption: Option<BucketEncryption>,
-    #[prost(message, repeated, tag = "12")]
-    pub(crate) lifecycle: Vec<LifecycleRule>,
 }
 
 /// How new objects are locked of which that is not said.
@@ -114,56 +112,6 @@ pub(crate) struct Encryption {
     /// Of the bytes that stand in the record.
     #[prost(bytes = "bytes", tag = "5")]
     pub(crate) salt: Bytes,
-}
-
-/// What becomes of objects in time.
-#[derive(Clone, PartialEq, Eq, Message)]
-pub(crate) struct LifecycleRule {
-    #[prost(string, tag = "1")]
-    pub(crate) id: String,
-    #[prost(bool, tag = "2")]
-    pub(crate) disabled: bool,
-    /// Which objects: those whose keys begin so.
-    #[prost(string, optional, tag = "3")]
-    pub(crate) prefix: Option<String>,
-    /// And that have these tags.
-    #[prost(message, repeated, tag = "4")]
-    pub(crate) tags: Vec<Pair>,
-    #[prost(uint64, optional, tag = "5")]
-    pub(crate) larger_than: Option<u64>,
-    #[prost(uint64, optional, tag = "6")]
-    pub(crate) smaller_than: Option<u64>,
-    /// How the client put that.
-    #[prost(enumeration = "FilterForm", tag = "7")]
-    pub(crate) form: i32,
-    /// The newest version goes after so many days.
-    #[prost(uint32, optional, tag = "8")]
-    pub(crate) days: Option<u32>,
-    /// Or at a time, in microseconds since the Unix epoch.
-    #[prost(uint64, optional, tag = "9")]
-    pub(crate) date: Option<u64>,
-    /// A delete marker goes when there is nothing else.
-    #[prost(bool, optional, tag = "10")]
-    pub(crate) lonely_markers: Option<bool>,
-    /// Other versions go so many days after they were replaced,
-    #[prost(uint32, optional, tag = "11")]
-    pub(crate) noncurrent_days: Option<u32>,
-    /// but for so many of them.
-    #[prost(uint32, optional, tag = "12")]
-    pub(crate) noncurrent_kept: Option<u32>,
-    /// Uploads end after so many days.
-    #[prost(uint32, optional, tag = "13")]
-    pub(crate) upload_days: Option<u32>,
-}
-
-/// Where in a rule it says which objects it is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, prost::Enumeration)]
-#[repr(i32)]
-pub(crate) enum FilterForm {
-    /// In the rule.
-    Rule = 0,
-    Filter = 1,
-    And = 2,
 }
 
 /// Whether past versions are kept as versions of S3.

@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::run::Context;
 use crate::serve::admin::Admin;
 use crate::serve::door::S3;
+use crate::serve::encryption;
 use crate::serve::greeting::Greeting;
 use crate::serve::health::Health;
 use crate::serve::keys::{self, Keys};
@@ -73,7 +74,7 @@ pub(crate) async fn run(context: &Context, arguments: &ServeArgs) -> Result<()> 
         ));
     }
 
-    let gateway = gateway(&store, &keys, serving)?;
+    let gateway = gateway(context, &store, &keys, serving)?;
     let health = Health::new(store.clone());
     let mut tasks = JoinSet::new();
     tasks.spawn(keys.clone().watch());
@@ -236,11 +237,36 @@ async fn open(
     opened.map_err(|error| Error::store(name, error))
 }
 
-fn gateway(store: &Store, keys: &Arc<Keys>, serving: &Serving) -> Result<Gateway> {
+fn gateway(
+    context: &Context,
+    store: &Store,
+    keys: &Arc<Keys>,
+    serving: &Serving,
+) -> Result<Gateway> {
     let s3 = &serving.s3;
+    let file = s3.encryption_key_file.as_path();
+    let encryption_key = match encryption::load(s3.encryption_key.as_ref(), file) {
+        Ok((key, made)) => {
+            if made {
+                context.output.note(format_args!(
+                    "made an encryption key, in {}; what is encrypted cannot be read without it",
+                    file.display()
+                ));
+            }
+            Some(key)
+        }
+        // Where nothing was made before, nothing was encrypted.
+        Err(Error::File { what, error }) if !file.exists() => {
+            let output = &context.output;
+            output.note(format_args!("warning: nothing can be encrypted: {what}: {error}"));
+            None
+        }
+        Err(error) => return Err(error),
+    };
     let mut options = gateway_s3::Options::default();
     options.region.clone_from(&s3.region);
     options.domains.clone_from(&s3.domains);
+    options.encryption_key = encryption_key;
     options.staleness_max = s3.staleness_max.unwrap_or_default();
     options.put_bytes_max = options.put_bytes_max.min(serving.server.limits.body_bytes_max);
     Gateway::new(store.clone(), keys.clone(), options)

@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use storage_core::Secret;
+
 use super::document::{Entry, Table, Value};
 use super::problem::Problem;
 use super::reference::Variables;
@@ -20,6 +22,9 @@ const LISTEN: &str = "127.0.0.1:9000";
 const ADMIN: &str = "127.0.0.1:9001";
 /// Where keys are that no configuration names, beside the configuration.
 pub(crate) const KEYS_FILE: &str = "cloudbank-keys.toml";
+
+/// Where the encryption key is that no configuration names, beside the configuration.
+const ENCRYPTION_KEY_FILE: &str = "cloudbank-encryption.key";
 
 /// What `cloudbank serve` serves.
 #[derive(Debug)]
@@ -43,6 +48,10 @@ pub(crate) struct S3Settings {
     pub(crate) keys: Vec<KeyEntry>,
     /// Where further keys are.
     pub(crate) keys_file: PathBuf,
+    /// What objects are encrypted with where clients ask for it, in base64.
+    pub(crate) encryption_key: Option<Secret>,
+    /// Where that key is otherwise.
+    pub(crate) encryption_key_file: PathBuf,
     /// Whether somebody has named that file, or keys, so that none are to be made up.
     pub(crate) keys_are_given: bool,
 }
@@ -155,8 +164,25 @@ impl S3Settings {
             let path = source.folder.join(KEYS_FILE);
             std::path::absolute(&path).unwrap_or(path)
         });
+        let encryption_key = section.secret("encryption_key").optional();
+        let encryption_key_file = section.path("encryption_key_file").optional();
+        let encryption_key_file = encryption_key_file.unwrap_or_else(|| {
+            let path = source.folder.join(ENCRYPTION_KEY_FILE);
+            std::path::absolute(&path).unwrap_or(path)
+        });
         let tls = certificate.zip(key);
-        Self { listen, tls, region, domains, staleness_max, keys, keys_file, keys_are_given }
+        Self {
+            listen,
+            tls,
+            region,
+            domains,
+            staleness_max,
+            keys,
+            keys_file,
+            keys_are_given,
+            encryption_key,
+            encryption_key_file,
+        }
     }
 }
 

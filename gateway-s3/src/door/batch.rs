@@ -312,6 +312,7 @@ impl One {
                             copy.from_if_match.as_deref(),
                             copy.from_if_none_match.as_deref(),
                         ),
+                        ..Source::default()
                     },
                     replace: match copy.metadata.take() {
                         Some(said) => Some((headers, metadata(said)?)),

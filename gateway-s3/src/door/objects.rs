@@ -9,7 +9,7 @@ use s3s::{Body, S3Request, S3Response, S3Result, dto};
 use crate::door::convert::{self, show};
 use crate::door::puts::version_id;
 use crate::door::refuse::told;
-use crate::door::{Inner, locks, place, present};
+use crate::door::{Inner, encryption, locks, place, present};
 use crate::error::{Code, Error, Result};
 use crate::op::conditions::Conditions;
 use crate::op::delete::{Delete, Deleted};
@@ -50,6 +50,7 @@ impl Inner {
                     if_unmodified_since: input.if_unmodified_since.map(convert::micros_since),
                 },
                 span: span(input.range.as_ref(), input.part_number)?,
+                customer: encryption::only_customer(&request.headers)?,
             };
             self.core.get_object(&caller, (&name, &input.key, moment), &get).await
         };
@@ -79,6 +80,7 @@ impl Inner {
                     if_unmodified_since: input.if_unmodified_since.map(convert::micros_since),
                 },
                 span: span(input.range.as_ref(), input.part_number)?,
+                customer: encryption::only_customer(&request.headers)?,
             };
             self.core.get_object(&caller, (&name, &input.key, moment), &get).await
         };
@@ -132,7 +134,9 @@ impl Inner {
         let input = request.input;
         let got = async {
             let (name, moment) = place(&input.bucket, &request.headers)?;
-            let get = Get { which: Which::parse(input.version_id.as_deref())?, ..Get::default() };
+            let which = Which::parse(input.version_id.as_deref())?;
+            let customer = encryption::Customer::of(&request.headers).key()?;
+            let get = Get { which, customer, ..Get::default() };
             self.core.get_object(&caller, (&name, &input.key, moment), &get).await
         };
         let got = got.await.map_err(told)?;
@@ -376,6 +380,7 @@ fn describe(got: &Got, sums: bool) -> (dto::GetObjectOutput, HeaderMap) {
     show!(shown => output);
     output.checksum_type = shown.kind;
     let mut headers = HeaderMap::new();
+    encryption::show(object.encryption.as_ref(), &mut headers);
     let expires = object.header(|headers| &headers.expires);
     if let Some(expires) = expires.and_then(|text| HeaderValue::from_str(&text).ok()) {
         headers.insert(http::header::EXPIRES, expires);

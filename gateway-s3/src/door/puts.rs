@@ -9,7 +9,7 @@ use s3s::{S3Request, S3Response, S3Result, TrailingHeaders};
 use crate::body::{Expected, Incoming};
 use crate::door::convert::{self, Sums, show, sums};
 use crate::door::refuse::told;
-use crate::door::{Inner, locks, present};
+use crate::door::{Inner, encryption, locks, present};
 use crate::error::{Code, Error, Refusal, Result};
 use crate::op::conditions::Conditions;
 use crate::op::copy::{Copy, Source};
@@ -40,10 +40,15 @@ impl Inner {
         }
         let mut input = request.input;
         let name = present(&input.bucket, &request.headers)?;
-        no_encryption(
-            input.sse_customer_algorithm.as_deref(),
-            input.server_side_encryption.as_ref().map(dto::ServerSideEncryption::as_str),
-        )?;
+        let said = encryption::Said {
+            server: input.server_side_encryption.as_ref().map(|kind| kind.as_str().to_owned()),
+            key_id: input.ssekms_key_id.take(),
+            customer: encryption::Customer {
+                algorithm: input.sse_customer_algorithm.take(),
+                key: input.sse_customer_key.take(),
+                md5: input.sse_customer_key_md5.take(),
+            },
+        };
         let lock = locks::wish(
             input.object_lock_mode.as_ref(),
             input.object_lock_retain_until_date.take(),
@@ -82,6 +87,7 @@ impl Inner {
             tags,
             acl,
             lock,
+            encryption: said.wish(),
         };
         let conditions = Conditions {
             if_match: convert::etag_match(input.if_match.take()),
@@ -113,7 +119,9 @@ impl Inner {
         let mut shown = convert::Shown::of(object.checksum.as_ref(), 0);
         show!(shown => output);
         output.checksum_type = shown.kind;
-        Ok(S3Response::new(output))
+        let mut answer = S3Response::new(output);
+        encryption::show(object.encryption.as_ref(), &mut answer.headers);
+        Ok(answer)
     }
 
     pub(super) async fn copy_object(
@@ -130,13 +138,6 @@ impl Inner {
         let caller = self.caller(&request);
         let mut input = request.input;
         let name = present(&input.bucket, &request.headers)?;
-        no_encryption(
-            input
-                .sse_customer_algorithm
-                .as_deref()
-                .or(input.copy_source_sse_customer_algorithm.as_deref()),
-            input.server_side_encryption.as_ref().map(dto::ServerSideEncryption::as_str),
-        )?;
         let acl = self.object_acl_wish(
             &request.headers,
             input.acl.as_ref(),
@@ -196,7 +197,12 @@ impl Inner {
                 None
             },
             storage_class,
-            description: Description { acl, lock, ..Description::default() },
+            description: Description {
+                acl,
+                lock,
+                encryption: encryption::Said::of(&request.headers).wish(),
+                ..Description::default()
+            },
             conditions: Conditions {
                 if_match: header(&request.headers, "if-match")
                     .map(|text| crate::op::conditions::EtagMatch::parse(&text)),
@@ -214,12 +220,14 @@ impl Inner {
         let mut shown = convert::Shown::of(object.checksum.as_ref(), object.part_count);
         show!(shown => result);
         result.checksum_type = shown.kind;
-        Ok(S3Response::new(dto::CopyObjectOutput {
+        let mut answer = S3Response::new(dto::CopyObjectOutput {
             copy_object_result: Some(result),
             copy_source_version_id: version_id(&from),
             version_id: version_id(&object),
             ..Default::default()
-        }))
+        });
+        encryption::show(object.encryption.as_ref(), &mut answer.headers);
+        Ok(answer)
     }
 }
 
@@ -298,6 +306,7 @@ pub(super) fn source(
         key: key.to_string(),
         which: Which::parse(version_id.as_deref())?,
         conditions,
+        customer: encryption::Customer::of_source(headers).key()?,
     })
 }
 
@@ -356,19 +365,6 @@ pub(super) fn storage_class_named(class: Option<&str>) -> Result<String> {
             Err(Error::new(Code::InvalidStorageClass, format!("{class:?} is no storage class")))
         }
     }
-}
-
-/// Encryption with keys of the client, or of a key service, is not there; that of the provider is its own matter.
-///
-/// # Errors
-///
-/// [`Code::NotImplemented`].
-pub(super) fn no_encryption(customer: Option<&str>, server: Option<&str>) -> Result<()> {
-    if customer.is_some() || server.is_some_and(|kind| kind != "AES256") {
-        let why = "encryption with keys of the client or of a key service is not implemented";
-        return Err(Error::new(Code::NotImplemented, why));
-    }
-    Ok(())
 }
 
 /// The tags of a form are XML, or as in a header.

@@ -93,6 +93,9 @@ protocol! {
         get_bucket_policy: GetBucketPolicyInput -> GetBucketPolicyOutput,
         put_bucket_policy: PutBucketPolicyInput -> PutBucketPolicyOutput,
         delete_bucket_policy: DeleteBucketPolicyInput -> DeleteBucketPolicyOutput,
+        get_bucket_encryption: GetBucketEncryptionInput -> GetBucketEncryptionOutput,
+        put_bucket_encryption: PutBucketEncryptionInput -> PutBucketEncryptionOutput,
+        delete_bucket_encryption: DeleteBucketEncryptionInput -> DeleteBucketEncryptionOutput,
         get_object_lock_configuration: GetObjectLockConfigurationInput -> GetObjectLockConfigurationOutput,
         put_object_lock_configuration: PutObjectLockConfigurationInput -> PutObjectLockConfigurationOutput,
         get_object_legal_hold: GetObjectLegalHoldInput -> GetObjectLegalHoldOutput,
@@ -106,7 +109,6 @@ protocol! {
     without {
         get_bucket_lifecycle_configuration: GetBucketLifecycleConfigurationInput -> GetBucketLifecycleConfigurationOutput GET_LIFECYCLE NoSuchLifecycleConfiguration,
         get_bucket_website: GetBucketWebsiteInput -> GetBucketWebsiteOutput GET_WEBSITE NoSuchWebsiteConfiguration,
-        get_bucket_encryption: GetBucketEncryptionInput -> GetBucketEncryptionOutput GET_ENCRYPTION ServerSideEncryptionConfigurationNotFoundError,
         get_bucket_replication: GetBucketReplicationInput -> GetBucketReplicationOutput GET_REPLICATION ReplicationConfigurationNotFoundError,
         get_object_torrent: GetObjectTorrentInput -> GetObjectTorrentOutput LIST NoSuchKey,
     }
@@ -117,7 +119,6 @@ protocol! {
         get_bucket_notification_configuration: GetBucketNotificationConfigurationInput -> GetBucketNotificationConfigurationOutput GET_NOTIFICATION,
         delete_bucket_lifecycle: DeleteBucketLifecycleInput -> DeleteBucketLifecycleOutput PUT_LIFECYCLE,
         delete_bucket_website: DeleteBucketWebsiteInput -> DeleteBucketWebsiteOutput DELETE_WEBSITE,
-        delete_bucket_encryption: DeleteBucketEncryptionInput -> DeleteBucketEncryptionOutput PUT_ENCRYPTION,
         delete_bucket_replication: DeleteBucketReplicationInput -> DeleteBucketReplicationOutput PUT_REPLICATION,
     }
 }

@@ -6,7 +6,7 @@ use crate::door::convert::{self, encoded, show, sums};
 use crate::door::lists::some;
 use crate::door::puts::{self, header, version_id};
 use crate::door::refuse::told;
-use crate::door::{Inner, locks, present};
+use crate::door::{Inner, encryption, locks, present};
 use crate::error::{Code, Error, Result};
 use crate::op::conditions::Conditions;
 use crate::op::list::List;
@@ -23,10 +23,6 @@ impl Inner {
         let mut input = request.input;
         let begun = async {
             let name = present(&input.bucket, &request.headers)?;
-            puts::no_encryption(
-                input.sse_customer_algorithm.as_deref(),
-                input.server_side_encryption.as_ref().map(dto::ServerSideEncryption::as_str),
-            )?;
             let acl = self.object_acl_wish(
                 &request.headers,
                 input.acl.as_ref(),
@@ -57,6 +53,7 @@ impl Inner {
                 tags: convert::header_tags(input.tagging.as_deref())?,
                 acl,
                 lock,
+                encryption: encryption::Said::of(&request.headers).wish(),
             };
             let wish = ChecksumWish {
                 algorithm: algorithm(input.checksum_algorithm.as_ref())?,
@@ -65,17 +62,23 @@ impl Inner {
             let key = &input.key[..];
             self.core.create_upload(&caller, (&name, key), &description, wish).await
         };
-        let (id, full) = begun.await.map_err(told)?;
-        let kind = if full { dto::ChecksumType::FULL_OBJECT } else { dto::ChecksumType::COMPOSITE };
+        let begun = begun.await.map_err(told)?;
+        let kind = if begun.full_object {
+            dto::ChecksumType::FULL_OBJECT
+        } else {
+            dto::ChecksumType::COMPOSITE
+        };
         let kind = dto::ChecksumType::from_static(kind);
-        Ok(S3Response::new(dto::CreateMultipartUploadOutput {
+        let mut answer = S3Response::new(dto::CreateMultipartUploadOutput {
             bucket: Some(input.bucket),
             checksum_type: input.checksum_algorithm.is_some().then_some(kind),
             checksum_algorithm: input.checksum_algorithm,
             key: Some(input.key),
-            upload_id: Some(id),
+            upload_id: Some(begun.id),
             ..Default::default()
-        }))
+        });
+        encryption::show(begun.encryption.as_ref(), &mut answer.headers);
+        Ok(answer)
     }
 
     pub(super) async fn upload_part(
@@ -86,7 +89,6 @@ impl Inner {
         let mut input = request.input;
         let part = async {
             let name = present(&input.bucket, &request.headers)?;
-            puts::no_encryption(input.sse_customer_algorithm.as_deref(), None)?;
             let md5 = input.content_md5.take().or_else(|| header(&request.headers, "content-md5"));
             let body = puts::incoming(
                 input.body.take(),
@@ -97,13 +99,17 @@ impl Inner {
                 request.trailing_headers,
             )?;
             let number = number(input.part_number)?;
-            self.core.put_part(&caller, (&name, &input.key), (&input.upload_id, number), body).await
+            let customer = encryption::Customer::of(&request.headers).key()?;
+            let (place, id) = ((&name[..], &input.key[..]), &input.upload_id[..]);
+            self.core.put_part(&caller, place, (id, number), customer.as_ref(), body).await
         };
-        let part = part.await.map_err(told)?;
+        let (part, sealed) = part.await.map_err(told)?;
         let mut output = dto::UploadPartOutput { e_tag: Some(etag(&part)), ..Default::default() };
         let mut shown = of_part(&part);
         show!(shown => output);
-        Ok(S3Response::new(output))
+        let mut answer = S3Response::new(output);
+        encryption::show(sealed.as_ref(), &mut answer.headers);
+        Ok(answer)
     }
 
     pub(super) async fn upload_part_copy(
@@ -125,13 +131,14 @@ impl Inner {
             let copy = CopyPart {
                 source: puts::source(&input.copy_source, &request.headers, conditions)?,
                 range: input.copy_source_range.as_deref().map(copy_range).transpose()?,
+                customer: encryption::Customer::of(&request.headers).key()?,
             };
             let number = number(input.part_number)?;
             self.core
                 .copy_part(&caller, (&name, &input.key), (&input.upload_id, number), &copy)
                 .await
         };
-        let (part, version) = copied.await.map_err(told)?;
+        let (part, version, sealed) = copied.await.map_err(told)?;
         let mut result = dto::CopyPartResult {
             e_tag: Some(etag(&part)),
             last_modified: Some(convert::shown(part.modified)),
@@ -139,11 +146,13 @@ impl Inner {
         };
         let mut shown = of_part(&part);
         show!(shown => result);
-        Ok(S3Response::new(dto::UploadPartCopyOutput {
+        let mut answer = S3Response::new(dto::UploadPartCopyOutput {
             copy_part_result: Some(result),
             copy_source_version_id: (version != "null").then_some(version),
             ..Default::default()
-        }))
+        });
+        encryption::show(sealed.as_ref(), &mut answer.headers);
+        Ok(answer)
     }
 
     pub(super) async fn complete_multipart_upload(
@@ -166,6 +175,7 @@ impl Inner {
                 checksum: convert::one_sum(sums!(input))?,
                 full_object: is_full(input.checksum_type.as_ref())?,
                 size: input.mpu_object_size.and_then(|size| u64::try_from(size).ok()),
+                customer: encryption::Customer::of(&request.headers).key()?,
             };
             self.core
                 .complete_upload(&caller, (&name, &input.key), &input.upload_id, &complete)
@@ -184,7 +194,9 @@ impl Inner {
         let mut shown = convert::Shown::of(object.checksum.as_ref(), object.part_count);
         show!(shown => output);
         output.checksum_type = shown.kind;
-        Ok(S3Response::new(output))
+        let mut answer = S3Response::new(output);
+        encryption::show(object.encryption.as_ref(), &mut answer.headers);
+        Ok(answer)
     }
 
     pub(super) async fn abort_multipart_upload(

@@ -5,7 +5,7 @@ mod token;
 use bytes::Bytes;
 use storage_txn::{Transaction, Version};
 
-use crate::body::{Digests, Incoming, Received};
+use crate::body::{Arrived, Incoming};
 use crate::error::{Code, Error, Result};
 use crate::op::action;
 use crate::op::caller::Caller;
@@ -14,7 +14,7 @@ use crate::op::copy::{Copy, copy_in};
 use crate::op::delete::{Delete, Deleted, delete_in};
 use crate::op::multipart::{Complete, complete_in};
 use crate::op::object::Which;
-use crate::op::put::{Description, check_key, put_in};
+use crate::op::put::{Description, check_key};
 use crate::op::{Core, Moment, View};
 use crate::record::{Done, Object};
 
@@ -62,7 +62,7 @@ pub(crate) struct BatchDone {
 }
 
 /// The bodies of its puts, received: for each operation its own, if it has one.
-type Arrived = Vec<Option<(Received, Digests)>>;
+type Bodies = Vec<Option<Arrived>>;
 
 impl Core {
     /// Does all of a batch, or nothing. With a token, the same batch again is not done again: it answers as it did.
@@ -81,8 +81,11 @@ impl Core {
         for (at, operation) in batch.operations.iter().enumerate() {
             operation.check().map_err(|error| numbered(error, at))?;
             arrived.push(match &operation.action {
-                Action::Put(_, body) => {
-                    Some(Incoming::of(body.clone()).receive(&self.store).await?)
+                Action::Put(description, body) => {
+                    let place = (&operation.bucket[..], &operation.key[..]);
+                    let bytes = body.len() as u64;
+                    let sealing = self.sealing_of(caller, place, description, bytes).await?;
+                    Some(Incoming::of(body.clone()).receive(&self.store, sealing).await?)
                 }
                 _ => None,
             });
@@ -107,7 +110,7 @@ impl Core {
         transaction: &Transaction,
         caller: &Caller,
         batch: &Batch,
-        arrived: &Arrived,
+        arrived: &Bodies,
     ) -> Result<(Vec<Done>, Option<Version>)> {
         if let Some(token) = &batch.token
             && let Some((version, results)) = token.answered(transaction).await?
@@ -130,7 +133,7 @@ impl Core {
         transaction: &Transaction,
         caller: &Caller,
         operation: &Operation,
-        arrived: Option<&(Received, Digests)>,
+        arrived: Option<&Arrived>,
     ) -> Result<Done> {
         let Operation { bucket, key, conditions, .. } = operation;
         let place = (&bucket[..], &key[..]);
@@ -140,7 +143,7 @@ impl Core {
         let object = match &operation.action {
             Action::Put(description, _) => {
                 let arrived = arrived.ok_or(Code::InternalError)?;
-                put_in(transaction, caller, place, description, conditions, arrived).await?
+                self.put_in(transaction, caller, place, description, conditions, arrived).await?
             }
             Action::Copy(copy) => copy_in(transaction, caller, place, copy).await?.0,
             Action::Complete(id, complete) => {

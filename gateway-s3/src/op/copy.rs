@@ -6,9 +6,11 @@ use crate::error::{Code, Error, Result};
 use crate::op::action;
 use crate::op::caller::Caller;
 use crate::op::conditions::Conditions;
+use crate::op::encryption::CustomerKey;
+use crate::op::get::Get;
 use crate::op::object::{Slot, Which};
-use crate::op::put::{Description, check_key};
-use crate::op::{Core, View};
+use crate::op::put::{Description, check_key, keep};
+use crate::op::{Core, Moment, View};
 use crate::record::{Headers, Object, Pair};
 
 /// Where a copy comes from.
@@ -18,6 +20,8 @@ pub(crate) struct Source {
     pub(crate) key: String,
     pub(crate) which: Which,
     pub(crate) conditions: Conditions,
+    /// The key that it is encrypted with, if it is one of the client.
+    pub(crate) customer: Option<CustomerKey>,
 }
 
 /// What a copy is to be.
@@ -47,8 +51,58 @@ impl Core {
         copy: &Copy,
     ) -> Result<(Object, Object)> {
         copy.check((name, key))?;
+        if !copy.description.encryption.is_said() && copy.source.customer.is_none() {
+            let copied = self.transact(move |transaction| async move {
+                copy_in(&transaction, caller, (name, key), copy).await
+            });
+            match copied.await {
+                Err(error) if error.code() == Some(Code::NotImplemented) => {}
+                copied => return copied,
+            }
+        }
+        self.copy_sealed(caller, (name, key), copy).await
+    }
+
+    /// Copies an object that is encrypted, or is to be: its bytes are read and written again.
+    async fn copy_sealed(
+        &self,
+        caller: &Caller,
+        (name, key): (&str, &str),
+        copy: &Copy,
+    ) -> Result<(Object, Object)> {
+        let opened = self.open(name, Moment::Now).await?;
+        caller.may_key(action::PUT, (name, key), &opened.bucket, None)?;
+        let source = &copy.source;
+        let from = &source.find(&View::At(&opened.snapshot), caller).await?;
+        source.conditions.check_source(from)?;
+        let default = opened.bucket.encryption.as_ref();
+        let sealing = self.sealing(&copy.description.encryption, default)?;
+        let (which, customer) = (source.which.clone(), source.customer.clone());
+        let get = Get { which, customer, ..Get::default() };
+        let got = self.get_object(caller, (&source.bucket, &source.key, Moment::Now), &get).await?;
+        if got.object.order != from.order || got.object.version != from.version {
+            return Err(Code::ConditionalRequestConflict.into());
+        }
+        let algorithm = from.checksum.as_ref().map(crate::record::Checksum::algorithm);
+        let arrived = &got.incoming(algorithm).receive(&self.store, sealing).await?;
         self.transact(move |transaction| async move {
-            copy_in(&transaction, caller, (name, key), copy).await
+            let view = View::Inside(&transaction);
+            let bucket = view.bucket(name).await?;
+            caller.may_key(action::PUT, (name, key), &bucket, None)?;
+            source.find_again(&view, caller, from).await?;
+            let there = view.object(name, key).await?;
+            copy.conditions.check_write(there.as_ref())?;
+            let slot = Slot { transaction: &transaction, bucket: name, key };
+            let owner = caller.owner().unwrap_or_else(|| bucket.owner.clone());
+            let mut object = copy.describe(from).object(&bucket, owner)?;
+            // It is put whole now, whatever it was made of.
+            object.size = arrived.digests.bytes;
+            object.md5 = arrived.digests.md5.clone();
+            object.checksum = arrived.digests.checksum();
+            let sealing = self.sealing_in(&bucket, arrived)?;
+            keep(&slot, &arrived.received, sealing.as_ref(), &mut object)?;
+            let object = slot.place(&bucket, there, object).await?;
+            Ok((object, from.clone()))
         })
         .await
     }
@@ -70,6 +124,10 @@ pub(crate) async fn copy_in(
     caller.may_key(action::PUT, (name, key), &bucket, None)?;
     let from = copy.source.find(&view, caller).await?;
     copy.source.conditions.check_source(&from)?;
+    if from.encryption.is_some() || bucket.encryption.is_some() {
+        let why = "what is encrypted cannot be copied in a batch";
+        return Err(Error::new(Code::NotImplemented, why));
+    }
     let there = view.object(name, key).await?;
     copy.conditions.check_write(there.as_ref())?;
     let slot = Slot { transaction, bucket: name, key };
@@ -121,7 +179,8 @@ impl Copy {
         let same = (name, key) == (&source.bucket[..], &source.key[..]);
         let changes = self.replace.is_some()
             || source.which != Which::Newest
-            || !self.storage_class.is_empty();
+            || !self.storage_class.is_empty()
+            || self.description.encryption.is_said();
         if same && !changes {
             let why = "a copy of an object to itself must change its metadata or storage class";
             return Err(Error::new(Code::InvalidRequest, why));
@@ -137,5 +196,25 @@ impl Copy {
         headers.storage_class.clone_from(&self.storage_class);
         let tags = self.replace_tags.clone().unwrap_or_else(|| from.tags.clone());
         Description { headers, metadata, tags, ..self.description.clone() }
+    }
+}
+
+impl Source {
+    /// The same object again, in a transaction.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`find`](Self::find); [`Code::ConditionalRequestConflict`], where there is another now.
+    pub(crate) async fn find_again(
+        &self,
+        view: &View<'_>,
+        caller: &Caller,
+        before: &Object,
+    ) -> Result<()> {
+        let there = self.find(view, caller).await?;
+        if there.order != before.order || there.version != before.version {
+            return Err(Code::ConditionalRequestConflict.into());
+        }
+        Ok(())
     }
 }

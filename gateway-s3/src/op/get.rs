@@ -4,17 +4,20 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use storage_txn::{Snapshot, ValueStream};
 
+use crate::body::{Expected, Incoming};
 use crate::error::{Code, Error, Result};
 use crate::layout;
 use crate::op::action;
 use crate::op::caller::Caller;
 use crate::op::conditions::Conditions;
+use crate::op::encryption::CustomerKey;
 use crate::op::object::Which;
 use crate::op::{Core, Moment, View};
-use crate::record::{Object, Piece};
+use crate::record::{Algorithm, Object, Piece};
+use crate::seal::{DataKey, Opener, open, sealed_range};
 
 /// Which object is read, and what of it.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +25,8 @@ pub(crate) struct Get {
     pub(crate) which: Which,
     pub(crate) conditions: Conditions,
     pub(crate) span: Span,
+    /// The key that the object is encrypted with, if it is one of the client.
+    pub(crate) customer: Option<CustomerKey>,
 }
 
 /// Which bytes of an object.
@@ -48,6 +53,8 @@ pub(crate) struct Got {
     pub(crate) partial: bool,
     /// Which part was asked for, counted from 1.
     pub(crate) part: Option<u32>,
+    /// What its bytes are encrypted with, if they are.
+    key: Option<DataKey>,
     snapshot: Snapshot,
 }
 
@@ -82,7 +89,13 @@ impl Core {
             Span::Part(part) => Some(part),
             _ => None,
         };
-        Ok(Got { object, pieces, range, partial, part, snapshot })
+        let sealing = self.opening(object.encryption.as_ref(), get.customer.as_ref())?;
+        let key = sealing.map(|sealing| sealing.key);
+        let mut object = object;
+        if let (Some(key), Some(encryption), true) = (&key, &object.encryption, pieces.is_empty()) {
+            object.body = open(key, &encryption.salt, &object.body)?;
+        }
+        Ok(Got { object, pieces, range, partial, part, key, snapshot })
     }
 }
 
@@ -158,13 +171,22 @@ impl Got {
         whole.then(|| self.object.body.slice(self.range.start as usize..self.range.end as usize))
     }
 
+    /// Its bytes, to be put elsewhere, with a checksum of this kind.
+    pub(crate) fn incoming(self, algorithm: Option<Algorithm>) -> Incoming {
+        let length = self.range.end - self.range.start;
+        let checksum = algorithm.map(|algorithm| (algorithm, None));
+        let chunks = self.stream().map_err(|error| error.refusal());
+        let expected = Expected { checksum, ..Expected::default() };
+        Incoming { chunks: Box::pin(chunks), length, ask_first: false, expected }
+    }
+
     /// Its bytes as they are read, ahead of who takes them. Ends with an error if they cannot be read.
     pub(crate) fn stream(self) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
         if let Some(bytes) = self.small() {
             return stream::iter([Ok(bytes)]).boxed();
         }
-        let reader =
-            Reader { snapshot: self.snapshot, left: slices(&self.pieces, &self.range), now: None };
+        let left = slices(&self.pieces, &self.range);
+        let reader = Reader { snapshot: self.snapshot, key: self.key, left, now: None };
         stream::try_unfold(reader, |mut reader| async move {
             let piece = reader.next().await?;
             Ok(piece.map(|piece| (piece, reader)))
@@ -176,32 +198,58 @@ impl Got {
 /// Reads one piece after the other.
 struct Reader {
     snapshot: Snapshot,
-    left: VecDeque<(Vec<u8>, Range<u64>)>,
-    now: Option<ValueStream>,
+    key: Option<DataKey>,
+    left: VecDeque<Slice>,
+    now: Option<(ValueStream, Option<Opener>)>,
 }
 
 impl Reader {
     async fn next(&mut self) -> Result<Option<Bytes>> {
         loop {
-            if let Some(stream) = &mut self.now {
-                if let Some(bytes) = stream.next().await? {
+            if let Some((stream, opener)) = &mut self.now {
+                let bytes = stream.next().await?;
+                let end = bytes.is_none();
+                let bytes = match opener {
+                    Some(opener) => Some(opener.pass(&bytes.unwrap_or_default(), end)?),
+                    None => bytes,
+                };
+                if end {
+                    self.now = None;
+                }
+                if let Some(bytes) = bytes.filter(|bytes| !bytes.is_empty()) {
                     return Ok(Some(bytes));
                 }
-                self.now = None;
+                continue;
             }
-            let Some((key, range)) = self.left.pop_front() else { return Ok(None) };
-            let stream = self.snapshot.get_stream_range(&key, range).await?;
+            let Some(slice) = self.left.pop_front() else { return Ok(None) };
+            let (mut range, mut opener) = (slice.range.clone(), None);
+            if let Some(key) = self.key.as_ref().filter(|_| !slice.salt.is_empty()) {
+                opener = Some(Opener::new(key, &slice.salt, slice.range, slice.size));
+                range = sealed_range(&range, slice.size);
+            }
+            let stream = self.snapshot.get_stream_range(&slice.key, range).await?;
             let lost = || {
                 tracing::error!("the bytes of an object are not there");
                 Error::from(Code::InternalError)
             };
-            self.now = Some(stream.ok_or_else(lost)?);
+            self.now = Some((stream.ok_or_else(lost)?, opener));
         }
     }
 }
 
+/// Bytes of a piece of data.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Slice {
+    pub(crate) key: Vec<u8>,
+    /// Which bytes, before they were encrypted.
+    pub(crate) range: Range<u64>,
+    salt: Bytes,
+    /// How many bytes the piece has.
+    size: u64,
+}
+
 /// Which bytes of which data a range of an object is.
-pub(crate) fn slices(pieces: &[Piece], range: &Range<u64>) -> VecDeque<(Vec<u8>, Range<u64>)> {
+pub(crate) fn slices(pieces: &[Piece], range: &Range<u64>) -> VecDeque<Slice> {
     let mut slices = VecDeque::new();
     let mut at = 0;
     for piece in pieces {
@@ -210,7 +258,9 @@ pub(crate) fn slices(pieces: &[Piece], range: &Range<u64>) -> VecDeque<(Vec<u8>,
             && let Some(id) = piece.id()
         {
             let start = piece.offset + (from - at);
-            slices.push_back((layout::data(&id), start..start + (to - from)));
+            let range = start..start + (to - from);
+            let (key, salt) = (layout::data(&id), piece.salt.clone());
+            slices.push_back(Slice { key, range, salt, size: piece.size });
         }
         at += piece.size;
     }
@@ -272,7 +322,9 @@ mod tests {
             (0..0, vec![]),
         ];
         for (range, expected) in cases {
-            assert_eq!(Vec::from(slices(&pieces(), &range)), expected, "{range:?}");
+            let found = slices(&pieces(), &range).into_iter();
+            let found: Vec<_> = found.map(|slice| (slice.key, slice.range)).collect();
+            assert_eq!(found, expected, "{range:?}");
         }
     }
 }

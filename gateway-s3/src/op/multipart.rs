@@ -16,7 +16,7 @@ use crate::op::caller::Caller;
 use crate::op::list::List;
 use crate::op::put::{Description, check_key};
 use crate::op::{Core, Moment, View, new_id, now, put};
-use crate::record::{Algorithm, Owner, Part, Upload, decode, hex, unhex};
+use crate::record::{Algorithm, Encryption, Owner, Part, Upload, decode, hex, unhex};
 
 /// The most parts of an upload, and the highest number of one.
 pub(crate) const PARTS_MAX: u32 = 10_000;
@@ -27,6 +27,14 @@ pub(crate) struct ChecksumWish {
     pub(crate) algorithm: Option<Algorithm>,
     /// Of the whole bytes, or of those of the parts; as usual for the algorithm if it was not said.
     pub(crate) full_object: Option<bool>,
+}
+
+/// An upload that was begun.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    pub(crate) id: String,
+    pub(crate) full_object: bool,
+    pub(crate) encryption: Option<Encryption>,
 }
 
 /// A page of a listing of uploads.
@@ -80,26 +88,31 @@ impl Core {
         (name, key): (&str, &str),
         description: &Description,
         wish: ChecksumWish,
-    ) -> Result<(String, bool)> {
+    ) -> Result<Begun> {
         check_key(key)?;
         let full_object = wish.full_object()?;
         let id = new_id()?;
-        self.transact(move |transaction| async move {
+        let begun = self.transact(move |transaction| async move {
             let bucket = View::Inside(&transaction).bucket(name).await?;
             caller.may_key(action::PUT, (name, key), &bucket, None)?;
             let owner = caller.owner().unwrap_or_else(|| bucket.owner.clone());
+            let sealing = self.sealing(&description.encryption, bucket.encryption.as_ref())?;
+            let mut object = description.clone().object(&bucket, owner.clone())?;
+            object.encryption = sealing.map(|sealing| sealing.encryption);
+            let begun = object.encryption.clone();
             let upload = Upload {
-                object: description.clone().object(&bucket, owner.clone())?,
+                object,
                 initiated: now(),
                 initiator: owner,
                 algorithm: wish.algorithm.unwrap_or(Algorithm::Unknown) as i32,
                 full_object,
                 algorithm_said: wish.algorithm.is_some(),
             };
-            put(&transaction, &layout::upload(name, key, &id), &upload)
-        })
-        .await?;
-        Ok((hex(&id), full_object))
+            put(&transaction, &layout::upload(name, key, &id), &upload)?;
+            Ok(begun)
+        });
+        let encryption = begun.await?;
+        Ok(Begun { id: hex(&id), full_object, encryption })
     }
 
     /// Ends an upload, and lets go of its parts.

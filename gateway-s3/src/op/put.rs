@@ -3,17 +3,19 @@
 use bytes::Bytes;
 use storage_txn::Transaction;
 
-use crate::body::{Digests, Incoming, Received};
+use crate::body::{Arrived, Digests, INLINE_BYTES_MAX, Incoming, Received};
 use crate::error::{Code, Error, Result};
 use crate::layout;
 use crate::op::acl::AclWish;
 use crate::op::action;
 use crate::op::caller::Caller;
 use crate::op::conditions::Conditions;
+use crate::op::encryption::{EncryptionWish, Sealing};
 use crate::op::lock::LockWish;
 use crate::op::object::Slot;
 use crate::op::{Core, Moment, Opened, View, new_id};
 use crate::record::{Bucket, Headers, Object, Owner, Pair, Piece};
+use crate::seal::seal;
 
 /// Bodies that are longer are not read before it is known that the bucket is there and may be written to.
 const READ_FIRST_BYTES_MAX: u64 = 64 << 10;
@@ -26,6 +28,7 @@ pub(crate) struct Description {
     pub(crate) tags: Vec<Pair>,
     pub(crate) acl: AclWish,
     pub(crate) lock: LockWish,
+    pub(crate) encryption: EncryptionWish,
 }
 
 impl Description {
@@ -81,54 +84,114 @@ impl Core {
                 check(&self.open(name, Moment::Now).await?)?;
             }
         }
-        let (received, digests) = body.receive(&self.store).await?;
-        let arrived = &(received, digests);
+        let sealing = self.sealing_of(caller, (name, key), &description, body.length).await?;
+        let arrived = &body.receive(&self.store, sealing).await?;
         let description = &description;
         let put = self.transact(move |transaction| async move {
-            put_in(&transaction, caller, (name, key), description, conditions, arrived).await
+            self.put_in(&transaction, caller, (name, key), description, conditions, arrived).await
         });
         put.await
     }
-}
 
-/// Puts what has arrived, in a transaction.
-///
-/// # Errors
-///
-/// Those of [`Core::put_object`] that do not come from the body.
-pub(crate) async fn put_in(
-    transaction: &Transaction,
-    caller: &Caller,
-    (name, key): (&str, &str),
-    description: &Description,
-    conditions: &Conditions,
-    (received, digests): &(Received, Digests),
-) -> Result<Object> {
-    let view = View::Inside(transaction);
-    let bucket = view.bucket(name).await?;
-    caller.may_key(action::PUT, (name, key), &bucket, None)?;
-    let there = view.object(name, key).await?;
-    conditions.check_write(there.as_ref())?;
-    let slot = Slot { transaction, bucket: name, key };
-    let owner = caller.owner().unwrap_or_else(|| bucket.owner.clone());
-    let mut object = description.clone().object(&bucket, owner)?;
-    describe(&mut object, digests);
-    keep(&slot, received, &mut object)?;
-    slot.place(&bucket, there, object).await
+    /// How the bytes of an object are to be encrypted that are on their way, as far as it has to be known before.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Core::sealing`]; but who may not put is told so first.
+    pub(crate) async fn sealing_of(
+        &self,
+        caller: &Caller,
+        (name, key): (&str, &str),
+        description: &Description,
+        bytes: u64,
+    ) -> Result<Option<Sealing>> {
+        let wish = &description.encryption;
+        if wish.is_said() {
+            let bucket = self.open(name, Moment::Now).await?.bucket;
+            caller.may_key(action::PUT, (name, key), &bucket, None)?;
+            return self.sealing(wish, None);
+        }
+        if bytes <= INLINE_BYTES_MAX {
+            return Ok(None);
+        }
+        // What the bucket has is looked at again in the transaction.
+        match self.glimpse(name).await {
+            Ok(seen) => self.sealing(wish, seen.bucket.encryption.as_ref()),
+            Err(error) if error.code().is_some() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Puts what has arrived, in a transaction.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Core::put_object`] that do not come from the body.
+    pub(crate) async fn put_in(
+        &self,
+        transaction: &Transaction,
+        caller: &Caller,
+        (name, key): (&str, &str),
+        description: &Description,
+        conditions: &Conditions,
+        arrived: &Arrived,
+    ) -> Result<Object> {
+        let view = View::Inside(transaction);
+        let bucket = view.bucket(name).await?;
+        caller.may_key(action::PUT, (name, key), &bucket, None)?;
+        let there = view.object(name, key).await?;
+        conditions.check_write(there.as_ref())?;
+        let slot = Slot { transaction, bucket: name, key };
+        let owner = caller.owner().unwrap_or_else(|| bucket.owner.clone());
+        let mut object = description.clone().object(&bucket, owner)?;
+        describe(&mut object, &arrived.digests);
+        let sealing = self.sealing_in(&bucket, arrived)?;
+        keep(&slot, &arrived.received, sealing.as_ref(), &mut object)?;
+        slot.place(&bucket, there, object).await
+    }
+
+    /// How what has arrived is encrypted in this bucket.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::ServiceUnavailable`], where the bucket has changed and the bytes are uploaded already.
+    pub(crate) fn sealing_in(&self, bucket: &Bucket, arrived: &Arrived) -> Result<Option<Sealing>> {
+        match (&arrived.sealing, &bucket.encryption, &arrived.received) {
+            (Some(sealing), ..) => Ok(Some(sealing.clone())),
+            (None, None, _) => Ok(None),
+            (None, default, Received::Small(_)) => {
+                self.sealing(&EncryptionWish::Default, default.as_ref())
+            }
+            (None, Some(_), Received::Value(..)) => {
+                let why = "the bucket encrypts since a moment ago; try again";
+                Err(Error::new(Code::ServiceUnavailable, why))
+            }
+        }
+    }
 }
 
 /// Puts what was received where an object finds it.
-fn keep(slot: &Slot<'_>, received: &Received, object: &mut Object) -> Result<()> {
+pub(crate) fn keep(
+    slot: &Slot<'_>,
+    received: &Received,
+    sealing: Option<&Sealing>,
+    object: &mut Object,
+) -> Result<()> {
+    object.encryption = sealing.map(|sealing| sealing.encryption.clone());
     match received {
         Received::Small(bytes) => {
-            object.body = bytes.clone();
+            object.body = match sealing {
+                Some(Sealing { encryption, key }) => seal(key, &encryption.salt, bytes)?,
+                None => bytes.clone(),
+            };
             Ok(())
         }
-        Received::Value(value) => {
+        Received::Value(value, salt) => {
             let id = new_id()?;
             slot.transaction.put_value(layout::data(&id), value)?;
             let data = Bytes::copy_from_slice(&id);
-            slot.set_pieces(object, vec![Piece { data, size: value.size(), ..Piece::default() }])
+            let (size, salt) = (object.size, salt.clone());
+            slot.set_pieces(object, vec![Piece { data, size, salt, ..Piece::default() }])
         }
     }
 }

@@ -3,6 +3,7 @@
 mod batches;
 mod changes;
 mod costs;
+mod encryption;
 mod lists;
 mod locks;
 mod puts;

@@ -665,6 +665,62 @@ def case_errors_and_owners_are_named(alice, bob, nobody, bucket):
     assert [grant["Grantee"]["Type"] for grant in grants] == ["Group", "CanonicalUser"]
 
 
+def case_objects_are_encrypted(alice, bob, nobody, bucket):
+    body = random.Random(7).randbytes(100_000)
+    own = lambda key: {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": key * 32}
+    source = {"CopySourceSSECustomerAlgorithm": "AES256", "CopySourceSSECustomerKey": "a" * 32}
+    kms = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "accounts"}
+    ways = {"server": {"ServerSideEncryption": "AES256"}, "kms": kms, "own": own("a"), "plain": {}}
+    for name, way in ways.items():
+        put = alice.put_object(Bucket=bucket, Key=name, Body=body, **way)
+        read = own("a") if name == "own" else {}
+        got = alice.get_object(Bucket=bucket, Key=name, **read)
+        assert got["Body"].read() == body
+        part = alice.get_object(Bucket=bucket, Key=name, Range="bytes=65530-65540", **read)
+        assert part["Body"].read() == body[65530:65541]
+        for field in ("ServerSideEncryption", "SSEKMSKeyId", "SSECustomerAlgorithm"):
+            assert put.get(field) == got.get(field) == way.get(field), (name, field)
+        for to, other in ways.items():
+            said = {"CopySource": {"Bucket": bucket, "Key": name}, **(source if name == "own" else {})}
+            copied = alice.copy_object(Bucket=bucket, Key=f"{name}-{to}", **said, **other)
+            assert copied.get("SSEKMSKeyId") == other.get("SSEKMSKeyId")
+            read = own("a") if to == "own" else {}
+            assert alice.get_object(Bucket=bucket, Key=f"{name}-{to}", **read)["Body"].read() == body
+    for ask in (alice.get_object, alice.head_object):
+        refused(lambda: ask(Bucket=bucket, Key="own"), 400)
+        refused(lambda: ask(Bucket=bucket, Key="own", **own("b")), 400)
+        refused(lambda: ask(Bucket=bucket, Key="plain", **own("a")), 400)
+    refused(lambda: alice.copy_object(Bucket=bucket, Key="x", CopySource=f"{bucket}/own"), 400, "InvalidRequest")
+    refused(lambda: alice.put_object(Bucket=bucket, Key="x", ServerSideEncryption="aws:kms"), 400, "InvalidArgument")
+
+    refused(lambda: alice.get_bucket_encryption(Bucket=bucket), 404, "ServerSideEncryptionConfigurationNotFoundError")
+    default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": "accounts"}
+    rules = {"Rules": [{"ApplyServerSideEncryptionByDefault": default}]}
+    alice.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=rules)
+    told = alice.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"][0]
+    assert told["ApplyServerSideEncryptionByDefault"] == default
+    for size in (10, 100_000):
+        assert alice.put_object(Bucket=bucket, Key="d", Body=body[:size])["SSEKMSKeyId"] == "accounts"
+        assert alice.get_object(Bucket=bucket, Key="d")["Body"].read() == body[:size]
+    alice.delete_bucket_encryption(Bucket=bucket)
+
+    for name, way in ways.items():
+        said = own("a") if name == "own" else {}
+        upload = alice.create_multipart_upload(Bucket=bucket, Key="m", **way)["UploadId"]
+        named = {"Bucket": bucket, "Key": "m", "UploadId": upload}
+        if name == "own":
+            refused(lambda: alice.upload_part(**named, PartNumber=1, Body=b"x", **own("b")), 400)
+        first = alice.upload_part(**named, PartNumber=1, Body=body * 60, **said)["ETag"]
+        again = alice.upload_part_copy(
+            **named, PartNumber=2, CopySource=f"{bucket}/own", CopySourceRange="bytes=10-70000", **source, **said
+        )
+        parts = [{"PartNumber": 1, "ETag": first}, {"PartNumber": 2, "ETag": again["CopyPartResult"]["ETag"]}]
+        alice.complete_multipart_upload(**named, MultipartUpload={"Parts": parts})
+        assert alice.get_object(Bucket=bucket, Key="m", **said)["Body"].read() == body * 60 + body[10:70001]
+        second = alice.get_object(Bucket=bucket, Key="m", PartNumber=2, **said)
+        assert second["Body"].read() == body[10:70001]
+
+
 if __name__ == "__main__":
     case = globals()[f"case_{sys.argv[1]}"]
     own = client("alice")

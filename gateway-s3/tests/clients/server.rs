@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use backend_memory::MemoryProvider;
-use gateway_s3::{Access, AccessKey, Body, Gateway, Level, Options, Right, User};
+use gateway_s3::{Access, AccessKey, Body, EncryptionKey, Gateway, Level, Options, Right, User};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
@@ -46,6 +46,7 @@ pub(crate) async fn start(port: u16) -> SocketAddr {
     let store = store.expect("a store in memory can be made");
     let mut options = Options::default();
     options.domains = vec!["s3.localhost".to_owned()];
+    options.encryption_key = Some(EncryptionKey::new([7; 32]));
     let gateway = Gateway::new(store, Arc::new(Keys), options).expect("the options are good");
     let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("the port is free");
     let address = listener.local_addr().expect("it is bound");

@@ -11,9 +11,10 @@ use crate::error::{Code, Error, Result};
 use crate::layout;
 use crate::op::caller::Caller;
 use crate::op::conditions::Conditions;
+use crate::op::encryption::CustomerKey;
 use crate::op::multipart::may_write;
 use crate::op::object::Slot;
-use crate::op::{Core, View};
+use crate::op::{Core, Moment, View};
 use crate::record::{Algorithm, Checksum, Object, Part, Piece, Upload, decode, hex};
 
 /// What an upload is completed with.
@@ -26,6 +27,8 @@ pub(crate) struct Complete {
     pub(crate) full_object: Option<bool>,
     /// How many bytes it must have.
     pub(crate) size: Option<u64>,
+    /// The key that it is encrypted with, if the client sends it again.
+    pub(crate) customer: Option<CustomerKey>,
 }
 
 /// A part that is to be in the object.
@@ -53,6 +56,12 @@ impl Core {
         complete: &Complete,
     ) -> Result<Object> {
         complete.check()?;
+        if complete.customer.is_some() {
+            let opened = self.open(name, Moment::Now).await?;
+            may_write(caller, (name, key), &opened.bucket)?;
+            let (_, upload) = View::At(&opened.snapshot).upload(name, key, id).await?;
+            self.opening(upload.object.encryption.as_ref(), complete.customer.as_ref())?;
+        }
         let part_bytes_min = self.options.part_bytes_min;
         self.transact(move |transaction| async move {
             complete_in(&transaction, caller, (name, key), id, complete, part_bytes_min).await

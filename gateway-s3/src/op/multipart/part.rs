@@ -3,15 +3,17 @@
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 
-use crate::body::{Digester, Incoming, Received};
+use crate::body::{Arrived, Digester, Incoming, Received};
 use crate::error::{Code, Error, Result};
 use crate::layout;
 use crate::op::caller::Caller;
 use crate::op::copy::Source;
+use crate::op::encryption::CustomerKey;
 use crate::op::get::{Get, Span};
 use crate::op::multipart::{PARTS_MAX, may_write};
 use crate::op::{Core, Moment, View, new_id, now, put};
-use crate::record::{Algorithm, Part, Piece};
+use crate::record::{Algorithm, Encryption, Part, Piece};
+use crate::seal::seal;
 
 /// A part that is copied.
 #[derive(Debug, Clone)]
@@ -19,6 +21,8 @@ pub(crate) struct CopyPart {
     pub(crate) source: Source,
     /// From which byte to which, both included.
     pub(crate) range: Option<(u64, u64)>,
+    /// The key that the upload is encrypted with, if it is one of the client.
+    pub(crate) customer: Option<CustomerKey>,
 }
 
 impl Core {
@@ -33,8 +37,9 @@ impl Core {
         caller: &Caller,
         (name, key): (&str, &str),
         (id, number): (&str, u32),
+        customer: Option<&CustomerKey>,
         mut body: Incoming,
-    ) -> Result<Part> {
+    ) -> Result<(Part, Option<Encryption>)> {
         check_number(number)?;
         if body.length > self.options.put_bytes_max {
             return Err(Code::EntityTooLarge.into());
@@ -58,30 +63,17 @@ impl Core {
             }
             _ => {}
         }
-        let (received, digests) = body.receive(&self.store).await?;
-        let (received, digests) = (&received, &digests);
+        let encryption = upload.object.encryption;
+        let sealing = self.opening(encryption.as_ref(), customer)?;
+        let arrived = &body.receive(&self.store, sealing).await?;
         let put = self.transact(move |transaction| async move {
             let view = View::Inside(&transaction);
             let bucket = view.bucket(name).await?;
             may_write(caller, (name, key), &bucket)?;
             let (id, _) = view.upload(name, key, id).await?;
-            let data = new_id()?;
-            match received {
-                Received::Small(bytes) => transaction.put(layout::data(&data), bytes.clone())?,
-                Received::Value(value) => transaction.put_value(layout::data(&data), value)?,
-            }
-            let data = Bytes::copy_from_slice(&data);
-            let part = Part {
-                size: digests.bytes,
-                md5: digests.md5.clone(),
-                modified: now(),
-                pieces: vec![Piece { data, size: digests.bytes, ..Piece::default() }],
-                checksum: digests.checksum(),
-            };
-            replace(&view, &transaction, &layout::part(&id, number), &part).await?;
-            Ok(part)
+            keep(&view, &transaction, &layout::part(&id, number), arrived).await
         });
-        put.await
+        Ok((put.await?, encryption))
     }
 
     /// Gives an upload a part that is a range of an object. Its bytes are read for their sums, but not moved.
@@ -95,7 +87,7 @@ impl Core {
         (name, key): (&str, &str),
         (id, number): (&str, u32),
         copy: &CopyPart,
-    ) -> Result<(Part, String)> {
+    ) -> Result<(Part, String, Option<Encryption>)> {
         check_number(number)?;
         let opened = self.open(name, Moment::Now).await?;
         may_write(caller, (name, key), &opened.bucket)?;
@@ -112,13 +104,30 @@ impl Core {
             Some((first, last)) => Span::From(first, Some(last)),
             None => Span::All,
         };
-        let get = Get { which: source.which.clone(), span, ..Get::default() };
+        let encryption = upload.object.encryption.clone();
+        let sealing = self.opening(encryption.as_ref(), copy.customer.as_ref())?;
+        let customer = source.customer.clone();
+        let get = Get { which: source.which.clone(), span, customer, ..Get::default() };
         let got = self.get_object(caller, (&source.bucket, &source.key, Moment::Now), &get).await?;
         if got.object.order != from.order || got.object.version != from.version {
             return Err(Code::ConditionalRequestConflict.into());
         }
         let range = got.range.clone();
         let algorithm = Some(upload.algorithm()).filter(|one| *one != Algorithm::Unknown);
+        if sealing.is_some() || from.encryption.is_some() {
+            // Bytes with a key of their own are not shared.
+            let arrived = &got.incoming(algorithm).receive(&self.store, sealing).await?;
+            let from = &from;
+            let part = self.transact(move |transaction| async move {
+                let view = View::Inside(&transaction);
+                let bucket = view.bucket(name).await?;
+                may_write(caller, (name, key), &bucket)?;
+                let (id, _) = view.upload(name, key, id).await?;
+                source.find_again(&view, caller, from).await?;
+                keep(&view, &transaction, &layout::part(&id, number), arrived).await
+            });
+            return Ok((part.await?, from.version_id(), encryption));
+        }
         let mut digester = Digester::new(algorithm);
         let mut bytes = got.stream();
         while let Some(bytes) = bytes.try_next().await? {
@@ -131,10 +140,7 @@ impl Core {
             let bucket = view.bucket(name).await?;
             may_write(caller, (name, key), &bucket)?;
             let (id, _) = view.upload(name, key, id).await?;
-            let there = source.find(&view, caller).await?;
-            if there.order != from.order || there.version != from.version {
-                return Err(Code::ConditionalRequestConflict.into());
-            }
+            source.find_again(&view, caller, from).await?;
             let mut pieces = Vec::new();
             if from.parts.is_empty() && from.manifest.is_empty() {
                 let data = new_id()?;
@@ -143,7 +149,8 @@ impl Core {
                 let data = Bytes::copy_from_slice(&data);
                 pieces.push(Piece { data, size: digests.bytes, ..Piece::default() });
             }
-            for (key, slice) in crate::op::get::slices(&view.pieces(from).await?, range) {
+            for slice in crate::op::get::slices(&view.pieces(from).await?, range) {
+                let (key, slice) = (slice.key, slice.range);
                 let data = new_id()?;
                 if !transaction.copy(&key, layout::data(&data)).await? {
                     return Err(Code::InternalError.into());
@@ -166,8 +173,42 @@ impl Core {
             replace(&view, &transaction, &layout::part(&id, number), &part).await?;
             Ok(part)
         });
-        Ok((part.await?, from.version_id()))
+        Ok((part.await?, from.version_id(), encryption))
     }
+}
+
+/// Puts what has arrived as a part.
+async fn keep(
+    view: &View<'_>,
+    transaction: &storage_txn::Transaction,
+    name: &[u8],
+    arrived: &Arrived,
+) -> Result<Part> {
+    let data = new_id()?;
+    let salt = match &arrived.received {
+        Received::Small(bytes) => {
+            let (bytes, salt) = match &arrived.sealing {
+                Some(sealing) => (seal(&sealing.key, &data, bytes)?, &data[..]),
+                None => (bytes.clone(), &[][..]),
+            };
+            transaction.put(layout::data(&data), bytes)?;
+            Bytes::copy_from_slice(salt)
+        }
+        Received::Value(value, salt) => {
+            transaction.put_value(layout::data(&data), value)?;
+            salt.clone()
+        }
+    };
+    let (digests, data) = (&arrived.digests, Bytes::copy_from_slice(&data));
+    let part = Part {
+        size: digests.bytes,
+        md5: digests.md5.clone(),
+        modified: now(),
+        pieces: vec![Piece { data, size: digests.bytes, salt, ..Piece::default() }],
+        checksum: digests.checksum(),
+    };
+    replace(view, transaction, name, &part).await?;
+    Ok(part)
 }
 
 /// Puts a part, and lets go of the bytes of one that was there.

@@ -161,9 +161,10 @@ async fn an_upload_is_completed_together_with_what_points_to_it() {
     let (core, alice) = (&bench.core, &bench.alice);
     let wish = ChecksumWish::default();
     let place = ("bbb", "film");
-    let (id, _) = core.create_upload(alice, place, &Description::default(), wish).await.unwrap();
+    let begun = core.create_upload(alice, place, &Description::default(), wish).await.unwrap();
+    let id = begun.id;
     let body = Incoming::of(bytes(50_000));
-    let part = core.put_part(alice, place, (&id, 1), body).await.unwrap();
+    let part = core.put_part(alice, place, (&id, 1), None, body).await.unwrap().0;
     let part = NamedPart { number: 1, etag: crate::record::hex(&part.md5), checksum: None };
     let complete = Complete { parts: vec![part], ..Complete::default() };
     let done = bench

@@ -20,12 +20,12 @@ impl Bench {
     async fn begin(&self, key: &str, wish: ChecksumWish) -> String {
         let description = Description::default();
         let begun = self.core.create_upload(&self.alice, ("bbb", key), &description, wish);
-        begun.await.unwrap().0
+        begun.await.unwrap().id
     }
 
     async fn part(&self, key: &str, id: &str, number: u32, size: usize) -> Part {
         let body = Incoming::of(bytes(size));
-        self.core.put_part(&self.alice, ("bbb", key), (id, number), body).await.unwrap()
+        self.core.put_part(&self.alice, ("bbb", key), (id, number), None, body).await.unwrap().0
     }
 
     async fn complete(
@@ -128,11 +128,11 @@ async fn parts_are_copied_from_ranges_of_objects_of_any_kind() {
         let source =
             Source { bucket: "bbb".to_owned(), key: "from".to_owned(), ..Source::default() };
         let last = size as u64 - 7;
-        let copy = CopyPart { source: source.clone(), range: Some((5, last)) };
-        let (part, _) =
+        let copy = CopyPart { source: source.clone(), range: Some((5, last)), customer: None };
+        let (part, ..) =
             bench.core.copy_part(&bench.alice, ("bbb", "to"), (id, 1), &copy).await.unwrap();
         assert_eq!(part.size, last - 4);
-        let beyond = CopyPart { source, range: Some((5, size as u64)) };
+        let beyond = CopyPart { source, range: Some((5, size as u64)), customer: None };
         let refused = bench.core.copy_part(&bench.alice, ("bbb", "to"), (id, 2), &beyond).await;
         assert_eq!(code(refused), Some(Code::InvalidRange));
         bench.complete("to", id, &[(1, &part)]).await.unwrap();
