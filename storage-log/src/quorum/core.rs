@@ -10,7 +10,7 @@ use futures_channel::oneshot;
 use futures_util::future::join_all;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use storage_core::{
-    Atomicity, Env, ErrorKind, Get, Key, Prefix, PutIf, StorageProvider, StorageProviderExt,
+    Atomicity, Env, ErrorKind, Get, Key, List, Prefix, PutIf, StorageProvider, StorageProviderExt,
 };
 
 use super::lookup::{Cells, Step, Target, step};
@@ -369,20 +369,27 @@ impl Core {
 
     /// Looks for changes of the voters that providers were told of. Whether there were any.
     async fn find_voters(&self) -> Result<bool> {
-        let mut found = false;
-        loop {
-            let version = self.state().proposer.voters().version + 1;
-            let key = voters_key(&self.prefix, version)?;
-            let asked = self.providers.iter().map(|provider| provider.try_get(&key));
-            let told = join_all(asked).await.into_iter().flatten().flatten();
-            let told = told.filter_map(|object| Marker::decode(self.log, &object.body).ok());
-            let Some(marker) = told.into_iter().next() else { return Ok(found) };
-            if marker.base.voters.version != version {
-                return Ok(found);
-            }
-            self.state().proposer.adopt(&marker.base.voters);
-            found = true;
-        }
+        let known = self.state().proposer.voters().version;
+        let (after, prefix) = (voters_key(&self.prefix, known)?, self.voters_prefix()?);
+        // A provider that was wiped has only those of later changes, so the last one counts wherever it is.
+        let asked = self.providers.iter().map(|provider| async {
+            let page = provider.list(List::new(&prefix).start_after(&after)).await.ok()?;
+            let object = provider.try_get(&page.objects.last()?.key).await.ok()??;
+            Marker::decode(self.log, &object.body).ok()
+        });
+        let told = join_all(asked).await.into_iter().flatten();
+        let Some(marker) = told.max_by_key(|marker| marker.base.voters.version) else {
+            return Ok(false);
+        };
+        self.state().proposer.adopt(&marker.base.voters);
+        Ok(marker.base.voters.version > known)
+    }
+
+    fn voters_prefix(&self) -> Result<Prefix> {
+        Prefix::new(format!("{}voters/", self.prefix)).map_err(|problem| {
+            let message = format!("the prefix {:?} leaves no room: {problem}", self.prefix);
+            storage_core::Error::not_applied(ErrorKind::InvalidKey, message).into()
+        })
     }
 
     /// Tells the proposer what happened, begins what can begin, and sends what it asks for.
