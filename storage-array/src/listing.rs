@@ -94,7 +94,7 @@ impl Core {
         while !waiting.is_empty() {
             let done: Vec<bool> = pages.iter().map(Option::is_some).collect();
             let answered = done.iter().filter(|done| **done).count();
-            let next = if answered < self.answers_needed().max(total - 1) {
+            let next = if answered < self.answers_needed().max(self.agree).min(total) {
                 waiting.next().await
             } else {
                 let patience = self.grace(&done, Work::Read) * 4;

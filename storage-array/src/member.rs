@@ -1,6 +1,7 @@
 //! One of the providers an array is made of, asked in a way that learns how it is doing.
 
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -81,7 +82,22 @@ pub(crate) struct Worker {
     /// Whether it decides conditions in one step, among all who may open it.
     pub(crate) conditional: bool,
     health: Mutex<Health>,
+    /// Writes that nobody waits for any more and that have not ended.
+    stuck: Arc<AtomicUsize>,
     env: Arc<dyn Env>,
+}
+
+/// How many writes may be stuck on a member before it gets no more: each holds its piece in memory.
+const STUCK_MAX: usize = 8;
+
+/// A write that is stuck, until it ends.
+#[derive(Debug)]
+pub(crate) struct Stuck(Arc<AtomicUsize>);
+
+impl Drop for Stuck {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Worker {
@@ -89,7 +105,7 @@ impl Worker {
         let capabilities = member.provider.info().capabilities;
         let conditional = capabilities.absent != Atomicity::Unsupported
             && capabilities.matches != Atomicity::Unsupported;
-        Self { member, conditional, health: Mutex::new(Health::new()), env }
+        Self { member, conditional, health: Mutex::new(Health::new()), stuck: Arc::default(), env }
     }
 
     pub(crate) fn health(&self) -> MutexGuard<'_, Health> {
@@ -97,8 +113,15 @@ impl Worker {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Notes that a write has not ended in good time.
+    pub(crate) fn stuck(&self) -> Stuck {
+        self.stuck.fetch_add(1, Ordering::Relaxed);
+        Stuck(self.stuck.clone())
+    }
+
     pub(crate) fn is_aside(&self) -> bool {
-        self.health().is_aside(self.env.monotonic())
+        self.stuck.load(Ordering::Relaxed) >= STUCK_MAX
+            || self.health().is_aside(self.env.monotonic())
     }
 
     pub(crate) async fn get(&self, key: &Key, request: Get) -> Result<Object> {

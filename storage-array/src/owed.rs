@@ -40,8 +40,10 @@ struct OwedTo {
     keys: BTreeMap<Key, bool>,
     /// There were more than are kept: only a walk over everything can tell.
     too_many: bool,
-    /// The mark that says so durably, and the members that have it.
-    mark: Option<(Key, Vec<usize>)>,
+    /// The mark of this process that says so durably: always the same.
+    mark: Option<Key>,
+    /// The members that have it.
+    marked: Vec<usize>,
 }
 
 impl Owed {
@@ -67,7 +69,7 @@ impl Owed {
         owed.too_many || !owed.keys.is_empty()
     }
 
-    fn add(&self, member: usize, key: &Key, damaged: bool) {
+    pub(crate) fn add(&self, member: usize, key: &Key, damaged: bool) {
         self.ever.fetch_add(1, Ordering::Relaxed);
         let mut state = lock(&self.state);
         let owed = &mut state.members[member];
@@ -93,7 +95,7 @@ impl Owed {
         all
     }
 
-    fn remove(&self, key: &Key, members: &BTreeSet<usize>) {
+    pub(crate) fn remove(&self, key: &Key, members: &BTreeSet<usize>) {
         let mut state = lock(&self.state);
         for member in members {
             state.members[*member].keys.remove(key);
@@ -119,12 +121,19 @@ impl Core {
     /// Nobody could keep the record.
     pub(crate) async fn mark_behind(&self, behind: &[usize], reached: &[usize]) -> Result<()> {
         for member in behind {
-            if lock(&self.owed.state).members[*member].mark.is_some() {
-                continue;
-            }
             let name = self.workers[*member].member.name();
-            let mark = Key::new(format!("{MARKS}{}{:032x}", mark_of(name), self.nonce()))
-                .expect("hexadecimal digits make a key");
+            let mark = {
+                let mut state = lock(&self.owed.state);
+                let owed = &mut state.members[*member];
+                if !owed.marked.is_empty() {
+                    continue;
+                }
+                let new = || {
+                    Key::new(format!("{MARKS}{}{:032x}", mark_of(name), self.nonce()))
+                        .expect("hexadecimal digits make a key")
+                };
+                owed.mark.get_or_insert_with(new).clone()
+            };
             let body = Bytes::from(format!("{name}\n{}\n", self.wall_millis()));
             let puts = reached.iter().map(|at| {
                 let (mark, body) = (&mark, body.clone());
@@ -139,7 +148,7 @@ impl Core {
                     format!("no member keeps the record that \"{name}\" is behind"),
                 ));
             }
-            lock(&self.owed.state).members[*member].mark = Some((mark, kept));
+            lock(&self.owed.state).members[*member].marked = kept;
         }
         Ok(())
     }
@@ -157,20 +166,30 @@ impl Core {
                 self.owed.remove(&key, &settled);
             }
         }
-        for member in 0..self.workers.len() {
-            if !self.owed.is_behind(member) {
-                self.unmark(member).await;
-            }
-        }
+        self.take_back_marks().await;
         self.owed.all().len()
     }
 
-    /// Takes back the record of this process that a member is behind.
-    async fn unmark(&self, member: usize) {
-        let Some((mark, kept)) = lock(&self.owed.state).members[member].mark.take() else { return };
-        for at in kept {
-            // One that stays behind costs a walk that finds nothing.
-            let _ = self.workers[at].delete(&mark).await;
+    /// Takes back this process's records about members that it owes nothing any more.
+    pub(crate) async fn take_back_marks(&self) {
+        for member in 0..self.workers.len() {
+            let (mark, marked) = {
+                let mut state = lock(&self.owed.state);
+                let owed = &mut state.members[member];
+                let settled = !owed.too_many && owed.keys.is_empty();
+                match owed.mark.clone() {
+                    // The next record is another object: this one may be deleted late.
+                    Some(mark) if settled && !owed.marked.is_empty() => {
+                        owed.mark = None;
+                        (mark, std::mem::take(&mut owed.marked))
+                    }
+                    _ => continue,
+                }
+            };
+            for at in marked {
+                // One that stays behind costs a walk that finds nothing.
+                let _ = self.workers[at].delete(&mark).await;
+            }
         }
     }
 
@@ -215,8 +234,9 @@ impl Core {
             }
         }
         for owed in &mut lock(&self.owed.state).members {
-            if owed.mark.as_ref().is_some_and(|(mark, _)| marks.contains(mark)) {
+            if owed.mark.as_ref().is_some_and(|mark| marks.contains(mark)) {
                 (owed.mark, owed.too_many) = (None, false);
+                owed.marked.clear();
             }
         }
         Ok(())

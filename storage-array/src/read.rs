@@ -14,7 +14,7 @@ use crate::gather::{Survey, Verdict, Want};
 use crate::look::Seen;
 
 /// How often a read begins again because somebody else changed the object meanwhile.
-const READS_MAX: usize = 8;
+const READS_MAX: usize = 30;
 /// A range of an object with smaller pieces is cut out of the whole.
 const RANGED_BYTES_MIN: u64 = 2 * BLOCK_BYTES;
 

@@ -1,5 +1,6 @@
 //! Putting and deleting objects.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::core::Core;
 use crate::gather::{Survey, Verdict};
 use crate::health::Work;
 use crate::look::Seen;
-use crate::member::is_not_applied;
+use crate::member::{Stuck, is_not_applied};
 
 /// How often one cell is tried to be replaced while others replace it too.
 const SWINGS_MAX: usize = 30;
@@ -37,6 +38,8 @@ struct Round<'a> {
     began: Duration,
     done: Vec<bool>,
     errors: Vec<(usize, Error)>,
+    /// Those that are later than usual, and nobody waits for.
+    stuck: BTreeMap<usize, Stuck>,
 }
 
 impl<'a> Round<'a> {
@@ -46,6 +49,7 @@ impl<'a> Round<'a> {
             began: core.env.monotonic(),
             done: vec![false; core.workers.len()],
             errors: Vec::new(),
+            stuck: BTreeMap::new(),
         }
     }
 
@@ -90,7 +94,14 @@ impl<'a> Round<'a> {
                 let sleep = core.env.sleep(patience.saturating_sub(passed));
                 match select(self.waiting.next(), sleep).await {
                     Either::Left((next, _)) => next,
-                    Either::Right(_) => return,
+                    Either::Right(_) => {
+                        for member in self.missing() {
+                            if !self.errors.iter().any(|(at, _)| *at == member) {
+                                self.stuck.insert(member, core.workers[member].stuck());
+                            }
+                        }
+                        return;
+                    }
                 }
             } else {
                 self.waiting.next().await
@@ -107,6 +118,9 @@ impl<'a> Round<'a> {
     }
 
     fn note(&mut self, next: Option<(usize, Result<()>)>) {
+        if let Some((member, _)) = &next {
+            self.stuck.remove(member);
+        }
         match next {
             Some((member, Ok(()))) => self.done[member] = true,
             Some((member, Err(error))) => self.errors.push((member, error)),
@@ -437,9 +451,12 @@ impl Core {
         answer: T,
     ) {
         let missing = round.missing();
+        // Owed before it is on record, so that nobody takes the record back meanwhile.
+        missing.iter().for_each(|member| self.owed.add(*member, key, false));
         if !missing.is_empty()
             && let Err(error) = self.mark_behind(&missing, &round.have()).await
         {
+            missing.iter().for_each(|member| self.owe(*member, key, false));
             reply.tell(Err(error));
             return;
         }
@@ -455,9 +472,11 @@ impl Core {
             }
             round.until_the_end().await;
         }
-        if !missing.is_empty() && round.errors.is_empty() {
-            // Late, but nothing is owed: the record can go.
-            let _ = self.settle().await;
+        let late =
+            missing.into_iter().filter(|member| round.done[*member]).collect::<BTreeSet<_>>();
+        if !late.is_empty() {
+            self.owed.remove(key, &late);
+            self.take_back_marks().await;
         }
     }
 
@@ -573,11 +592,13 @@ impl Core {
                             Seen::Cell(found) if found.header.generation == generation => {
                                 return Ok(());
                             }
-                            _ => {
-                                return Err(Error::not_applied(
-                                    ErrorKind::Unavailable,
-                                    "there is something else, or no answer",
-                                ));
+                            Seen::Cell(_) => {
+                                let what = "somebody else's is there";
+                                return Err(Error::not_applied(ErrorKind::Conflict, what));
+                            }
+                            Seen::Damaged(_) | Seen::Failed(_) => {
+                                let what = "there is no usable answer";
+                                return Err(Error::not_applied(ErrorKind::Unavailable, what));
                             }
                         }
                     }
@@ -586,8 +607,10 @@ impl Core {
             }
         }
         round.until_quorum(self).await;
-        // With too few members left to finish anything, what is there is all there is.
-        Ok(true)
+        // Another put may be about to win: what is seen now may never have been. But with too few members
+        // left to finish anything, what is there is all there is.
+        let outrun = generation.count == 0 && round.conflicts() > 0;
+        Ok(!outrun || round.reached() >= self.agree)
     }
 
     fn header(&self, kind: Kind, generation: Generation, size: u64, index: u8) -> Header {

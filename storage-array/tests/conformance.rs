@@ -2,14 +2,19 @@
 
 use std::sync::Arc;
 
+use backend_fs::FsProvider;
 use backend_memory::{Config, MemoryProvider};
 use conformance::{Level, Target, harness};
 use storage_array::{Encrypt, Erasure, Member, Mirror, Shard, Split};
-use storage_core::{Env, Result, Secret, StorageProvider, Versions};
+use storage_core::{Durability, Env, Result, Secret, StorageProvider, Versions};
 use storage_wrappers::TokioEnv;
 
 conformance::main!([
     unless_quick("mirror-3", 3, |members| Ok(Arc::new(Mirror::new(members, None, env())?))),
+    on_disk("mirror-3-on-disk", |members| Ok(Arc::new(Mirror::new(members, None, env())?))),
+    on_disk("erasure-2-1-on-disk", |members| {
+        Ok(Arc::new(Erasure::new(2, 1, members, None, env())?))
+    }),
     target("erasure-2-1", 3, |members| Ok(Arc::new(Erasure::new(2, 1, members, None, env())?))),
     unless_quick("erasure-4-2", 6, |members| Ok(Arc::new(Erasure::new(
         4,
@@ -56,6 +61,31 @@ fn erasure_over_shards(members: Vec<Member>) -> Result<Arc<dyn StorageProvider>>
 
 fn env() -> Arc<dyn Env> {
     Arc::new(TokioEnv::new())
+}
+
+/// Arrays over three folders: members that truly take turns. Left out by `cargo xtask test --quick`.
+fn on_disk(name: &str, make: fn(Vec<Member>) -> Result<Arc<dyn StorageProvider>>) -> Target {
+    let quick = std::env::var_os("CLOUDBANK_TEST_QUICK").is_some();
+    let folder = Arc::new(tempfile::tempdir().expect("a folder for the test"));
+    let harness = harness(move || {
+        let folder = folder.clone();
+        async move {
+            let mut members = Vec::new();
+            for name in ["a", "b", "c"] {
+                let config = backend_fs::Config {
+                    create: true,
+                    durability: Durability::ProcessCrash,
+                    ..backend_fs::Config::new(folder.path().join(name))
+                };
+                let opened = FsProvider::open(config).await?;
+                members.push(Member::new(name, Arc::new(opened)));
+            }
+            make(members)
+        }
+    });
+    Target::new(name, harness)
+        .levels(&[Level::Core, Level::Txn, Level::Chaos])
+        .ignored_if(quick, "left out by --quick")
 }
 
 /// As [`target`], but left out by `cargo xtask test --quick`.

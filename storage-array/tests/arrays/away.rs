@@ -7,7 +7,7 @@ use storage_array::{Depth, Erasure, MemberState, Mirror, Scrub};
 use storage_core::{Env as _, ErrorKind, Get, PutIf, StorageProvider};
 use storage_wrappers::ManualEnv;
 
-use crate::rig::{Place, body, key, members, places};
+use crate::rig::{Place, Request, body, key, members, places};
 
 fn make(data: usize, places: &[Place], env: &Arc<ManualEnv>) -> Arc<dyn StorageProvider> {
     match data {
@@ -129,10 +129,16 @@ fn a_member_that_never_answers_holds_nobody_up_for_long() {
                 let began = env.monotonic();
                 let name = key(&format!("k/{number}"));
                 array.put(&name, body(5000), PutIf::Always).await.unwrap();
+                let put = env.monotonic() - began;
                 assert_eq!(array.get(&name, Get::whole()).await.unwrap().body, body(5000));
                 let took = env.monotonic() - began;
-                assert!(took < Duration::from_secs(1), "{data} of {total}: {took:?}");
+                let what = format!("{data} of {total}, number {number}: {put:?} of {took:?}");
+                // Once it is set aside, what is owed waits in the background, and this clock may jump there.
+                assert!(number >= 8 || took < Duration::from_secs(1), "{what}");
             }
+            let sent = places[1].requests();
+            let puts = sent.iter().filter(|it| matches!(it, Request::Put(..))).count();
+            assert!(puts <= 8, "{data} of {total}: {puts} puts wait for ever, each with its piece");
         });
     }
 }
