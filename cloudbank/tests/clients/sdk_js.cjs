@@ -61,7 +61,8 @@ async function case_listings_conditions_and_deletions() {
   await assert.rejects(c.send(new s3.PutObjectCommand({ Bucket, Key: "a", Body: "x", IfNoneMatch: "*" })), { name: "PreconditionFailed" });
   await assert.rejects(c.send(new s3.GetObjectCommand({ Bucket, Key: "none" })), s3.NoSuchKey);
   await assert.rejects(c.send(new s3.HeadObjectCommand({ Bucket, Key: "none" })), s3.NotFound);
-  await assert.rejects(c.send(new s3.CreateBucketCommand({ Bucket })), s3.BucketAlreadyOwnedByYou);
+  // In the first region of all, a bucket of one's own can be made again.
+  await c.send(new s3.CreateBucketCommand({ Bucket }));
   await c.send(new s3.CopyObjectCommand({ Bucket, Key: "copy", CopySource: encodeURIComponent(`${Bucket}/b/ü +&`) }));
   const deleted = await c.send(new s3.DeleteObjectsCommand({ Bucket, Delete: { Objects: [...keys, "copy"].map((Key) => ({ Key })) } }));
   assert.equal(deleted.Deleted.length, 5);
