@@ -70,7 +70,12 @@ impl QuorumLog {
         core.refresh().await?;
         let key = marker_key(&core.prefix)?;
         let asked = core.providers.iter().map(|provider| provider.try_get(&key));
-        let mut missing = self.voters().members;
+        let voters = self.voters();
+        if voters.version > 0 {
+            // Whoever changed them may have stopped before it told so.
+            core.copy_voters(voters.clone()).await?;
+        }
+        let mut missing = voters.members;
         let mut free = Vec::new();
         for (at, found) in join_all(asked).await.into_iter().enumerate() {
             let marker = found?.and_then(|object| Marker::decode(core.log, &object.body).ok());
@@ -104,7 +109,7 @@ impl QuorumLog {
 
     async fn decide(&self, next: Voters) -> Result<()> {
         match self.core.submit(Goal::Change(next)).await {
-            Some(Outcome::Done(_)) => Ok(()),
+            Some(Outcome::Done(_)) => self.core.copy_voters(self.voters()).await,
             Some(Outcome::Unreachable { maybe: true }) | None => {
                 Err(self.core.unreachable().into_unknown().into())
             }

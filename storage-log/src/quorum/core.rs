@@ -358,13 +358,30 @@ impl Core {
         };
         let core = self.clone();
         self.env.spawn(Box::pin(async move {
-            let Ok(key) = voters_key(&core.prefix, voters.version) else { return };
-            let base = Base { position: 0, point: Point::genesis(core.log), voters };
-            let bytes = Marker { voter: VoterId([0; 16]), base }.encode(core.log);
-            let puts = core.providers.iter();
             // Whoever sees them next tells them again.
-            join_all(puts.map(|each| each.put(&key, bytes.clone(), PutIf::Absent))).await;
+            let _ = core.copy_voters(voters).await;
         }));
+    }
+
+    /// Puts a copy of who votes on all providers; as many of the voters as decide have to take it.
+    pub(super) async fn copy_voters(&self, voters: Voters) -> Result<()> {
+        let key = voters_key(&self.prefix, voters.version)?;
+        let base = Base { position: 0, point: Point::genesis(self.log), voters: voters.clone() };
+        let bytes = Marker { voter: VoterId([0; 16]), base }.encode(self.log);
+        let puts = self.providers.iter();
+        let puts = puts.map(|each| each.put(&key, bytes.clone(), PutIf::Absent));
+        let mut taken = Vec::new();
+        for (at, put) in join_all(puts).await.into_iter().enumerate() {
+            if put.map_or_else(|error| error.kind() == ErrorKind::Conflict, |_| true) {
+                taken.push(at);
+            }
+        }
+        let places = self.state().places.clone();
+        let has_it = |voter: &&VoterId| places.get(*voter).is_some_and(|at| taken.contains(at));
+        if voters.members.iter().filter(has_it).count() < voters.quorum {
+            return Err(self.unreachable().into());
+        }
+        Ok(())
     }
 
     /// Looks for changes of the voters that providers were told of. Whether there were any.
