@@ -25,7 +25,7 @@ async fn main() -> Result<()> {
         time: Duration::from_secs_f64(arguments.get("seconds", 1.0)?),
         bytes: arguments.get("bytes", 100)?,
         stores: arguments.list("stores", Vec::new())?,
-        flush_bytes: match arguments.get("flush-mib", 0)? {
+        flush_bytes: match arguments.get::<usize>("flush-mib", 0)? {
             0 => None,
             mib => Some(mib << 20),
         },

@@ -2,7 +2,8 @@
 //!
 //! 1. [`Place`], [`Site`]: memory, a folder, a bucket; the same for all who are measured.
 //! 2. [`Contender`]: our store, slatedb, SQLite and redb behind one interface.
-//! 3. [`keep_busy`], [`median`], [`percentile`]: load, and what to say of it.
+//! 3. [`S3Server`], [`S3Client`]: our S3 server and those of others, and who keeps them busy.
+//! 4. [`keep_busy`], [`median`], [`percentile`]: load, and what to say of it.
 
 mod contender;
 mod counting;
@@ -10,6 +11,8 @@ mod measure;
 mod memory;
 mod place;
 mod processor;
+mod s3_client;
+mod s3_server;
 mod words;
 
 pub use contender::{Contender, Kind, open};
@@ -18,4 +21,6 @@ pub use measure::{Done, keep_busy, median, percentile};
 pub use memory::{Memory, memory};
 pub use place::{Place, Site, env};
 pub use processor::processor_time;
+pub use s3_client::{S3Answer, S3Client, wait_until_served};
+pub use s3_server::{Keeper, S3Server};
 pub use words::{Arguments, key, say, shuffled, value};

@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: benchmarks by name, with the server they measure on.
 
-use std::fs;
 use std::path::PathBuf;
+use std::{env, fs};
 
 use anyhow::{Result, bail};
 
@@ -10,6 +10,12 @@ use crate::workspace::{self, Metadata};
 
 /// A workspace of its own, for the benchmarks that compile other stores to measure beside ours.
 const BESIDE: &str = "benchmarks/Cargo.toml";
+
+/// The benchmark that puts our S3 server beside those of others.
+const SERVERS: &str = "s3_servers";
+
+/// What tells it where ours is.
+const PROGRAM: &str = "CLOUDBANK_BENCH_PROGRAM";
 
 /// Arguments of `cargo xtask bench`.
 #[derive(Debug, clap::Args)]
@@ -47,7 +53,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if chosen.is_empty() {
         bail!("no benchmark `{wanted}`; there are: {names}");
     }
-    let services = Services::start(&[Service::Seaweedfs])?;
+    let serves = chosen.iter().any(|bench| bench.name == SERVERS);
+    let needed: &[Service] = match serves {
+        true => &[Service::Seaweedfs, Service::Moto, Service::Rclone],
+        false => &[Service::Seaweedfs],
+    };
+    let program = serves.then(program).transpose()?;
+    let services = Services::start(needed)?;
     for bench in chosen {
         let mut command = workspace::cargo();
         command.arg("bench");
@@ -56,12 +68,30 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         }
         command.args(["--package", &bench.package, "--bench", &bench.name, "--"]);
         command.args(&arguments.rest).envs(services.variables());
+        if let Some(program) = &program {
+            command.env(PROGRAM, program);
+        }
         let status = run_to_end(command)?;
         if !status.success() {
             bail!("benchmark {}: {status}", bench.name);
         }
     }
     Ok(())
+}
+
+/// Our server, built to be fast, unless the environment says where it is.
+fn program() -> Result<PathBuf> {
+    if let Some(given) = env::var_os(PROGRAM).filter(|given| !given.is_empty()) {
+        return Ok(given.into());
+    }
+    let mut command = workspace::cargo();
+    command.args(["build", "--release", "--package", "cloudbank"]);
+    let status = run_to_end(command)?;
+    if !status.success() {
+        bail!("the server could not be built: {status}");
+    }
+    let target = &workspace::metadata()?.target_directory;
+    Ok(target.join("release").join("cloudbank"))
 }
 
 fn benches(of: Metadata, manifest: Option<&PathBuf>) -> Result<Vec<Bench>> {
