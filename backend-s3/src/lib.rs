@@ -7,6 +7,7 @@
 mod config;
 mod credentials;
 mod error;
+mod key_source;
 mod listing;
 mod profile;
 mod provider;
@@ -14,4 +15,5 @@ mod service;
 
 pub use backend_object_store::{ConditionalPut, Http, Names, Probe};
 pub use config::{Checksum, Config, Credentials, OBJECT_BYTES_MAX};
+pub use key_source::{KeySource, Keys, ProfileSettings};
 pub use provider::S3Provider;

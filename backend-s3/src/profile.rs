@@ -8,6 +8,8 @@ use std::{env, fs, io};
 use backend_object_store::misconfigured;
 use storage_core::{Result, Secret};
 
+use crate::key_source::ProfileSettings;
+
 /// What a profile may say instead of keys, none of which is understood here.
 const NOT_UNDERSTOOD: [&str; 6] = [
     "credential_process",
@@ -73,22 +75,7 @@ impl Files {
     ///
     /// As [`profile`](Self::profile), for one that is there but of no use.
     pub(crate) fn find(&self, name: &str) -> Result<Option<Profile>> {
-        let mut values = BTreeMap::new();
-        let mut found = false;
-        // The credentials file wins, so it is read last.
-        for (file, headings) in [
-            (&self.config, [format!("profile {name}"), "default".into()]),
-            (&self.credentials, [name.into(), name.into()]),
-        ] {
-            let headings = &headings[..if name == "default" { 2 } else { 1 }];
-            if let Some(section) = read_section(file, headings)? {
-                found = true;
-                values.extend(section);
-            }
-        }
-        if !found {
-            return Ok(None);
-        }
+        let Some(mut values) = self.values(name)? else { return Ok(None) };
         let mut take = |key: &str| values.remove(key).filter(|value| !value.is_empty());
         let keys = (take("aws_access_key_id"), take("aws_secret_access_key"));
         let (Some(access_key_id), Some(secret)) = keys else {
@@ -111,6 +98,49 @@ impl Files {
             region: take("region"),
         }))
     }
+
+    /// What a profile says besides keys, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Misconfigured`](storage_core::ErrorKind::Misconfigured) for a file that cannot be read.
+    pub(crate) fn settings(&self, name: &str) -> Result<Option<ProfileSettings>> {
+        let Some(values) = self.values(name)? else { return Ok(None) };
+        let get = |key: &str| values.get(key).filter(|value| !value.is_empty()).cloned();
+        // Endpoints of single services are in a section of their own.
+        let services = match get("services") {
+            Some(services) => read_section(&self.config, &[format!("services {services}")])?,
+            None => None,
+        };
+        let of_s3 = services.and_then(|mut services| services.remove("s3.endpoint_url"));
+        let has_keys = get("aws_access_key_id").is_some()
+            || NOT_UNDERSTOOD.iter().any(|key| values.contains_key(*key));
+        Ok(Some(ProfileSettings {
+            region: get("region"),
+            endpoint_url: of_s3.or_else(|| get("endpoint_url")),
+            addressing_style: get("s3.addressing_style"),
+            ca_bundle: get("ca_bundle").map(PathBuf::from),
+            has_keys,
+        }))
+    }
+
+    /// All that the two files say of a profile.
+    fn values(&self, name: &str) -> Result<Option<BTreeMap<String, String>>> {
+        let mut values = BTreeMap::new();
+        let mut found = false;
+        // The credentials file wins, so it is read last.
+        for (file, headings) in [
+            (&self.config, [format!("profile {name}"), "default".into()]),
+            (&self.credentials, [name.into(), name.into()]),
+        ] {
+            let headings = &headings[..if name == "default" { 2 } else { 1 }];
+            if let Some(section) = read_section(file, headings)? {
+                found = true;
+                values.extend(section);
+            }
+        }
+        Ok(found.then_some(values))
+    }
 }
 
 /// The settings under the first of these headings that the file has.
@@ -126,10 +156,11 @@ fn read_section(file: &Path, headings: &[String]) -> Result<Option<BTreeMap<Stri
     Ok(headings.iter().find_map(|heading| section(&text, heading)))
 }
 
-/// The settings under a heading.
+/// The settings under a heading. Those indented below another, as in `s3 =`, have its name before theirs: `s3.region`.
 fn section(text: &str, heading: &str) -> Option<BTreeMap<String, String>> {
     let mut values = None;
     let mut inside = false;
+    let mut outer = String::new();
     for line in text.lines() {
         let indented = line.starts_with([' ', '\t']);
         let line = line.trim();
@@ -143,12 +174,16 @@ fn section(text: &str, heading: &str) -> Option<BTreeMap<String, String>> {
                 values.get_or_insert_with(BTreeMap::new);
             }
         } else if inside
-            // An indented line belongs to a setting of its own kind (`s3 =`), of no interest here.
-            && !indented
             && let (Some(values), Some((key, value))) = (values.as_mut(), line.split_once('='))
         {
             let value = value.split(" #").next().unwrap_or_default();
-            values.insert(key.trim().to_ascii_lowercase(), value.trim().to_owned());
+            let mut key = key.trim().to_ascii_lowercase();
+            if indented {
+                key = format!("{outer}.{key}");
+            } else {
+                outer.clone_from(&key);
+            }
+            values.insert(key, value.trim().to_owned());
         }
     }
     values
@@ -185,6 +220,26 @@ mod tests {
             ("D", Some("us-west-2"))
         );
         assert!(default.session_token.is_none());
+    }
+
+    #[test]
+    fn a_profile_has_settings_besides_keys() {
+        let (_folder, files) = files(
+            "[work]\naws_access_key_id = W\naws_secret_access_key = w\n",
+            "[profile work]\nregion = eu-north-1\nendpoint_url = http://all\nca_bundle = /ca.pem\n\
+             s3 =\n  addressing_style = path\n  endpoint_url = no\nservices = mine\n\
+             [services mine]\nec2 =\n  endpoint_url = http://ec2\ns3 =\n  endpoint_url = http://s3\n\
+             [profile plain]\nendpoint_url = http://all\n",
+        );
+        let work = files.settings("work").unwrap().unwrap();
+        assert_eq!(work.endpoint_url.as_deref(), Some("http://s3"));
+        assert_eq!(work.addressing_style.as_deref(), Some("path"));
+        assert_eq!(work.region.as_deref(), Some("eu-north-1"));
+        assert!(work.has_keys && work.ca_bundle.is_some());
+        let plain = files.settings("plain").unwrap().unwrap();
+        assert_eq!(plain.endpoint_url.as_deref(), Some("http://all"));
+        assert!(!plain.has_keys);
+        assert_eq!(files.settings("none").unwrap(), None);
     }
 
     #[test]
