@@ -1,5 +1,9 @@
 //! The command line: every word a user can type.
 
+#[cfg(feature = "s3")]
+mod s3;
+#[cfg(feature = "s3")]
+mod s3_transfer;
 #[cfg(feature = "gateway-s3")]
 mod serve;
 mod store;
@@ -9,6 +13,12 @@ mod upkeep;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+#[cfg(feature = "s3")]
+pub(crate) use s3::{
+    Connection, LsArgs, PresignMethod, RmArgs, S3Args, S3Command, Style, WhichVersion,
+};
+#[cfg(feature = "s3")]
+pub(crate) use s3_transfer::{AboutArgs, Checksum, CopyArgs, Filters, SyncArgs, TransferArgs};
 #[cfg(feature = "gateway-s3")]
 pub(crate) use serve::{ServeArgs, Served};
 pub(crate) use store::{Read, StoreCommand, StoreWhich, Write};
@@ -35,6 +45,7 @@ Examples:
   cloudbank store init                       make a store on the only provider
   cloudbank store put notes/1 letter.txt     keep a file in it; what was there stays in its history
   cloudbank store get notes/1 --at '1h ago'  what it was an hour ago
+  cloudbank s3 sync photos s3://photos       make a bucket as a folder is
   cloudbank provider ls -p aws --long        list what the provider `aws` holds
   cloudbank conformance -p aws               does that service keep its promises?
 
@@ -77,6 +88,9 @@ pub(crate) enum Command {
     /// Serve a store to every S3 client
     #[cfg(feature = "gateway-s3")]
     Serve(ServeArgs),
+    /// Work with the buckets and objects of any S3 service
+    #[cfg(feature = "s3")]
+    S3(Box<S3Args>),
     /// Find out whether a provider keeps what it promises
     Conformance(ConformanceArgs),
     /// What `conformance` starts as its second process

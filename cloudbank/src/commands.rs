@@ -3,8 +3,15 @@
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod conformance;
+mod folder;
 pub(crate) mod provider;
+#[cfg(feature = "s3")]
+pub(crate) mod s3;
 #[cfg(feature = "gateway-s3")]
 pub(crate) mod serve;
 pub(crate) mod store;
 mod target;
+mod walk;
+
+#[cfg(feature = "s3")]
+pub(crate) use store::shown_line;

@@ -27,6 +27,8 @@ pub use source::{Position, Source};
 
 pub(crate) use find::FILE_NAME;
 pub(crate) use section::Shown;
+#[cfg(all(feature = "gateway-s3", feature = "s3"))]
+pub(crate) use serve::S3Settings;
 #[cfg(feature = "gateway-s3")]
 pub(crate) use serve::{
     ADDRESS_EXPECTED, Address, KeyEntry, Level, LogFormat, Serving, read_keys_file,

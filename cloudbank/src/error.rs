@@ -37,6 +37,14 @@ pub enum Error {
         /// What it said.
         error: StoreError,
     },
+    /// An S3 service said no.
+    #[cfg(feature = "s3")]
+    S3 {
+        /// What was asked of it.
+        what: String,
+        /// What it said.
+        failure: Box<crate::s3::failure::Failure>,
+    },
     /// A file, or standard input or output.
     File {
         /// Which one, and what was done with it.
@@ -81,10 +89,14 @@ impl Code {
     /// The code for a provider's error: the one place where kinds become codes.
     #[must_use]
     pub fn of(error: &StorageError) -> Self {
-        if error.effect() == Effect::Unknown {
+        Self::of_kind(error.kind(), error.effect())
+    }
+
+    fn of_kind(kind: ErrorKind, effect: Effect) -> Self {
+        if effect == Effect::Unknown {
             return Self::Unknown;
         }
-        match error.kind() {
+        match kind {
             ErrorKind::NotFound => Self::NotFound,
             ErrorKind::Conflict | ErrorKind::NotModified => Self::Conflict,
             ErrorKind::InvalidRange
@@ -153,6 +165,8 @@ impl Error {
             Self::Usage(_) | Self::Config(_) => Code::Usage,
             Self::Provider { error, .. } => Code::of(error),
             Self::Store { error, .. } => Code::of_store(error),
+            #[cfg(feature = "s3")]
+            Self::S3 { failure, .. } => Code::of_kind(failure.kind, failure.effect),
             Self::NotFound(_) => Code::NotFound,
             Self::Conflict(_) => Code::Conflict,
             Self::File { .. } | Self::Failed(_) => Code::Failed,
@@ -194,6 +208,13 @@ impl Error {
                     data["transaction_id"] = json!(id.to_string());
                 }
             }
+            #[cfg(feature = "s3")]
+            Self::S3 { failure, .. } => {
+                data["kind"] = json!(failure.kind.label());
+                data["status"] = json!(failure.status);
+                data["s3_code"] = json!(failure.code);
+                data["request_id"] = json!(failure.request_id);
+            }
             _ => {}
         }
         data
@@ -211,6 +232,8 @@ impl Error {
             | Self::Conflict(text)
             | Self::Failed(text)
             | Self::Interrupted(text) => text.clone(),
+            #[cfg(feature = "s3")]
+            Self::S3 { what, failure } => format!("{what}: {failure}"),
             Self::File { what, error } => format!("{what}: {error}"),
             Self::Reported(_) | Self::OutputClosed => self.to_string(),
         }
@@ -274,6 +297,11 @@ impl fmt::Display for Error {
                 write!(f, "error: store on `{provider}`: {error}")?;
                 advice(error).map_or(Ok(()), |advice| write!(f, "\n  = {advice}"))
             }
+            #[cfg(feature = "s3")]
+            Self::S3 { what, failure } => {
+                write!(f, "error: {what}: {failure}")?;
+                failure.advice().map_or(Ok(()), |advice| write!(f, "\n  = {advice}"))
+            }
             Self::File { what, error } => write!(f, "error: {what}: {error}"),
             Self::Reported(code) => write!(f, "error: {}", code.label()),
             Self::OutputClosed => write!(f, "error: standard output was closed"),
@@ -287,6 +315,8 @@ impl std::error::Error for Error {
         match self {
             Self::Provider { error, .. } => Some(error),
             Self::Store { error, .. } => Some(error),
+            #[cfg(feature = "s3")]
+            Self::S3 { failure, .. } => Some(failure),
             Self::File { error, .. } => Some(error),
             _ => None,
         }

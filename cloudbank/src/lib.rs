@@ -20,6 +20,8 @@ mod providers;
 mod raw;
 mod registry;
 mod run;
+#[cfg(feature = "s3")]
+mod s3;
 #[cfg(feature = "gateway-s3")]
 mod serve;
 
@@ -31,6 +33,8 @@ pub use error::{Code, Error, Result};
 pub use raw::{RawError, RawService};
 pub use registry::{Backend, Registry};
 pub use run::{main_with, run};
+#[cfg(feature = "s3")]
+pub use s3::failure::Failure;
 
 /// The examples of the README, which must run.
 #[cfg(doctest)]

@@ -91,6 +91,8 @@ pub struct Backend {
     raw: Option<Arc<OpenRaw>>,
     hooks: Option<Arc<MakeHooks>>,
     volatile: bool,
+    #[cfg(feature = "s3")]
+    s3: Option<Arc<backend_s3::Config>>,
 }
 
 impl Backend {
@@ -108,6 +110,8 @@ impl Backend {
             raw: None,
             hooks: None,
             volatile: false,
+            #[cfg(feature = "s3")]
+            s3: None,
         }
     }
 
@@ -161,6 +165,14 @@ impl Backend {
         self
     }
 
+    /// Says that it is an S3 service, so that `cloudbank s3` can be told to use it.
+    #[cfg(feature = "s3")]
+    #[must_use]
+    pub fn is_s3(mut self, config: backend_s3::Config) -> Self {
+        self.s3 = Some(Arc::new(config));
+        self
+    }
+
     /// Says that its objects end with the process, so that whoever stores some is told.
     #[must_use]
     pub fn keeps_nothing(mut self) -> Self {
@@ -190,6 +202,11 @@ impl Backend {
 
     pub(crate) fn hooks(&self) -> Hooks {
         self.hooks.as_ref().map(|hooks| hooks()).unwrap_or_default()
+    }
+
+    #[cfg(feature = "s3")]
+    pub(crate) fn s3(&self) -> Option<&backend_s3::Config> {
+        self.s3.as_deref()
     }
 
     pub(crate) fn is_volatile(&self) -> bool {

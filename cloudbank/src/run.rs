@@ -124,6 +124,8 @@ async fn execute(registry: Registry, cli: Cli, interrupt: watch::Receiver<bool>)
         Command::Store(command) => commands::store::run(&context, command).await,
         #[cfg(feature = "gateway-s3")]
         Command::Serve(arguments) => commands::serve::run(&context, &arguments).await,
+        #[cfg(feature = "s3")]
+        Command::S3(arguments) => commands::s3::run(&context, *arguments).await,
         Command::Conformance(arguments) => commands::conformance::run(&context, arguments).await,
         Command::ConformanceWorker { which } => commands::conformance::work(&context, &which).await,
         Command::Completions { shell } => commands::completions::run(&context, shell),

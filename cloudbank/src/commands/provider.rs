@@ -11,6 +11,7 @@ mod stat;
 
 use std::sync::Arc;
 
+pub(crate) use get::parse_range;
 pub(crate) use rm::worst_of;
 use storage_core::{Key, Prefix, StorageProvider};
 
@@ -44,7 +45,7 @@ pub(crate) async fn run(context: &Context, command: ProviderCommand) -> Result<(
             let get = get::Get {
                 key: self::key(&key)?,
                 file,
-                range: range.as_deref().map(get::parse_range).transpose()?,
+                range: range.as_deref().map(parse_range).transpose()?,
                 if_match,
                 if_changed,
             };

@@ -1,6 +1,6 @@
 //! `store ...`: keys and values with transactions and history.
 
-mod at;
+pub(super) mod at;
 mod author;
 mod bench;
 mod cat;
@@ -22,12 +22,15 @@ mod rebuild;
 mod rm;
 mod source;
 mod tag;
-mod tally;
+pub(super) mod tally;
 mod text;
 mod txn;
 mod undo;
 mod verify;
 mod watch;
+
+#[cfg(feature = "s3")]
+pub(crate) use text::line as shown_line;
 
 use crate::cli::StoreCommand;
 use crate::error::Result;

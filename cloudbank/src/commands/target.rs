@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{File, Permissions};
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -48,6 +48,26 @@ impl Target {
             Self::Device(file) => file.write_all(bytes),
             Self::Beside { new, .. } => new.write_all(bytes),
         }
+    }
+
+    /// Writes bytes where they belong. Not for a pipe or a device, which take bytes in order.
+    pub(crate) fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let file = self.file();
+        file.seek(SeekFrom::Start(offset))?;
+        file.write_all(bytes)
+    }
+
+    /// The file that is being written.
+    pub(crate) fn file(&mut self) -> &mut File {
+        match self {
+            Self::Device(file) => file,
+            Self::Beside { new, .. } => new.as_file_mut(),
+        }
+    }
+
+    /// Whether bytes can be written in any order, and read again.
+    pub(crate) fn is_file(&self) -> bool {
+        matches!(self, Self::Beside { .. })
     }
 
     /// Gives it its name, and what an earlier file of that name permitted.

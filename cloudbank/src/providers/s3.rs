@@ -66,6 +66,7 @@ fn backend(config: Config) -> Backend {
     let (opened, created, destroyed, hooked) =
         (config.clone(), config.clone(), config.clone(), config.clone());
     let trusted = Config { probe: Probe::Off, ..config.clone() };
+    let spoken = config.clone();
     Backend::new(move || S3Provider::open(opened.clone()))
         .trust_with(move || S3Provider::open(trusted.clone()))
         .create_with(move || {
@@ -78,6 +79,7 @@ fn backend(config: Config) -> Backend {
         })
         .hooks_with(move || hooks(&hooked))
         .raw_with(move || raw::s3(&config))
+        .is_s3(spoken)
 }
 
 fn hooks(config: &Config) -> Hooks {

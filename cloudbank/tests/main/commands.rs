@@ -517,6 +517,19 @@ fn every_command_teaches_with_examples() {
         "conformance",
         "completions",
         "serve",
+        "s3",
+        "s3 mb",
+        "s3 rb",
+        "s3 ls",
+        "s3 cp",
+        "s3 mv",
+        "s3 sync",
+        "s3 rm",
+        "s3 stat",
+        "s3 cat",
+        "s3 presign",
+        "s3 getacl",
+        "s3 setacl",
     ] {
         let help = bench.ok(&format!("{command} --help"));
         assert!(help.contains("Examples:\n  cloudbank "), "{command}: {help}");

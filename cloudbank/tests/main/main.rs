@@ -5,6 +5,8 @@ mod commands;
 mod config_problems;
 mod conformance;
 mod copying;
+#[cfg(all(feature = "gateway-s3", feature = "s3"))]
+mod s3;
 mod secrets;
 #[cfg(feature = "gateway-s3")]
 mod serve;

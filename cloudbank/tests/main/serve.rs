@@ -1,9 +1,9 @@
 //! `serve`: a real server, asked by real HTTP.
 
 #[allow(dead_code)] // The other binary uses the rest.
-mod client;
+pub(crate) mod client;
 mod configured;
 mod first_run;
 #[allow(dead_code)] // The other binary uses the rest.
-mod running;
+pub(crate) mod running;
 mod seen;

@@ -26,6 +26,11 @@ fn main() -> ExitCode {
             is_set("CLOUDBANK_TEST_RCLONE"),
             a_server_that_ignores_conditions_is_refused_with_the_way_out,
         ),
+        trial(
+            "buckets_and_objects_of_other_services_are_worked_with",
+            is_set("CLOUDBANK_TEST_SEAWEEDFS") || is_set("CLOUDBANK_TEST_MOTO"),
+            buckets_and_objects_of_other_services_are_worked_with,
+        ),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
@@ -137,4 +142,42 @@ fn a_server_that_ignores_conditions_is_refused_with_the_way_out() {
         "{said}"
     );
     bench.ok("provider destroy -p rclone --yes");
+}
+
+fn buckets_and_objects_of_other_services_are_worked_with() {
+    let (bench, services) = servers();
+    let files = ["a b", "a+b", "ü/ä", "100%", "a&b=c", "sub/deep/x.txt"];
+    let large: Vec<u8> = (0..17_u32 << 18).flat_map(u32::to_le_bytes).collect();
+    for name in files {
+        let path = bench.path(&format!("in/{name}"));
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, name).unwrap();
+    }
+    bench.write("in/large", &large);
+    for name in services.into_iter().filter(|name| matches!(*name, "seaweedfs" | "moto")) {
+        let at = format!("s3://cli-s3-{}", std::process::id());
+        let ok = |line: &str| bench.ok(&format!("s3 -p {name} {line}"));
+        ok(&format!("mb {at}"));
+        assert!(ok("ls").contains(&at), "{name}");
+        ok(&format!("sync in {at}/all --part-size 5MiB"));
+        let again = ok(&format!("sync in {at}/all"));
+        assert!(again.starts_with("0 objects copied (0 B), 7 there already"), "{name}: {again}");
+        ok(&format!("cp -r {at}/all {at}/copy"));
+        let out = format!("out-{name}");
+        ok(&format!("cp -r {at}/copy {out} --part-size 5MiB"));
+        assert!(bench.read(&format!("{out}/large")) == large, "{name}");
+        for file in files {
+            let found = bench.read(&format!("{out}/{file}"));
+            assert_eq!(found, file.as_bytes(), "{name}: {file}");
+        }
+        assert_eq!(ok(&format!("cat {at}/all/sub/deep/x.txt")), "sub/deep/x.txt");
+        assert!(ok(&format!("stat {at}/all/large")).contains("17,825,792"), "{name}");
+        let gone = bench.session(&format!("s3 -p {name} stat {at}/none"));
+        assert!(gone.ends_with("[3]\n"), "{gone}");
+        let full = bench.session(&format!("s3 -p {name} rb {at}"));
+        assert!(full.ends_with("[4]\n"), "{full}");
+        ok(&format!("rm -r {at}/copy"));
+        assert_eq!(ok(&format!("ls -r {at} --json")).lines().count(), 7, "{name}");
+        ok(&format!("rb {at} --force"));
+    }
 }

@@ -120,7 +120,7 @@ fn pieces<'a>(
 }
 
 /// `A-B`, both ends included, or `A-` (RFC 9110 §14.1.1).
-pub(super) fn parse_range(text: &str) -> Result<ByteRange> {
+pub(crate) fn parse_range(text: &str) -> Result<ByteRange> {
     let wrong = |why: &str| {
         Error::Usage(format!(
             "`{}` is not a range: {why}\n  = expected A-B, both included and counted from 0, or A-",

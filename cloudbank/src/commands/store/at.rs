@@ -13,6 +13,27 @@ use crate::error::{Error, Result};
 const EXPECTED: &str =
     "a version, a time such as 2026-11-22, 2026-11-22T10:00:00Z or '2 hours ago', or a tag";
 
+/// A point in the history as a server of ours takes it behind the name of a bucket: `v17`, or a time.
+///
+/// # Errors
+///
+/// [`Error::Usage`] for what is no version and no time.
+#[cfg(feature = "s3")]
+pub(in crate::commands) fn of_bucket(text: &str) -> Result<Option<String>> {
+    // Servers write versions so, where digits alone are a time.
+    let version = text.strip_prefix('v').filter(|digits| digits.parse::<u64>().is_ok());
+    match parse(version.unwrap_or(text), now())? {
+        Point::At(At::Latest) => Ok(None),
+        Point::At(At::Version(version)) => Ok(Some(format!("v{}", version.0))),
+        Point::At(At::Time(time)) => Ok(Some(moment(time))),
+        Point::At(_) | Point::Tag(_) => Err(Error::Usage(format!(
+            "`{}` is no version and no time\n  = expected a version, or a time such as 2026-11-22, \
+             2026-11-22T10:00:00Z or '2 hours ago'",
+            text.escape_debug()
+        ))),
+    }
+}
+
 /// A point in the history as typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Point {

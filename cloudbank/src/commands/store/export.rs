@@ -1,6 +1,6 @@
 //! `store export`: keys become the files of a folder.
 
-mod folder;
+mod files;
 mod hold;
 mod tally;
 
@@ -13,7 +13,7 @@ use crate::cli::ExportArgs;
 use crate::error::{Error, Result};
 use crate::run::Context;
 
-use folder::Folder;
+use files::Files;
 use hold::hold;
 use tally::Tally;
 
@@ -24,11 +24,11 @@ pub(super) async fn run(context: &Context, arguments: ExportArgs) -> Result<()> 
     let prefix = text::key(&arguments.prefix)?;
     let opened = OpenStore::find_to_read(context, &arguments.read.which).await?;
     let snapshot = opened.snapshot(arguments.read.at.as_deref()).await?;
-    let folder = Folder::open(&arguments.folder, arguments.overwrite, arguments.dry_run)?;
+    let files = Files::open(&arguments.folder, arguments.overwrite, arguments.dry_run)?;
     let bar = context.output.progress(None, SPINNER);
     let mut tally = Tally::new(context, arguments.dry_run, snapshot.version());
     let mut held = None;
-    let work = export(&opened, &snapshot, &prefix, folder, &mut tally, &bar);
+    let work = export(&opened, &snapshot, &prefix, files, &mut tally, &bar);
     let done = tokio::select! {
         done = work => done,
         // Only adds a total to the progress, and ends before the export or is not missed.
@@ -51,7 +51,7 @@ async fn export(
     opened: &OpenStore,
     snapshot: &Snapshot,
     prefix: &Bytes,
-    mut folder: Folder,
+    mut files: Files,
     tally: &mut Tally<'_>,
     bar: &indicatif::ProgressBar,
 ) -> Result<()> {
@@ -75,7 +75,7 @@ async fn export(
             let missing = || Error::Failed(format!("`{}` is missing", text::shown(&meta.key)));
             value.ok_or_else(missing)
         };
-        match folder.write(&name, meta.size, &value, opened).await {
+        match files.write(&name, meta.size, &value, opened).await {
             Ok(done) => tally.done(&meta.key, meta.size, done)?,
             // That would be the same for every file.
             Err(error @ Error::Store { .. }) => return Err(error),

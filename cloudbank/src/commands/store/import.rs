@@ -1,7 +1,6 @@
 //! `store import`: the files of a folder become keys.
 
 mod tally;
-mod walk;
 
 use std::path::{Path, PathBuf};
 
@@ -15,12 +14,11 @@ use super::open::OpenStore;
 use super::source::Source;
 use super::text;
 use crate::cli::ImportArgs;
+use crate::commands::walk::{Found, Links, is_provider, walk};
 use crate::error::{Error, Result};
 use crate::run::Context;
 
 use tally::Tally;
-pub(super) use walk::is_provider;
-use walk::{Found, walk};
 
 /// A transaction takes files up to so many bytes, or one larger file.
 const BATCH_BYTES: u64 = 8 << 20;
@@ -159,7 +157,7 @@ fn files(folder: &Path) -> impl Stream<Item = Found> + use<> {
     let (sender, receiver) = mpsc::channel(NAMES_AHEAD);
     let folder = folder.to_path_buf();
     // Ends with the folder, or when nobody receives any more.
-    tokio::task::spawn_blocking(move || walk(&folder, &sender));
+    tokio::task::spawn_blocking(move || walk(&folder, Links::LeaveOut, &sender));
     stream::unfold(receiver, |mut receiver| async move {
         receiver.recv().await.map(|found| (found, receiver))
     })

@@ -12,31 +12,31 @@ use crate::output::grouped;
 use crate::run::Context;
 
 /// What has become of files so far, whichever way they go.
-pub(super) struct Tally<'a> {
-    pub(super) context: &'a Context,
-    pub(super) dry_run: bool,
+pub(in crate::commands) struct Tally<'a> {
+    pub(in crate::commands) context: &'a Context,
+    pub(in crate::commands) dry_run: bool,
     /// How many were written, and how many bytes they have.
-    pub(super) written: u64,
-    pub(super) bytes: u64,
+    pub(in crate::commands) written: u64,
+    pub(in crate::commands) bytes: u64,
     /// How many are there already.
-    pub(super) same: u64,
+    pub(in crate::commands) same: u64,
     failed: Vec<Code>,
     start: Instant,
 }
 
 impl<'a> Tally<'a> {
-    pub(super) fn new(context: &'a Context, dry_run: bool) -> Self {
+    pub(in crate::commands) fn new(context: &'a Context, dry_run: bool) -> Self {
         let failed = Vec::new();
         Self { context, dry_run, written: 0, bytes: 0, same: 0, failed, start: Instant::now() }
     }
 
-    pub(super) fn add(&mut self, files: u64, bytes: u64) {
+    pub(in crate::commands) fn add(&mut self, files: u64, bytes: u64) {
         self.written += files;
         self.bytes += bytes;
     }
 
     /// Says what would be done with a key, if nothing is.
-    pub(super) fn say(&self, action: &str, key: &[u8], size: u64) -> Result<()> {
+    pub(in crate::commands) fn say(&self, action: &str, key: &[u8], size: u64) -> Result<()> {
         if !self.dry_run {
             return Ok(());
         }
@@ -51,7 +51,7 @@ impl<'a> Tally<'a> {
         output.line(format_args!("{action:8} {}  {}", text::shown(key), human_size(size)))
     }
 
-    pub(super) fn failed(&mut self, error: &Error) {
+    pub(in crate::commands) fn failed(&mut self, error: &Error) {
         // One of many: it is not the command line that is wrong.
         self.failed.push(match error.code() {
             Code::Usage => Code::Failed,
@@ -60,12 +60,12 @@ impl<'a> Tally<'a> {
         self.context.output.failure(error);
     }
 
-    pub(super) fn failures(&self) -> usize {
+    pub(in crate::commands) fn failures(&self) -> usize {
         self.failed.len()
     }
 
     /// How many are there already, how many `others` there are, and how many failed; as far as there are any.
-    pub(super) fn rest(&self, others: u64, what: &str) -> String {
+    pub(in crate::commands) fn rest(&self, others: u64, what: &str) -> String {
         let counts =
             [(self.same, "there already"), (others, what), (self.failed.len() as u64, "failed")];
         let counts = counts.into_iter().filter(|(count, _)| *count > 0);
@@ -73,7 +73,7 @@ impl<'a> Tally<'a> {
     }
 
     /// What was done, or would be, and how long it took.
-    pub(super) fn summary(&self, words: &str) -> String {
+    pub(in crate::commands) fn summary(&self, words: &str) -> String {
         match self.dry_run {
             true => format!("nothing done; it would be: {words}"),
             false => format!("{words}, in {:.1} s", self.start.elapsed().as_secs_f64()),
@@ -81,7 +81,7 @@ impl<'a> Tally<'a> {
     }
 
     /// How it ended, with these failures beside.
-    pub(super) fn end(mut self, more: Option<Code>) -> Result<()> {
+    pub(in crate::commands) fn end(mut self, more: Option<Code>) -> Result<()> {
         self.failed.extend(more);
         worst_of(&self.failed)
     }

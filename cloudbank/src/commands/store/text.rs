@@ -111,7 +111,7 @@ fn is_printable(c: char) -> bool {
 }
 
 /// A text of the user's, such as a message, that must stay on its line.
-pub(super) fn line(text: &str) -> String {
+pub(crate) fn line(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() })
         .collect()

@@ -20,9 +20,9 @@ fn a_folder_comes_back_as_it_was_and_the_second_time_nothing_is_done() {
     expect![[r#"
         $ store import in --prefix p/ --dry-run
         put      p/a.txt  1 B
+        put      p/sub.x  0 B
         put      p/sub/b  2 B
         put      p/sub/deep/c  97.7 KiB
-        put      p/sub.x  0 B
         nothing done; it would be: 4 files put (97.7 KiB), 1 left out
         ! left out: in/link: it is a link
         $ store import in --prefix p/

@@ -3,7 +3,7 @@
 use serde_json::json;
 use storage_txn::Version;
 
-use super::folder::Done;
+use super::files::Done;
 use crate::commands::store::{tally, text};
 use crate::config::human_size;
 use crate::error::{Code, Error, Result};

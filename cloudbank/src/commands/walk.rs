@@ -1,31 +1,41 @@
 //! The files of a folder, in order, each with the key it becomes.
 
+use std::cmp::Ordering;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use tokio::sync::mpsc::Sender;
 use walkdir::{DirEntry, WalkDir};
 
-use crate::commands::target;
+use super::target;
 
 /// The file that says that a folder is a provider's.
 const MARKER: &str = "cloudbank-fs";
 
 /// Something in a folder.
 #[derive(Debug)]
-pub(super) enum Found {
+pub(crate) enum Found {
     /// A file: its place, its path in the folder with `/` between the parts, its size.
-    File { path: PathBuf, name: Vec<u8>, size: u64 },
+    File { path: PathBuf, name: Vec<u8>, size: u64, modified: Option<SystemTime> },
     /// What is not imported, and why.
     LeftOut { path: PathBuf, why: &'static str },
     /// What could not be looked at.
     Failed { path: PathBuf, error: std::io::Error },
 }
 
-/// Sends everything that is in a folder, until nobody listens. Blocks.
-pub(super) fn walk(folder: &Path, sender: &Sender<Found>) {
-    let walk = WalkDir::new(folder).min_depth(1).follow_links(false).sort_by_file_name();
+/// What to do with links.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Links {
+    LeaveOut,
+    Follow,
+}
+
+/// Sends everything that is in a folder, in the order of its keys, until nobody listens. Blocks.
+pub(crate) fn walk(folder: &Path, links: Links, sender: &Sender<Found>) {
+    let follow = links == Links::Follow;
+    let walk = WalkDir::new(folder).min_depth(1).follow_links(follow).sort_by(by_key);
     let mut entries = walk.into_iter();
     while let Some(entry) = entries.next() {
         let found = match entry {
@@ -55,8 +65,20 @@ pub(super) fn walk(folder: &Path, sender: &Sender<Found>) {
     }
 }
 
+/// As keys are ordered: what is in the folder `a` begins with `a/`, which is after `a.txt`.
+fn by_key(a: &DirEntry, b: &DirEntry) -> Ordering {
+    let name = |entry: &DirEntry| {
+        let mut name = entry.file_name().as_encoded_bytes().to_vec();
+        if entry.file_type().is_dir() {
+            name.push(b'/');
+        }
+        name
+    };
+    name(a).cmp(&name(b))
+}
+
 /// Whether a folder holds the objects of a provider: to put a store into itself would never end.
-pub(in crate::commands::store) fn is_provider(folder: &Path) -> bool {
+pub(crate) fn is_provider(folder: &Path) -> bool {
     let mut start = [0; MARKER.len()];
     let read = File::open(folder.join(MARKER)).and_then(|mut file| file.read_exact(&mut start));
     read.is_ok() && start == MARKER.as_bytes()
@@ -77,7 +99,8 @@ fn found(folder: &Path, entry: DirEntry) -> Found {
     match entry.metadata() {
         Ok(meta) => {
             let name = name(folder, entry.path());
-            Found::File { path: entry.into_path(), name, size: meta.len() }
+            let modified = meta.modified().ok();
+            Found::File { path: entry.into_path(), name, size: meta.len(), modified }
         }
         Err(error) => {
             let error =

@@ -7,32 +7,13 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use storage_txn::ValueStream;
-
-use crate::commands::store::import;
-use crate::commands::store::open::OpenStore;
-use crate::commands::store::source::Source;
-use crate::commands::target::Target;
+use super::walk::is_provider;
 use crate::error::{Error, Result};
-
-/// What became of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Done {
-    /// It was written, or would be.
-    Written { replaced: bool },
-    /// The same bytes are there.
-    Same,
-    /// Other bytes are there, and stay.
-    Differs,
-    /// It cannot be a file of this folder, and this is why.
-    Refused(String),
-}
 
 /// A folder on the file system.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub(crate) struct Folder {
     root: PathBuf,
-    overwrite: bool,
     dry_run: bool,
     /// The last folder in it that was found to be one.
     known: Option<PathBuf>,
@@ -41,12 +22,12 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    pub(super) fn open(root: &Path, overwrite: bool, dry_run: bool) -> Result<Self> {
+    pub(crate) fn open(root: &Path, dry_run: bool) -> Result<Self> {
         let shown = root.display();
         if root.exists() && !root.is_dir() {
             return Err(Error::Usage(format!("{shown} is not a folder")));
         }
-        if import::is_provider(root) {
+        if is_provider(root) {
             return Err(Error::Usage(format!(
                 "{shown} is the folder of a provider: files of yours are not for it\n  = name another folder"
             )));
@@ -58,48 +39,11 @@ impl Folder {
             ignores_case = self::ignores_case(root).map_err(failed())?;
         }
         let names = ignores_case.then(Default::default);
-        Ok(Self { root: root.into(), overwrite, dry_run, known: None, names })
-    }
-
-    /// Gives the file `name`, with `/` between the folders, the bytes of a value, which is read once or, to be
-    /// compared first, twice.
-    pub(super) async fn write(
-        &mut self,
-        name: &[u8],
-        size: u64,
-        value: &impl AsyncFn() -> Result<ValueStream>,
-        opened: &OpenStore,
-    ) -> Result<Done> {
-        let path = match self.place(name)? {
-            Ok(path) => path,
-            Err(why) => return Ok(Done::Refused(why)),
-        };
-        let failed = || Error::file(format!("write {}", path.display()));
-        let replaced = match look(&path).map_err(failed())? {
-            None => false,
-            Some(meta) => {
-                let same = meta.len() == size
-                    && opened.is_same(&mut value().await?, Source::file(&path).await?).await?;
-                match (same, self.overwrite) {
-                    (true, _) => return Ok(Done::Same),
-                    (false, false) => return Ok(Done::Differs),
-                    (false, true) => true,
-                }
-            }
-        };
-        if !self.dry_run {
-            let mut value = value().await?;
-            let mut target = Target::open(&path).map_err(failed())?;
-            while let Some(piece) = value.next().await.map_err(opened.explain())? {
-                target.write(&piece).map_err(failed())?;
-            }
-            target.finish().map_err(failed())?;
-        }
-        Ok(Done::Written { replaced })
+        Ok(Self { root: root.into(), dry_run, known: None, names })
     }
 
     /// Where a file goes, in folders that are there; else why it cannot be one.
-    fn place(&mut self, name: &[u8]) -> Result<std::result::Result<PathBuf, String>> {
+    pub(crate) fn place(&mut self, name: &[u8]) -> Result<std::result::Result<PathBuf, String>> {
         let relative = match relative(name) {
             Ok(relative) => relative,
             Err(why) => return Ok(Err(why.into())),
@@ -160,7 +104,7 @@ impl Folder {
 }
 
 /// What there is, links not followed.
-fn look(path: &Path) -> io::Result<Option<Metadata>> {
+pub(crate) fn look(path: &Path) -> io::Result<Option<Metadata>> {
     match fs::symlink_metadata(path) {
         Ok(meta) => Ok(Some(meta)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -226,7 +170,7 @@ mod tests {
     #[test]
     fn names_that_would_lead_elsewhere_are_refused() {
         let place = tempfile::tempdir().unwrap();
-        let mut folder = Folder::open(&place.path().join("to"), false, false).unwrap();
+        let mut folder = Folder::open(&place.path().join("to"), false).unwrap();
         for name in
             [&b""[..], b"/etc/x", b"a//b", b"a/", b"..", b"../x", b"a/../../x", b"a/./b", b"a\0b"]
         {
@@ -241,7 +185,7 @@ mod tests {
     #[test]
     fn dots_in_names_are_no_harm() {
         let place = tempfile::tempdir().unwrap();
-        let mut folder = Folder::open(place.path(), false, false).unwrap();
+        let mut folder = Folder::open(place.path(), false).unwrap();
         for name in ["...", "a..b", ".hidden", "..a/b"] {
             written(&mut folder, name.as_bytes());
         }
@@ -256,7 +200,7 @@ mod tests {
         fs::create_dir_all(&outside).unwrap();
         std::os::unix::fs::symlink(&outside, inside.join("d")).unwrap();
         std::os::unix::fs::symlink(outside.join("f"), inside.join("f")).unwrap();
-        let mut folder = Folder::open(&inside, true, false).unwrap();
+        let mut folder = Folder::open(&inside, false).unwrap();
         assert!(refused(&mut folder, b"d/x").contains("is a link"));
         assert!(refused(&mut folder, b"f").contains("a link in its place"));
         assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
@@ -265,7 +209,7 @@ mod tests {
     #[test]
     fn a_key_and_a_key_below_it_cannot_both_be_files() {
         let place = tempfile::tempdir().unwrap();
-        let mut folder = Folder::open(place.path(), false, false).unwrap();
+        let mut folder = Folder::open(place.path(), false).unwrap();
         written(&mut folder, b"a");
         assert!(refused(&mut folder, b"a/b").contains("is a file, so nothing can be in it"));
         written(&mut folder, b"b/c");
@@ -275,7 +219,7 @@ mod tests {
     #[test]
     fn where_case_is_ignored_the_second_name_is_refused() {
         let place = tempfile::tempdir().unwrap();
-        let mut folder = Folder::open(place.path(), false, false).unwrap();
+        let mut folder = Folder::open(place.path(), false).unwrap();
         folder.names = Some(Default::default());
         written(&mut folder, "Stra\u{df}e/\u{c4}".as_bytes());
         assert!(
@@ -288,7 +232,7 @@ mod tests {
     fn a_dry_run_makes_no_folder() {
         let place = tempfile::tempdir().unwrap();
         let root = place.path().join("to");
-        let mut folder = Folder::open(&root, false, true).unwrap();
+        let mut folder = Folder::open(&root, true).unwrap();
         assert_eq!(folder.place(b"a/b").unwrap(), Ok(root.join("a/b")));
         assert!(!root.exists());
     }
