@@ -24,6 +24,9 @@ const FILL_TIME_MAX: Duration = Duration::from_secs(30);
 /// How many clients stream large bodies at once when memory is looked at, and how large they are.
 const STREAMS: usize = 64;
 const STREAM_BYTES: usize = 64 * MIB;
+/// How long they go on asking where they are refused, and after which pause.
+const STREAM_TIME_MAX: Duration = Duration::from_secs(120);
+const REFUSED_PAUSE: Duration = Duration::from_millis(200);
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -307,15 +310,27 @@ async fn stream(side: &Side) -> Result<()> {
             let sent = if method == Method::PUT { body.clone() } else { Bytes::new() };
             tasks.spawn(async move {
                 let path = format!("/{BUCKET}/stream/{number}");
-                client.lock().await.done(method, (&path, ""), sent, false).await.map(drop)
+                let mut client = client.lock().await;
+                let mut refused = 0;
+                // A server may say that it has enough to do, and end the connection with that.
+                loop {
+                    let done = client.done(method.clone(), (&path, ""), sent.clone(), false);
+                    match done.await {
+                        Ok(_) => return Ok::<_, anyhow::Error>(refused),
+                        Err(error) if start.elapsed() > STREAM_TIME_MAX => return Err(error),
+                        Err(_) => refused += 1,
+                    }
+                    tokio::time::sleep(REFUSED_PAUSE).await;
+                }
             });
         }
+        let mut refused = 0;
         while let Some(done) = tasks.join_next().await {
-            done?.with_context(|| side.server.name)?;
+            refused += done?.with_context(|| side.server.name)?;
         }
         let total = (STREAMS * STREAM_BYTES / MIB) as f64;
         say(format!(
-            "stream {method} {STREAMS:4}  {:18} {:10.1} MiB/s; at most {} MiB of memory",
+            "stream {method} {STREAMS:4}  {:18} {:10.1} MiB/s; at most {} MiB of memory, {refused} refused",
             side.server.name,
             total / start.elapsed().as_secs_f64(),
             side.server.memory_peak().unwrap_or_default() / MIB as u64,
