@@ -91,7 +91,7 @@ impl Verifier<'_> {
             if !checked.wrong.is_empty() {
                 self.pause().await;
                 walked.present.refresh().await?;
-                if !is_named(walked, id) {
+                if !is_current(walked, id) {
                     replaced = true;
                     continue;
                 }
@@ -268,10 +268,15 @@ impl Verifier<'_> {
     }
 }
 
+/// Whether it is part of the index.
+fn is_current(walked: &Walked, id: SegmentId) -> bool {
+    walked.present.system.get(id.to_string().as_bytes()).is_some()
+}
+
+/// Whether it is part of the index, or was and is to be deleted.
 fn is_named(walked: &Walked, id: SegmentId) -> bool {
-    let name = id.to_string();
-    let obsolete = format!("obsolete/{name}");
-    [name, obsolete].iter().any(|key| walked.present.system.get(key.as_bytes()).is_some())
+    let obsolete = format!("obsolete/{id}");
+    is_current(walked, id) || walked.present.system.get(obsolete.as_bytes()).is_some()
 }
 
 async fn check(segment: &Segment, bound: Version) -> Result<Checked> {

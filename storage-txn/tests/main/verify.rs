@@ -8,6 +8,8 @@ use storage_core::StorageProvider;
 use storage_txn::{Options, Store, VerifyEvent, VerifyOptions, VerifyProgress};
 use storage_wrappers::{Counted, TokioEnv};
 
+use crate::flush::{counted, names, put};
+use crate::gated::{Gated, Stop};
 use crate::tiny;
 
 fn at_once() -> VerifyOptions {
@@ -58,6 +60,38 @@ async fn a_store_in_use_has_no_findings() {
     let (found, bytes) = findings(&provider).await;
     assert_eq!(found, Vec::<String>::new());
     assert!(bytes > 10_000);
+}
+
+/// Whoever collects deletes first and says so afterwards, and may crash in between.
+#[tokio::test]
+async fn segments_that_are_merged_and_deleted_at_any_moment_are_not_missed() {
+    let mut moments = 0;
+    for requests in 0.. {
+        let (provider, store) = counted().await;
+        for value in ["1", "2"] {
+            put(&store, "key", value).await;
+            store.flush().await.unwrap();
+        }
+        let gated = Gated::new(&provider, "", Stop::Waits);
+        gated.shut(requests);
+        let verifier: Arc<dyn StorageProvider> = gated.clone();
+        let mut verifying = tokio::spawn(async move { findings(&verifier).await });
+        tokio::select! {
+            () = gated.reached() => moments += 1,
+            // It needs no more requests than these.
+            _ = &mut verifying => break,
+        }
+        let merged = names(&provider, "segment/").await;
+        store.compact().await.unwrap();
+        for name in merged {
+            provider.delete(&name).await.unwrap();
+        }
+        gated.open();
+        let (found, _) = verifying.await.unwrap();
+        let real: Vec<_> = found.into_iter().filter(|text| !text.contains("(garbage)")).collect();
+        assert_eq!(real, Vec::<String>::new(), "after {requests} requests");
+    }
+    assert!(moments > 10, "{moments}");
 }
 
 #[tokio::test]
