@@ -13,7 +13,7 @@ impl Client<'_> {
     pub(super) async fn look_at_what_is_kept(&self) -> Status {
         let pinned = {
             let pin = lock(&self.held.pin);
-            pin.as_ref().map(|pin| (pin.snapshot().clone(), pin.expires()))
+            pin.as_ref().map(|(pin, _)| (pin.snapshot().clone(), pin.expires()))
         };
         if let Some((snapshot, expires)) = pinned {
             self.dawdle().await;

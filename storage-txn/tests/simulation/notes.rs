@@ -35,6 +35,9 @@ struct State {
     tags: BTreeMap<String, Version>,
     /// Cursors that are there, until somebody begins to move them.
     cursors: BTreeMap<String, Version>,
+    /// Versions that are pinned longer than a run takes, until somebody begins to let go of them. Only where lists
+    /// are whole.
+    pinned: BTreeMap<u32, Version>,
 }
 
 impl Notes {
@@ -94,6 +97,29 @@ impl Notes {
         state.packed = state.packed.max(before);
     }
 
+    /// Takes note of a pin, and tells its number. `None` where the horizon may pass it: lists may leave it out, or
+    /// somebody wanted to pack further before it was there.
+    pub(crate) fn pinned(&self, version: Version) -> Option<u32> {
+        let mut state = self.state();
+        if version < state.packed || !self.lists_are_whole {
+            return None;
+        }
+        state.names += 1;
+        let number = state.names;
+        state.pinned.insert(number, version);
+        Some(number)
+    }
+
+    /// Somebody is about to let go of a pin.
+    pub(crate) fn lets_go(&self, pin: Option<u32>) {
+        pin.map(|number| self.state().pinned.remove(&number));
+    }
+
+    /// What is pinned, by number.
+    pub(crate) fn pins(&self) -> BTreeMap<u32, Version> {
+        self.state().pinned.clone()
+    }
+
     /// The highest that the horizon may be.
     pub(crate) fn packed(&self) -> Version {
         self.state().packed
@@ -102,7 +128,9 @@ impl Notes {
     /// Whether a version may be packed away, as far as this can be told now.
     pub(crate) fn may_be_gone(&self, version: Version) -> bool {
         let state = self.state();
-        version < state.packed && !state.tags.values().any(|tag| *tag == version)
+        version < state.packed
+            && !state.tags.values().any(|tag| *tag == version)
+            && !state.pinned.values().any(|pinned| *pinned <= version)
     }
 
     /// A name that no tag has had.

@@ -43,9 +43,13 @@ impl Client<'_> {
     async fn pack(&self) {
         let before = self.version();
         let cursors = self.notes.cursors(|cursors| cursors.clone());
+        let pins = self.notes.pins();
         self.notes.packs(before);
         match self.store.pack(At::Version(before)).await {
             Ok(horizon) => {
+                let now = self.notes.pins();
+                let passed = pins.iter().find(|(pin, at)| now.contains_key(pin) && **at < horizon);
+                assert!(passed.is_none(), "packed up to {horizon}, but {passed:?} is pinned");
                 let most = self.notes.packed();
                 assert!(horizon <= most, "packed up to {horizon}, and asked for at most {most}");
                 // Others may have packed more, before there was a cursor.
@@ -106,14 +110,15 @@ impl Client<'_> {
     /// Pins a version, or lets go of what is pinned.
     async fn pin(&self) {
         let held = lock(&self.held.pin).take();
-        if let Some(mut pin) = held {
+        if let Some((mut pin, noted)) = held {
             if self.node.choose(2) == 0 {
+                self.notes.lets_go(noted);
                 self.may_be_refused("release", pin.release().await);
                 return;
             }
             let was_held = self.node.env().wall() < pin.expires() && self.notes.lists_are_whole;
             match pin.renew(FOR_GOOD).await {
-                Ok(()) => *lock(&self.held.pin) = Some(pin),
+                Ok(()) => *lock(&self.held.pin) = Some((pin, noted)),
                 Err(error) => self.may_fail(&error, Some(pin.snapshot().version()), was_held),
             }
             return;
@@ -121,7 +126,10 @@ impl Client<'_> {
         let version = self.version();
         let time = [FOR_GOOD, FOR_GOOD, Duration::from_secs(1)][self.node.choose(3) as usize];
         match self.store.pin(At::Version(version), time).await {
-            Ok(pin) => *lock(&self.held.pin) = Some(pin),
+            Ok(pin) => {
+                let noted = (time == FOR_GOOD).then(|| self.notes.pinned(version)).flatten();
+                *lock(&self.held.pin) = Some((pin, noted));
+            }
             Err(error) => self.may_fail(&error, Some(version), false),
         }
     }

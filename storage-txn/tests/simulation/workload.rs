@@ -42,6 +42,8 @@ pub(crate) async fn open(node: &Node, place: Place) -> Store {
         let mut options = options();
         // Some give up soon, so that doubt is met often.
         options.commit_time_max = Duration::from_secs([20, 20, 1][node.choose(3) as usize]);
+        // Others compact the newest segments often, and leave older ones alone.
+        options.compaction_fanout = [4, 2][node.choose(2) as usize];
         match Store::open(Arc::new(node.provider(place)), node.env(), options).await {
             Ok(store) => return store,
             Err(error) => {
@@ -103,7 +105,8 @@ pub(crate) async fn node(node: Node, place: Place, notes: Arc<Notes>) {
 /// What a client has in hand between its transactions; gone when its node crashes.
 #[derive(Debug, Default)]
 pub(crate) struct Held {
-    pub(crate) pin: Mutex<Option<Pin>>,
+    /// A version, and under which number it is noted that nothing may pass it.
+    pub(crate) pin: Mutex<Option<(Pin, Option<u32>)>>,
     /// A value that is uploaded and under no key yet.
     pub(crate) upload: Mutex<Option<(Value, Bytes)>>,
 }
@@ -121,10 +124,13 @@ pub(crate) struct Client<'a> {
 
 impl Client<'_> {
     async fn go_on(&self) -> Status {
-        if self.node.choose(4) == 3 {
+        let upkeep = if self.notes.lists_are_whole { 2 } else { 4 };
+        if self.node.choose(upkeep) == upkeep - 1 {
             self.upkeep().await;
         }
+        let holds = lock(&self.held.pin).is_some();
         match self.node.choose(10) {
+            6 if holds => self.look_at_what_is_kept().await,
             0 => self.look(At::Latest).await,
             1 => self.look(At::Version(self.version())).await,
             2 => self.look_at_what_is_kept().await,
