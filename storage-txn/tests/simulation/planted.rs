@@ -161,10 +161,13 @@ const BUGS: &[Bug] = &[
     bug("uploads-are-put-twice", "a value that was committed is put again after it may be gone"),
 ];
 
-/// The names in `planted("...")`, in all of our code that is simulated.
+/// The names in `planted("...")`, in all of our code that is simulated here: logs on many providers are by tests of their own.
 fn places(folder: &Path, found: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
+        if path.ends_with("quorum") {
+            continue;
+        }
         if path.is_dir() {
             places(&path, found);
         } else {
