@@ -5,6 +5,7 @@
 
 mod document;
 mod find;
+mod link;
 mod problem;
 mod provider;
 mod reference;
@@ -129,6 +130,7 @@ impl Config {
         if let Some(store) = sub_table("store") {
             config.read_store(store);
         }
+        config.link();
         Ok(config)
     }
 
@@ -200,7 +202,7 @@ impl Config {
     }
 
     fn names_or_none(&self) -> String {
-        let names: Vec<_> = self.providers.keys().collect();
+        let names: Vec<_> = self.providers().map(Provider::name).collect();
         if names.is_empty() { "a table [providers.NAME]".into() } else { alternatives(&names) }
     }
 
@@ -212,7 +214,8 @@ impl Config {
 
     /// The providers, by name.
     pub fn providers(&self) -> impl Iterator<Item = &Provider> {
-        self.providers.values()
+        // Not the one that is made of the two that `[store]` names: nobody has written it.
+        self.providers.values().filter(|provider| !provider.name().contains('+'))
     }
 
     /// Everything wrong with it, in the order of the text.
@@ -266,16 +269,17 @@ impl Config {
     /// [`Error::Usage`] when there is no such provider, or none or several to choose from.
     pub fn store_provider(&self, name: Option<&str>) -> Result<&Provider> {
         let named = match name {
-            Some(name) => Some(name),
+            Some(name) => Some(name.to_owned()),
             None => self.store.provider().map_err(|problem| {
                 let problem =
                     if self.problems.is_empty() { vec![problem] } else { self.problems.clone() };
                 Error::Config(Box::new(Problems::new(&self.source, problem)))
             })?,
         };
+        let named = named.as_deref();
         self.provider(named).map_err(|error| match error {
             Error::Usage(message) if named.is_none() && self.providers.len() > 1 => {
-                let first = self.providers.keys().next().map_or("NAME", String::as_str);
+                let first = self.providers().next().map_or("NAME", Provider::name);
                 Error::Usage(format!(
                     "{message}\n  = or say in the configuration where the store is: [store] provider = \"{first}\""
                 ))
@@ -285,7 +289,7 @@ impl Config {
     }
 
     /// The name of the provider that `[store]` names, if it does.
-    pub(crate) fn store_named(&self) -> Option<&str> {
+    pub(crate) fn store_named(&self) -> Option<String> {
         self.store.provider().ok().flatten()
     }
 
@@ -313,7 +317,7 @@ impl Config {
                 Error::Usage(message)
             })?,
             None => {
-                let mut all = self.providers.values();
+                let mut all = self.providers();
                 match (all.next(), all.next()) {
                     (Some(only), None) => only,
                     (None, _) => {

@@ -31,7 +31,7 @@ pub use config::{
 };
 pub use error::{Code, Error, Result};
 pub use raw::{RawError, RawService};
-pub use registry::{Backend, Registry};
+pub use registry::{Backend, Members, Registry};
 pub use run::{main_with, run};
 #[cfg(feature = "s3")]
 pub use s3::failure::Failure;

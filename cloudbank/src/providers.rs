@@ -1,11 +1,13 @@
 //! The backends of this build: how the table of a provider becomes the settings of each.
 
+mod array;
 #[cfg(feature = "azure")]
 mod azure;
 #[cfg(feature = "fs")]
 mod fs;
 #[cfg(any(feature = "s3", feature = "azure"))]
 mod http;
+mod later;
 #[cfg(feature = "memory")]
 mod memory;
 #[cfg(any(feature = "fs", feature = "s3", feature = "azure"))]
@@ -21,7 +23,9 @@ use storage_wrappers::{Options, RetryPolicy, TimeLimits, TokioEnv, standard};
 use crate::config::Limits;
 use crate::registry::Registry;
 
-/// Adds every type that is a feature of this build.
+pub(crate) use later::Later;
+
+/// Adds every type that is a feature of this build, and the arrays.
 pub(crate) fn register_all(registry: Registry) -> Registry {
     #[cfg(feature = "memory")]
     let registry = registry.register("memory", memory::read);
@@ -31,7 +35,7 @@ pub(crate) fn register_all(registry: Registry) -> Registry {
     let registry = registry.register("s3", s3::read);
     #[cfg(feature = "azure")]
     let registry = registry.register("azure", azure::read);
-    registry
+    array::register(registry)
 }
 
 /// Puts the usual wrappers around a provider.

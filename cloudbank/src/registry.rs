@@ -15,6 +15,7 @@ type Read = dyn Fn(&mut Section<'_>) -> Backend + Send + Sync;
 type Open = dyn Fn() -> BoxFuture<'static, Result<Arc<dyn StorageProvider>>> + Send + Sync;
 type Act = dyn Fn() -> BoxFuture<'static, Result<()>> + Send + Sync;
 type MakeHooks = dyn Fn() -> Hooks + Send + Sync;
+type Build = dyn Fn(&Members) -> Result<Arc<dyn StorageProvider>> + Send + Sync;
 type OpenRaw = dyn Fn() -> Result<Box<dyn RawService>> + Send + Sync;
 
 /// Every type that `type = "..."` can name.
@@ -93,9 +94,55 @@ pub struct Backend {
     volatile: bool,
     #[cfg(feature = "s3")]
     s3: Option<Arc<backend_s3::Config>>,
+    parts: Option<Parts>,
+}
+
+/// The providers that an array is made of, by their names.
+pub type Members = BTreeMap<String, Arc<dyn StorageProvider>>;
+
+/// What an array is made of, and how.
+#[derive(Clone)]
+pub(crate) struct Parts {
+    /// The settings that name members, each with the names.
+    pub(crate) settings: Vec<(String, Vec<String>)>,
+    pub(crate) build: Arc<Build>,
 }
 
 impl Backend {
+    /// An array made of other configured providers: `settings` are those that name them, each with the names
+    /// it has. That there are such providers, and that none is made of itself, is seen to.
+    pub fn array(
+        settings: impl IntoIterator<Item = (String, Vec<String>)>,
+        build: impl Fn(&Members) -> Result<Arc<dyn StorageProvider>> + Send + Sync + 'static,
+    ) -> Self {
+        let parts = Parts { settings: settings.into_iter().collect(), build: Arc::new(build) };
+        let unlinked = || async {
+            let what = "an array is opened through the configuration that names its members";
+            let kind = storage_core::ErrorKind::Misconfigured;
+            Err::<Arc<dyn StorageProvider>, _>(storage_core::Error::not_applied(kind, what))
+        };
+        Self { parts: Some(parts), ..Self::new(unlinked) }
+    }
+
+    /// The same with other ways to open it.
+    pub(crate) fn opened_with<F, G>(
+        mut self,
+        open: impl Fn() -> F + Send + Sync + 'static,
+        trusting: impl Fn() -> G + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<Arc<dyn StorageProvider>>> + Send + 'static,
+        G: Future<Output = Result<Arc<dyn StorageProvider>>> + Send + 'static,
+    {
+        self.open = opener(open);
+        self.open_trusting = Some(opener(trusting));
+        self
+    }
+
+    pub(crate) fn parts(&self) -> Option<&Parts> {
+        self.parts.as_ref()
+    }
+
     /// A backend that is opened so. Each call makes a handle; all handles see the same objects.
     pub fn new<P, F>(open: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
@@ -112,6 +159,7 @@ impl Backend {
             volatile: false,
             #[cfg(feature = "s3")]
             s3: None,
+            parts: None,
         }
     }
 

@@ -178,8 +178,15 @@ fn show(context: &Context) -> Result<()> {
         for provider in config.providers() {
             show_provider(context, provider)?;
         }
-        if let Some(name) = config.store_named() {
-            context.output.line(format_args!("\n[store]\nprovider = \"{name}\""))?;
+        match config.store_named().as_deref().map(|name| (name, name.split_once('+'))) {
+            Some((_, Some((log, objects)))) => {
+                let roles = format_args!("\n[store]\nlog = \"{log}\"\nobjects = \"{objects}\"");
+                context.output.line(roles)?;
+            }
+            Some((name, None)) => {
+                context.output.line(format_args!("\n[store]\nprovider = \"{name}\""))?;
+            }
+            None => {}
         }
         for (written, settings) in config.other_tables() {
             context.output.line(format_args!("\n{written}"))?;

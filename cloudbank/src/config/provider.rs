@@ -23,8 +23,6 @@ const RETRIES_MAX: u64 = 5;
 const CONCURRENCY_MAX: u64 = 64;
 /// How long one request may take, unless `timeout` says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// Types that are planned, so that a configuration which names one gets a better answer than a typo.
-const PLANNED: [&str; 4] = ["mirror", "erasure", "shard", "encrypt"];
 /// Types that are features of this crate.
 const FEATURES: [&str; 4] = ["memory", "fs", "s3", "azure"];
 
@@ -118,15 +116,89 @@ impl Provider {
         if registry.get(kind).is_some() {
             return Ok(kind.clone());
         }
-        let problem = if PLANNED.contains(&kind.as_str()) {
-            Problem::error(format!("this version of cloudbank has no type `{kind}` yet"))
-        } else if FEATURES.contains(&kind.as_str()) {
+        let problem = if FEATURES.contains(&kind.as_str()) {
             Problem::error(format!("this build of cloudbank was made without the type `{kind}`"))
                 .help(format!("build it with: cargo build --features {kind}"))
         } else {
             Problem::error(format!("there is no type `{kind}`")).suggest(kind, names)
         };
         Err(problem.at(entry.span.clone()).expected(alternatives(&words)))
+    }
+
+    /// The provider of a store whose log and objects are apart, made of those two.
+    pub(super) fn split(log: &Self, objects: &Self) -> Self {
+        let settings = [("log", log), ("objects", objects)]
+            .map(|(setting, of)| (setting.to_owned(), vec![of.name.clone()]));
+        let names = (log.name.clone(), objects.name.clone());
+        let backend = Backend::array(settings, move |members| {
+            let (log, objects) = (members[&names.0].clone(), members[&names.1].clone());
+            Ok(Arc::new(storage_array::Split::new(log, objects)))
+        });
+        Self {
+            name: format!("{}+{}", log.name, objects.name),
+            kind: "split".into(),
+            backend: Some(backend),
+            limits: log.limits,
+            problems: Vec::new(),
+            shown: Vec::new(),
+            secrets: [log.secrets.clone(), objects.secrets.clone()].concat(),
+            source: log.source.clone(),
+            span: log.span.clone(),
+            settings: Vec::new(),
+        }
+    }
+
+    /// The settings that name other providers, with the names; none unless it is an array.
+    pub(super) fn parts(&self) -> &[(String, Vec<String>)] {
+        let parts = self.backend.as_ref().and_then(Backend::parts);
+        parts.map_or(&[], |parts| &parts.settings)
+    }
+
+    /// Where a setting is written, or else the provider.
+    fn span_of(&self, setting: &str) -> Range<usize> {
+        let found = self.settings.iter().find(|(name, _)| name == setting);
+        found.map_or(self.span.clone(), |(_, span)| span.clone())
+    }
+
+    /// Notes that something is wrong with a setting.
+    pub(super) fn add_problem(&mut self, setting: &str, problem: Problem) {
+        let span = self.span_of(setting);
+        self.problems.push(problem.at(span));
+    }
+
+    /// Whether something is wrong with it.
+    pub(super) fn is_wrong(&self) -> bool {
+        self.problems.iter().any(|problem| problem.severity == super::Severity::Error)
+    }
+
+    /// Gives an array the providers that it is made of. Each is opened when it is first needed: one that is
+    /// away keeps nobody waiting.
+    pub(super) fn link(&mut self, members: &[&Self]) {
+        let Some(backend) = &mut self.backend else { return };
+        let Some(parts) = backend.parts().cloned() else { return };
+        let members: Vec<_> = members
+            .iter()
+            .filter_map(|member| {
+                Some((member.name.clone(), member.backend.clone()?, member.limits))
+            })
+            .collect();
+        let volatile = members.iter().any(|(_, backend, _)| backend.is_volatile());
+        let open = move |trusting: bool| {
+            let (members, parts) = (members.clone(), parts.clone());
+            async move {
+                let mut opened = crate::registry::Members::new();
+                for (name, backend, limits) in members {
+                    let later =
+                        crate::providers::Later::new(&name, backend, limits, trusting).await;
+                    opened.insert(name, Arc::new(later));
+                }
+                (parts.build)(&opened)
+            }
+        };
+        let trusting = open.clone();
+        let linked = Backend::array(self.parts().to_vec(), |_| unreachable_build());
+        let linked = linked.opened_with(move || open(false), move || trusting(true));
+        self.backend = Some(if volatile { linked.keeps_nothing() } else { linked });
     }
 
     /// Its name.
@@ -238,6 +310,11 @@ impl Provider {
             Some((name.clone(), span.clone()))
         })
     }
+}
+
+/// A linked array is opened, not built.
+fn unreachable_build() -> StorageResult<Arc<dyn StorageProvider>> {
+    Err(StorageError::not_applied(ErrorKind::Misconfigured, "the array is linked already"))
 }
 
 impl fmt::Debug for Provider {

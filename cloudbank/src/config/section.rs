@@ -342,6 +342,28 @@ impl<'a> Section<'a> {
         })
     }
 
+    /// A list of whole numbers from `min` to `max`, both included.
+    pub fn numbers(&mut self, name: &str, min: u64, max: u64) -> Setting<'_, 'a, Vec<u64>> {
+        self.setting(name, |section, entry| {
+            let number = |item: &Entry| match &item.value {
+                Value::Integer(Some(number)) => {
+                    u64::try_from(*number).ok().filter(|number| (min..=max).contains(number))
+                }
+                _ => None,
+            };
+            let numbers: Option<Vec<u64>> = match &entry.value {
+                Value::List(items) => items.iter().map(number).collect(),
+                _ => None,
+            };
+            let Some(numbers) = numbers else {
+                let expected = format!("a list of whole numbers from {min} to {max}");
+                return section.wrong_kind(name, entry, &expected, None);
+            };
+            let shown: Vec<_> = numbers.iter().map(u64::to_string).collect();
+            Some((numbers, format!("[{}]", shown.join(", "))))
+        })
+    }
+
     /// One text or a list of them, none of them empty.
     #[cfg(feature = "gateway-s3")]
     pub(crate) fn one_or_more(&mut self, name: &str) -> Setting<'_, 'a, Vec<String>> {

@@ -29,29 +29,37 @@ impl StoreRoles {
         Self { provider: role("provider"), log: role("log"), objects: role("objects") }
     }
 
-    /// The provider of both the log and the objects; `None` where `[store]` says nothing.
+    /// The provider of the store, which is made of two where the log and the objects are apart; `None` where
+    /// `[store]` says nothing.
     ///
     /// # Errors
     ///
     /// What is written is not possible, or not yet.
-    pub(super) fn provider(&self) -> Result<Option<&str>, Problem> {
+    pub(super) fn provider(&self) -> Result<Option<String>, Problem> {
         match (&self.provider, &self.log, &self.objects) {
             (None, None, None) => Ok(None),
-            (Some(both), None, None) => both.one(),
+            (Some(both), None, None) => Ok(both.one()?.map(str::to_owned)),
             (Some(_), Some(other), _) => Err(contradiction("log", other)),
             (Some(_), None, Some(other)) => Err(contradiction("objects", other)),
             (None, Some(log), None) => Err(alone("log", "objects", log)),
             (None, None, Some(objects)) => Err(alone("objects", "log", objects)),
             (None, Some(log), Some(objects)) => {
                 let (log_on, objects_on) = (log.one()?, objects.one()?);
-                if log_on == objects_on {
-                    return Ok(log_on);
-                }
-                Err(Problem::error("`log` and `objects` are different providers, which this version of cloudbank cannot do yet")
-                    .at(log.span.clone())
-                    .help(format!("name one for both: provider = \"{}\"", objects_on.unwrap_or("NAME"))))
+                Ok(match (log_on, objects_on) {
+                    (Some(log), Some(objects)) if log != objects => {
+                        Some(format!("{log}+{objects}"))
+                    }
+                    (one, _) => one.map(str::to_owned),
+                })
             }
         }
+    }
+
+    /// The providers of the log and of the objects, where they are two.
+    pub(super) fn apart(&self) -> Option<(&str, &str)> {
+        let (log, objects) = (self.log.as_ref()?, self.objects.as_ref()?);
+        let (log, objects) = (log.provider.as_deref()?, objects.provider.as_deref()?);
+        (self.provider.is_none() && log != objects).then_some((log, objects))
     }
 }
 

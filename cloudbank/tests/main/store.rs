@@ -1,5 +1,6 @@
 //! The commands on a store as they are typed, and what comes of them.
 
+mod arrays;
 mod basic;
 mod keys;
 mod past;
