@@ -1,7 +1,7 @@
 //! The storage server: a store behind the protocols of gateways, and what its operator sees.
 //!
 //! In reading order: `door` is where requests come in, `keys` whose they may be, `health` and `admin` what an operator
-//! asks, `metrics` and `logs` what is told, `upkeep` what is done besides, `greeting` what is said at the start.
+//! asks, `metrics`, `logs` and `traces` what is told, `upkeep` what is done besides, `greeting` what is said at the start.
 
 pub(crate) mod admin;
 pub(crate) mod door;
@@ -12,4 +12,5 @@ pub(crate) mod keys;
 pub(crate) mod logs;
 pub(crate) mod metrics;
 mod operation;
+pub(crate) mod traces;
 pub(crate) mod upkeep;

@@ -1,5 +1,7 @@
 //! Writing checkpoints, and finding the newest that can be read.
 
+use std::sync::atomic::Ordering;
+
 use storage_core::{List, ListConsistency, Listed, PutIf, StorageProvider, StorageProviderExt};
 use storage_log::LogId;
 use storage_log::planted::planted;
@@ -72,6 +74,8 @@ impl Shared {
         // Whoever else writes one of this name writes the same bytes.
         self.shelf.provider.put(&checkpoint.key()?, body, PutIf::Always).await?;
         self.flushes().owes_checkpoint = false;
+        self.counts.checkpoints.one();
+        self.counts.last_checkpoint.store(self.wall_micros(), Ordering::Relaxed);
         Ok(())
     }
 

@@ -8,6 +8,7 @@ mod job;
 mod kept;
 mod merge;
 mod output;
+mod pace;
 mod pack;
 mod pick;
 mod sort;
@@ -24,6 +25,7 @@ use storage_log::planted::planted;
 use crate::change::Change;
 use crate::compact::job::Job;
 use crate::compact::kept::Kept;
+pub(crate) use crate::compact::pick::count_runs;
 use crate::compact::pick::{Named, surplus, untidy};
 use crate::flush::ATTEMPTS_MAX;
 use crate::format::segment::SegmentRef;
@@ -73,6 +75,38 @@ impl Store {
     pub async fn compact(&self) -> Result<()> {
         self.shared.flush().await?;
         self.shared.ask_to_compact(Task::All).await.map(drop)
+    }
+
+    /// Merges runs of segments where there are more than [`compaction_fanout`](crate::Options::compaction_fanout), and
+    /// does nothing where there are not: what a handle does by itself once it has flushed in the background. For one that
+    /// flushes only when it is asked to. Others may do it at the same time: whoever is faster goes on with it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`compact`](Self::compact).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use storage_txn::{Options, Store};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), storage_txn::Error> {
+    /// # let provider = Arc::new(backend_memory::MemoryProvider::new());
+    /// # let env = Arc::new(storage_wrappers::TokioEnv::new());
+    /// # let store = Store::init(provider, env, Options::default()).await?;
+    /// for day in 0..9 {
+    ///     store.transact(async |tx| tx.put("day", format!("{day}"))).await?;
+    ///     store.flush().await?;
+    /// }
+    /// assert_eq!(store.info().await?.runs, 9);
+    /// store.compact_if_due().await?;
+    /// assert!(store.info().await?.runs <= 4 + 3);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn compact_if_due(&self) -> Result<()> {
+        self.shared.ask_to_compact(Task::Surplus).await.map(drop)
     }
 }
 
@@ -202,6 +236,7 @@ impl Shared {
                 Err(error) => Err(error),
             };
             let Err(mut error) = result else {
+                self.counts.compactions.one();
                 self.write_checkpoint().await?;
                 match task {
                     // There may be too many runs of history now.

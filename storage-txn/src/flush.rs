@@ -178,6 +178,7 @@ impl Shared {
                 Ok(()) => {
                     self.state().trust_segments(&frozen)?;
                     self.flushes().owes_checkpoint = true;
+                    self.counts.flushes.one();
                     self.let_go(frozen.memtables);
                     return Ok(());
                 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::checkpoint::newest_name;
+use crate::compact::count_runs;
 use crate::format::checkpoint::Checkpoint;
 use crate::{Result, Store, Version};
 
@@ -25,6 +26,12 @@ pub struct StoreInfo {
     pub segments: u64,
     /// How many bytes they have as they are stored, compressed.
     pub segment_bytes: u64,
+    /// How many runs they form: segments that were made together. A read may have to ask one of each.
+    pub runs: u64,
+    /// How many objects were replaced and wait to be collected.
+    pub garbage_objects: u64,
+    /// How many bytes these have.
+    pub garbage_bytes: u64,
     /// How many changes of keys are in them, the store's own records among them.
     pub segment_changes: u64,
     /// The slot of the log that the newest checkpoint covers, with all before it; `None` if there is no checkpoint.
@@ -76,6 +83,7 @@ impl Store {
         let state = self.shared.state();
         let system = &state.view.system;
         let segments = system.segments()?;
+        let obsolete = system.obsolete()?;
         let flushed = system.flushed()?.map_or(Version::ZERO, |flushed| Version(flushed.version));
         Ok(StoreInfo {
             id: self.shared.log.id().to_string(),
@@ -84,6 +92,9 @@ impl Store {
             horizon: system.horizon()?,
             flushed,
             segments: segments.len() as u64,
+            runs: count_runs(segments.iter().map(|(id, _, about)| (*id, about.run))),
+            garbage_objects: obsolete.len() as u64,
+            garbage_bytes: obsolete.iter().map(|(_, _, about)| about.bytes).sum(),
             segment_bytes: segments.iter().map(|(_, _, about)| about.bytes).sum(),
             segment_changes: segments.iter().map(|(_, _, about)| about.changes).sum(),
             checkpoint_slot: newest.and_then(|listed| Checkpoint::slot(&listed.key)),

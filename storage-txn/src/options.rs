@@ -56,6 +56,9 @@ pub struct Options {
     /// How many bytes are read at once of each segment that is compacted. So many are held for each that has keys in
     /// common with others, and besides them two segments that are being made.
     pub compaction_read_bytes: usize,
+    /// The most bytes of segments that a compaction reads in a second; it writes about as many, a segment at a time.
+    /// `u64::MAX`, the default, is as fast as it goes.
+    pub compaction_bytes_per_second: u64,
     /// How many bytes a scan reads at once of each segment, at most. It begins with a block, and reads twice as many each
     /// time it goes on; so many are held for each segment that has keys in common with others.
     pub scan_read_bytes: usize,
@@ -107,6 +110,7 @@ impl Default for Options {
             get_bytes_max: 64 << 20,
             compaction_fanout: 4,
             compaction_read_bytes: 1 << 20,
+            compaction_bytes_per_second: u64::MAX,
             scan_read_bytes: 1 << 20,
             cursor_lag_versions_max: 1_000_000,
             cache_bytes_max: 64 << 20,

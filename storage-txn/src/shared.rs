@@ -11,6 +11,7 @@ use storage_log::{CommitLog, Head, Record, catch_up};
 
 use crate::commit::Queue;
 use crate::compact::Compactions;
+use crate::counters::Counts;
 use crate::flush::{Flushes, Role};
 use crate::memtable::Memtable;
 use crate::segment::Shelf;
@@ -34,6 +35,7 @@ pub(crate) struct Shared {
     /// How many large values, or objects of them, this handle has named.
     pub(crate) values: AtomicU64,
     pub(crate) session: Mutex<Session>,
+    pub(crate) counts: Counts,
     state: Mutex<State>,
     probes: Mutex<Probes>,
 }
@@ -89,6 +91,7 @@ impl Shared {
             state: Mutex::new(state),
             probes: Mutex::default(),
             session: Mutex::new(Session::new(writer)),
+            counts: Counts::default(),
         });
         shared.state().belongs_to(Arc::downgrade(&shared));
         shared

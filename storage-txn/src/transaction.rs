@@ -261,8 +261,13 @@ impl Transaction {
         };
         let result = self.commit_pending(&mut pending).await;
         match &result {
-            Err(error) if matches!(error.kind(), ErrorKind::CommitUnknown(_)) => {}
-            Err(_) => {
+            Err(error) if matches!(error.kind(), ErrorKind::CommitUnknown(_)) => {
+                self.shared.counts.unknown.one();
+            }
+            Err(error) => {
+                if error.kind() == ErrorKind::Conflict {
+                    self.shared.counts.conflicts.one();
+                }
                 pending.values.iter().for_each(Value::release);
                 self.shared.delete_uploads(&pending.uploads).await;
             }

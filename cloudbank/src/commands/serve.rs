@@ -21,6 +21,7 @@ use crate::serve::greeting::Greeting;
 use crate::serve::health::Health;
 use crate::serve::keys::{self, Keys};
 use crate::serve::metrics::Recorder;
+use crate::serve::traces::{Sender, TraceSettings};
 use crate::serve::{logs, upkeep};
 
 /// How large the objects of large values are at most. Smaller than those of commands: many are on their way at a time.
@@ -46,7 +47,14 @@ pub(crate) async fn run(context: &Context, arguments: &ServeArgs) -> Result<()> 
     let (Served::S3 | Served::All) = arguments.what;
     let config = context.config();
     let format = config.as_ref().ok().and_then(|config| config.serving().ok());
-    logs::start(&context.global, format.map_or(LogFormat::Text, |serving| serving.server.log));
+    let configured = format.and_then(|serving| serving.server.traces.as_deref());
+    let traces = TraceSettings::read(configured, |name| std::env::var(name).ok());
+    let (spans, traces) = match traces.as_ref().ok().cloned().flatten().map(Sender::start) {
+        Some(started) => started.map(|(spans, sender)| (Some(spans), Some(sender)))?,
+        None => (None, traces.map(|_| None)?),
+    };
+    let log = format.map_or(LogFormat::Text, |serving| serving.server.log);
+    logs::start(&context.global, log, spans);
     let config = config?;
     let serving = config.serving()?;
     let recorder = Recorder::install();
@@ -102,6 +110,9 @@ pub(crate) async fn run(context: &Context, arguments: &ServeArgs) -> Result<()> 
     let drained = serve(context, limits, (listeners, door), (admin_listener, admin), &health).await;
     tasks.shutdown().await;
     tidy(&store).await;
+    if let Some(traces) = traces {
+        traces.finish().await;
+    }
     tracing::info!(connections = drained.open, cut_off = drained.cut_off, "stopped");
     if drained.cut_off > 0 {
         context.output.note(format_args!(
@@ -215,6 +226,7 @@ async fn open(
     let mut options = Options::default();
     options.chunk_bytes = CHUNK_BYTES;
     options.value_requests_max = VALUE_REQUESTS;
+    options.compaction_bytes_per_second = serving.server.compact_bytes_per_second;
     options.watch_pause_max = WATCH_PAUSE_MAX;
     options.cache_bytes_max = usize::try_from(serving.server.cache_bytes).unwrap_or(usize::MAX);
     let env = Arc::new(TokioEnv::new());
@@ -284,6 +296,7 @@ async fn spawn_upkeep(
     if !server.upkeep {
         return Ok(());
     }
+    tasks.spawn(upkeep::compact(store.clone(), server.compact_every));
     tasks.spawn(upkeep::collect(store.clone(), server.collect_every));
     let to_read = config.provider(Some(name))?.open_to_read().await?;
     tasks.spawn(upkeep::scrub(to_read, server.scrub_every, server.scrub_bytes_per_second));

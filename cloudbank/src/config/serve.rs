@@ -62,13 +62,17 @@ pub(crate) struct ServerSettings {
     /// `None` when there is to be none.
     pub(crate) admin: Option<Address>,
     pub(crate) log: LogFormat,
+    /// The address of a collector.
+    pub(crate) traces: Option<String>,
     pub(crate) limits: gateway_http::Limits,
     pub(crate) cache_bytes: u64,
-    /// Whether this server collects and scrubs.
+    /// Whether this server compacts, collects and scrubs.
     pub(crate) upkeep: bool,
     pub(crate) collect_every: Duration,
     pub(crate) scrub_every: Duration,
     pub(crate) scrub_bytes_per_second: u64,
+    pub(crate) compact_every: Duration,
+    pub(crate) compact_bytes_per_second: u64,
 }
 
 /// How logs are written.
@@ -217,12 +221,15 @@ impl ServerSettings {
         Self {
             admin,
             log,
+            traces: section.text("traces").optional(),
             limits,
             cache_bytes: section.size("cache").or(64 << 20),
             upkeep: section.switch("upkeep").or(true),
             collect_every: section.time("collect_every").or(Duration::from_secs(3600)),
             scrub_every: section.time("scrub_every").or(Duration::from_secs(7 * 24 * 3600)),
             scrub_bytes_per_second: section.size("scrub_rate").or(4 << 20),
+            compact_every: section.time("compact_every").or(Duration::from_secs(10 * 60)),
+            compact_bytes_per_second: section.size("compact_rate").or(16 << 20),
         }
     }
 }

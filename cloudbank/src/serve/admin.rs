@@ -47,6 +47,7 @@ impl Admin {
                 Err(_) => tracing::warn!("no numbers of the store within {NUMBERS_TIME_MAX:?}"),
             }
         }
+        super::metrics::set_counters(&self.store.counters());
         super::metrics::set_maintenance(self.store.maintenance_error().is_none());
         self.recorder.render()
     }

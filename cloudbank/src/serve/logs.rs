@@ -1,7 +1,11 @@
 //! How a server logs.
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
+use super::traces::Spans;
 use crate::cli::Global;
 use crate::config::LogFormat;
 
@@ -19,7 +23,9 @@ const OURS: [&str; 8] = [
 
 /// From now on logs go to standard error: what an operator should know of; with `-v` every request, with `-vv` every one
 /// to the provider too.
-pub(crate) fn start(global: &Global, format: LogFormat) {
+///
+/// Spans go to a collector besides, if there is one; they are chosen without regard to what is logged.
+pub(crate) fn start(global: &Global, format: LogFormat, spans: Option<Spans>) {
     let filter = EnvFilter::try_from_env("CLOUDBANK_LOG").unwrap_or_else(|_| {
         let level = match (global.quiet, global.verbose) {
             (true, _) => "warn",
@@ -33,13 +39,19 @@ pub(crate) fn start(global: &Global, format: LogFormat) {
         // Other people's crates stay at errors: what they log is not known to be free of secrets.
         EnvFilter::new(format!("error,{filter}"))
     });
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // Somebody else's subscriber stays in place.
-    let _ = match format {
-        LogFormat::Json => logs.json().flatten_event(true).with_span_list(false).try_init(),
+    let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let logs = match format {
+        LogFormat::Json => {
+            logs.json().flatten_event(true).with_span_list(false).with_filter(filter).boxed()
+        }
         LogFormat::Text => logs
             .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
             .with_target(false)
-            .try_init(),
+            .with_filter(filter)
+            .boxed(),
     };
+    let wanted = filter_fn(Spans::wants).with_max_level_hint(LevelFilter::DEBUG);
+    let spans = spans.map(|spans| spans.with_filter(wanted));
+    // Somebody else's subscriber stays in place.
+    let _ = tracing_subscriber::registry().with(logs).with(spans).try_init();
 }

@@ -1,6 +1,7 @@
 //! Metrics, kept in memory and told in the text format of Prometheus.
 
 mod histogram;
+mod store;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -10,17 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use metrics::{
     Counter, Gauge, Key, KeyName, Label, Metadata, SharedString, Unit, set_global_recorder,
 };
-use storage_txn::StoreInfo;
 
 use histogram::Buckets;
-
-const VERSION: &str = "cloudbank_store_version";
-const SEGMENTS: &str = "cloudbank_store_segments";
-const SEGMENT_BYTES: &str = "cloudbank_store_segment_bytes";
-const TAIL: &str = "cloudbank_store_tail_entries";
-const MEMORY: &str = "cloudbank_store_memory_bytes";
-const CACHE: &str = "cloudbank_store_cache_bytes";
-const MAINTENANCE: &str = "cloudbank_store_maintenance_ok";
+pub(crate) use store::{set_counters, set_maintenance, set_store};
 
 /// Keeps what is reported through the `metrics` crate. Cheap to clone.
 #[derive(Clone, Default)]
@@ -36,6 +29,7 @@ struct Kept {
 
 /// What a metric is, in a sentence.
 struct About {
+    kind: &'static str,
     help: SharedString,
 }
 
@@ -88,10 +82,7 @@ impl Recorder {
         let recorder = Self::default();
         // A program that has one of its own keeps it.
         let _ = set_global_recorder(recorder.clone());
-        gateway_http::describe_metrics();
-        storage_wrappers::describe_metrics();
-        describe();
-        super::upkeep::describe_metrics();
+        describe_all();
         recorder
     }
 
@@ -109,9 +100,13 @@ impl Recorder {
             buckets.render(out, |suffix, more| format!("{name}{suffix}{}", braced(labels, more)));
         });
         let about = self.0.about.lock().unwrap_or_else(PoisonError::into_inner);
+        // What has not happened yet is told of too, so that it can be looked for.
+        for (name, About { kind, .. }) in &*about {
+            blocks.entry(name.clone()).or_insert_with(|| Block { kind: *kind, ..Block::default() });
+        }
         let mut text = String::new();
         for (name, block) in blocks {
-            if let Some(About { help }) = about.get(&name) {
+            if let Some(About { help, .. }) = about.get(&name) {
                 let _ = writeln!(text, "# HELP {name} {help}");
             }
             let _ = writeln!(text, "# TYPE {name} {}", block.kind);
@@ -120,23 +115,32 @@ impl Recorder {
         text
     }
 
-    fn describe(&self, name: &KeyName, help: SharedString) {
+    fn describe(&self, kind: &'static str, name: &KeyName, help: SharedString) {
         let mut about = self.0.about.lock().unwrap_or_else(PoisonError::into_inner);
-        about.insert(name.as_str().to_owned(), About { help });
+        about.insert(name.as_str().to_owned(), About { kind, help });
     }
+}
+
+/// Says of all metrics what they are.
+fn describe_all() {
+    gateway_http::describe_metrics();
+    storage_wrappers::describe_metrics();
+    store::describe_metrics();
+    super::traces::describe_metrics();
+    super::upkeep::describe_metrics();
 }
 
 impl metrics::Recorder for Recorder {
     fn describe_counter(&self, name: KeyName, _: Option<Unit>, help: SharedString) {
-        self.describe(&name, help);
+        self.describe("counter", &name, help);
     }
 
     fn describe_gauge(&self, name: KeyName, _: Option<Unit>, help: SharedString) {
-        self.describe(&name, help);
+        self.describe("gauge", &name, help);
     }
 
     fn describe_histogram(&self, name: KeyName, _: Option<Unit>, help: SharedString) {
-        self.describe(&name, help);
+        self.describe("histogram", &name, help);
     }
 
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
@@ -150,31 +154,6 @@ impl metrics::Recorder for Recorder {
     fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> metrics::Histogram {
         metrics::Histogram::from_arc(self.0.histograms.get(key))
     }
-}
-
-/// The numbers of a store.
-pub(crate) fn set_store(info: &StoreInfo) {
-    metrics::gauge!(VERSION).set(info.version.0 as f64);
-    metrics::gauge!(SEGMENTS).set(info.segments as f64);
-    metrics::gauge!(SEGMENT_BYTES).set(info.segment_bytes as f64);
-    metrics::gauge!(TAIL).set(info.tail_entries() as f64);
-    metrics::gauge!(MEMORY).set(info.memory_bytes as f64);
-    metrics::gauge!(CACHE).set(info.cache_bytes as f64);
-}
-
-/// Whether the store's own maintenance works.
-pub(crate) fn set_maintenance(works: bool) {
-    metrics::gauge!(MAINTENANCE).set(if works { 1.0 } else { 0.0 });
-}
-
-fn describe() {
-    metrics::describe_gauge!(VERSION, "the last version that this server knows of");
-    metrics::describe_gauge!(SEGMENTS, "segments of the store");
-    metrics::describe_gauge!(SEGMENT_BYTES, Unit::Bytes, "bytes of segments as they are stored");
-    metrics::describe_gauge!(TAIL, "entries of the log that opening the store has to read");
-    metrics::describe_gauge!(MEMORY, Unit::Bytes, "bytes in memory that are not in segments yet");
-    metrics::describe_gauge!(CACHE, Unit::Bytes, "bytes of segments in memory to be read again");
-    metrics::describe_gauge!(MAINTENANCE, "1 while flushes and compactions of this server work");
 }
 
 /// `a="b",c="d"`, in the order given.
@@ -205,6 +184,29 @@ mod tests {
     use expect_test::expect;
 
     use super::*;
+
+    #[test]
+    fn the_documentation_has_all_metrics_and_no_others() {
+        let recorder = Recorder::default();
+        metrics::with_local_recorder(&recorder, describe_all);
+        let about = recorder.0.about.lock().unwrap();
+        let described: Vec<String> = about
+            .iter()
+            .map(|(name, About { kind, help })| format!("| `{name}` | {kind} | {help} |"))
+            .collect();
+        let page = include_str!("../../../docs/operate.md");
+        let section = page.split("### All metrics").nth(1).expect("there is such a section");
+        let section = section.split("\n## ").next().unwrap_or_default();
+        let documented: Vec<&str> =
+            section.lines().filter(|line| line.starts_with("| `cloudbank_")).collect();
+        assert_eq!(documented.join("\n"), described.join("\n"));
+        for name in about.keys() {
+            let plain = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
+            assert!(name.starts_with("cloudbank_") && name.bytes().all(plain), "{name}");
+            let is_total = name.ends_with("_total");
+            assert_eq!(is_total, about[name].kind == "counter", "{name}");
+        }
+    }
 
     #[test]
     fn metrics_are_told_as_prometheus_reads_them() {

@@ -1,9 +1,10 @@
-//! What a server does besides serving: deletes what nothing needs, and reads everything now and then.
+//! What a server does besides serving: keeps the log and the index short, deletes what nothing needs, and reads everything
+//! now and then.
 
 mod slowly;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use metrics::Unit;
 use storage_core::StorageProvider;
@@ -17,18 +18,58 @@ const RUNS: &str = "cloudbank_upkeep_runs_total";
 const SECONDS: &str = "cloudbank_upkeep_seconds";
 const COLLECTED: &str = "cloudbank_upkeep_collected_bytes_total";
 const SCRUBBED: &str = "cloudbank_upkeep_scrubbed_bytes_total";
+const OK: &str = "cloudbank_upkeep_ok";
+const LAST: &str = "cloudbank_upkeep_last_success_timestamp_seconds";
 const FINDINGS: &str = "cloudbank_upkeep_findings_total";
 
+/// From so many entries on it is worth putting the log into segments.
+const TAIL_ENTRIES_MAX: u64 = 1024;
+
 pub(super) fn describe_metrics() {
-    metrics::describe_counter!(RUNS, "runs of collect and scrub, by outcome");
-    metrics::describe_histogram!(SECONDS, Unit::Seconds, "how long a run took");
+    metrics::describe_counter!(RUNS, "runs of compact, collect and scrub, by task and outcome");
+    metrics::describe_histogram!(SECONDS, Unit::Seconds, "how long a run took, by task");
     metrics::describe_counter!(COLLECTED, Unit::Bytes, "bytes of what was deleted");
     metrics::describe_counter!(
         SCRUBBED,
         Unit::Bytes,
         "bytes of the store that were read and checked"
     );
+    metrics::describe_gauge!(OK, "1 if the last run of a task did what it was to, by task");
+    metrics::describe_gauge!(
+        LAST,
+        Unit::Seconds,
+        "when a task last succeeded, since 1970, by task"
+    );
     metrics::describe_counter!(FINDINGS, "what is wrong with the store, by severity");
+}
+
+/// Puts a long log into segments, and merges these where there are too many, again and again: what the store does by
+/// itself only once enough was written through this server. Any number of servers may do it.
+pub(crate) async fn compact(store: Store, every: Duration) {
+    loop {
+        pause(every).await;
+        let began = Instant::now();
+        let before = store.counters();
+        let done = async {
+            if store.info().await?.tail_entries() >= TAIL_ENTRIES_MAX {
+                store.flush().await?;
+            }
+            store.compact_if_due().await
+        };
+        let done = done.await;
+        told("compact", began, done.is_ok());
+        let after = store.counters();
+        match done {
+            Ok(()) => tracing::info!(
+                flushes = after.flushes - before.flushes,
+                compactions = after.compactions - before.compactions,
+                bytes = after.compaction_read_bytes - before.compaction_read_bytes,
+                "compacted"
+            ),
+            // Nothing is lost by it: the log is longer to read, and reads ask more segments.
+            Err(error) => tracing::warn!("the store could not be compacted: {error}"),
+        }
+    }
 }
 
 /// Deletes what nothing needs any more, again and again. Any number of servers may do it.
@@ -108,5 +149,10 @@ async fn pause(every: Duration) {
 fn told(task: &'static str, began: Instant, done: bool) {
     let outcome = if done { "ok" } else { "failed" };
     metrics::counter!(RUNS, "task" => task, "outcome" => outcome).increment(1);
+    metrics::gauge!(OK, "task" => task).set(f64::from(u8::from(done)));
+    if done {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        metrics::gauge!(LAST, "task" => task).set(now.as_secs_f64());
+    }
     metrics::histogram!(SECONDS, "task" => task).record(began.elapsed().as_secs_f64());
 }

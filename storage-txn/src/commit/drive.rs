@@ -168,11 +168,15 @@ impl Shared {
                 // First known, then said: whoever is told reads it from this handle at once.
                 let advanced = decoded.and_then(|decoded| self.advance_with(&record, decoded));
                 self.arrivals.asked_at(current.since);
+                self.counts.entries.one();
+                self.counts.entry_bytes.add(current.entry.bytes().len() as u64);
+                self.counts.commits.add(batch.len() as u64);
                 acknowledge(std::mem::take(batch), &current, spent);
                 advanced?;
                 Ok(true)
             }
             Ok(Appended::Taken(record)) => {
+                self.counts.slots_lost.one();
                 progress.in_doubt = false;
                 self.take_in(&record).await?;
                 // There may be more by now; whoever stays behind loses again and again.

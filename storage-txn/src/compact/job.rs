@@ -8,6 +8,7 @@ use crate::change::Change;
 use crate::compact::kept::Kept;
 use crate::compact::merge::Merged;
 use crate::compact::output::Output;
+use crate::compact::pace::Pace;
 use crate::compact::pick::Named;
 use crate::compact::sort::{Sorted, Sorter};
 use crate::flush::CHANGES_AT_ONCE;
@@ -58,8 +59,10 @@ impl Job {
         let mut sorted = Sorted::default();
         let mut last: Option<Bytes> = None;
         let mut count = 0;
+        let mut pace = Pace::new(shared);
         loop {
             let next = merged.next().await?;
+            pace.keep(shared, merged.take_read()).await;
             if let Some(last) = &last
                 && next.as_ref().is_none_or(|(key, _)| key != last)
             {
@@ -99,7 +102,9 @@ impl Job {
         emptied.retain(|(_, at)| kept.asks_for(*at, *at));
         let mut history = Output::new(shared, emptied, true);
         let mut count = 0;
+        let mut pace = Pace::new(shared);
         while let Some((key, stored)) = merged.next().await? {
+            pace.keep(shared, merged.take_read()).await;
             if stored.superseded.is_none_or(|end| kept.asks_for(stored.version, end)) {
                 history.add(&key, &stored, &mut self.made).await?;
             } else {

@@ -17,6 +17,8 @@ pub(super) struct Merged {
     /// The next key and version of each source. One that is not open stands at its lowest key, above all versions.
     heads: BinaryHeap<Reverse<(Bytes, Reverse<Version>, usize)>>,
     last: Option<(Bytes, Version)>,
+    /// How many bytes were read, since somebody asked.
+    read: u64,
 }
 
 #[derive(Debug)]
@@ -34,7 +36,7 @@ impl Merged {
             }
         }
         let sources = streams.into_iter().map(|stream| Source { stream, next: None }).collect();
-        Self { sources, heads, last: None }
+        Self { sources, heads, last: None, read: 0 }
     }
 
     /// The ranges that were emptied, with when, in the order of their starts.
@@ -48,12 +50,18 @@ impl Merged {
         Ok(all)
     }
 
+    /// How many bytes were read since this was last asked.
+    pub(super) fn take_read(&mut self) -> u64 {
+        std::mem::take(&mut self.read)
+    }
+
     /// The next change; `None` after the last.
     pub(super) async fn next(&mut self) -> Result<Option<(Bytes, Stored)>> {
         while let Some(Reverse((_, _, at))) = self.heads.pop() {
             let source = &mut self.sources[at];
             let next = source.next.take();
             source.next = source.stream.next().await?;
+            self.read += source.stream.take_read();
             if let Some((key, stored)) = &source.next {
                 self.heads.push(Reverse((key.clone(), Reverse(stored.version), at)));
             }

@@ -37,6 +37,13 @@ pub(super) fn surplus(segments: Vec<Named>, runs_max: usize) -> Option<Vec<Named
     Some(picked)
 }
 
+/// How many runs segments belong to.
+pub(crate) fn count_runs(segments: impl Iterator<Item = (SegmentId, u32)>) -> u64 {
+    let runs: std::collections::BTreeSet<(u64, u32)> =
+        segments.map(|(id, run)| (id.session, run)).collect();
+    runs.len() as u64
+}
+
 /// The runs that segments belong to, the newest first.
 fn runs_of(segments: Vec<Named>) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();

@@ -9,6 +9,7 @@ use storage_log::planted::planted;
 use twox_hash::XxHash64;
 
 use crate::Result;
+use crate::counters::Count;
 use crate::format::segment::{Part, Place, SegmentId, Tail};
 use crate::segment::block::Block;
 
@@ -22,6 +23,8 @@ const ITEM_BYTES: usize = 32 << 10;
 /// was read. Which are kept depends on what was asked for and on nothing else, not even a random seed.
 pub(crate) struct Cache {
     cache: QuickCache<(SegmentId, u64), Cached, Weight, BuildHasherDefault<XxHash64>>,
+    hits: Count,
+    misses: Count,
 }
 
 /// What was read of a segment and where it began.
@@ -69,12 +72,17 @@ impl Cache {
             Default::default(),
             DefaultLifecycle::default(),
         );
-        Self { cache }
+        Self { cache, hits: Count::default(), misses: Count::default() }
     }
 
     /// About how many bytes it holds.
     pub(crate) fn bytes(&self) -> u64 {
         self.cache.weight()
+    }
+
+    /// How often something was found, and how often it had to be read.
+    pub(crate) fn counted(&self) -> (u64, u64) {
+        (self.hits.get(), self.misses.get())
     }
 
     /// What begins at `offset` of segment `id`: from memory, or as `read` returns it. Several who ask for the
@@ -85,12 +93,23 @@ impl Cache {
         offset: u64,
         read: impl Future<Output = Result<Cached>>,
     ) -> Result<Cached> {
-        self.cache.get_or_insert_async(&name(id, offset), read).await
+        let mut found = true;
+        let counted = async {
+            found = false;
+            read.await
+        };
+        let cached = self.cache.get_or_insert_async(&name(id, offset), counted).await;
+        if found {
+            self.hits.one();
+        } else {
+            self.misses.one();
+        }
+        cached
     }
 
     /// What begins at `offset` of segment `id`, if it is in memory.
     pub(super) fn known(&self, id: SegmentId, offset: u64) -> Option<Cached> {
-        self.cache.get(&name(id, offset))
+        self.cache.get(&name(id, offset)).inspect(|_| self.hits.one())
     }
 
     /// Whether that is in memory. Does not count as a use of it.

@@ -26,6 +26,8 @@ pub(crate) struct Stream {
     piece_offset: u64,
     block: Option<Block>,
     next_change: usize,
+    /// How many bytes of blocks were read, since somebody asked.
+    read: u64,
 }
 
 impl Stream {
@@ -41,7 +43,13 @@ impl Stream {
             piece_offset: 0,
             block: None,
             next_change: 0,
+            read: 0,
         }
+    }
+
+    /// How many bytes of blocks were read since this was last asked.
+    pub(crate) fn take_read(&mut self) -> u64 {
+        std::mem::take(&mut self.read)
     }
 
     /// A key that none in it comes before; `None` when there are no changes of keys in it.
@@ -117,6 +125,7 @@ impl Stream {
         }
         self.piece = self.segment.bytes(start, end - start).await?;
         self.piece_offset = start;
+        self.read += end - start;
         within(&self.piece, self.piece_offset)
             .ok_or_else(|| corrupt(self.segment.id, place.offset, "a block is cut off"))
     }

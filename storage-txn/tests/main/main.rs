@@ -9,6 +9,7 @@ mod commits;
 mod compaction;
 mod corruption;
 mod costs;
+mod counters;
 mod edges;
 mod flush;
 mod gated;

@@ -1,10 +1,11 @@
 //! What an operator sees: health, metrics, logs, and how it ends.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use rustix::process::Signal;
+use serde_json::Value;
 
 use super::client::ask;
 use super::running::Running;
@@ -36,11 +37,69 @@ fn metrics_count_what_was_done_by_operation_and_status() {
     assert!(of("sent_bytes_total", "GetObject") >= 1000.0);
     assert_eq!(of("request_seconds_count", "PutObject"), 3.0);
     assert!(server.metric("cloudbank_store_version") >= 4.0);
+    assert!(server.metric("cloudbank_store_commits_total") >= 4.0);
+    assert!(server.metric("cloudbank_store_entry_bytes_total") >= 3000.0);
+    let told = String::from_utf8(ask(&server.admin(), "/-/metrics").unwrap().body).unwrap();
+    for line in told.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let name = line.split(' ').next().unwrap();
+        assert!(told.contains(&format!("# HELP {name} ")), "{name} says what it is");
+    }
     let puts =
         "cloudbank_provider_requests_total{provider=\"local\",operation=\"put\",outcome=\"ok\"}";
     assert!(server.metric(puts) >= 4.0);
     let elsewhere = ask(&server.host(), "/-/metrics").unwrap();
     assert_ne!(elsewhere.status, 200, "metrics are for the operator: {elsewhere:?}");
+}
+
+#[test]
+fn a_collector_is_told_of_requests_and_what_they_are_made_of() {
+    let collector = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", collector.local_addr().unwrap());
+    let bench = Bench::empty().variable("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint);
+    let server = Running::start(&bench, "");
+    let client = server.client();
+    client.put("/bucket", b"").unwrap();
+    client.put("/bucket/secret-key", b"x").unwrap();
+    // All that was not sent by then is sent at the end.
+    let stopped = std::thread::spawn(move || server.stop());
+    let mut spans = Vec::new();
+    while !spans.iter().any(|span: &Value| span["name"] == "PutObject") {
+        let (mut stream, _) = collector.accept().unwrap();
+        spans.extend(take_spans(&mut stream));
+    }
+    let ended = stopped.join().unwrap();
+    assert!(ended.status.success(), "{}", ended.logs);
+    let put = spans.iter().find(|span| span["name"] == "PutObject").unwrap();
+    let attributes = put["attributes"].to_string();
+    assert!(attributes.contains(r#"{"key":"aws.s3.bucket","value":{"stringValue":"bucket"}}"#));
+    assert!(
+        attributes.contains(r#"{"key":"http.response.status_code","value":{"intValue":"200"}}"#)
+    );
+    let commit = spans.iter().find(|span| span["parentSpanId"] == put["spanId"]).unwrap();
+    assert_eq!((&commit["name"], &commit["traceId"]), (&"commit".into(), &put["traceId"]));
+    let get = spans.iter().find(|span| span["name"] == "provider_request").unwrap();
+    assert!(get["attributes"].to_string().contains("operation"), "{get}");
+    assert!(!format!("{spans:?}").contains("secret-key"), "keys are not told");
+}
+
+/// The spans of one request to a collector, which takes them.
+fn take_spans(stream: &mut TcpStream) -> Vec<Value> {
+    let mut read = Vec::new();
+    loop {
+        let mut bytes = [0; 4096];
+        let count = stream.read(&mut bytes).unwrap();
+        assert!(count > 0, "the request ends early");
+        read.extend_from_slice(&bytes[..count]);
+        let text = String::from_utf8_lossy(&read);
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        if length.is_some_and(|length| length.parse() == Ok(body.len())) {
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
+            stream.write_all(answer).unwrap();
+            let body: Value = serde_json::from_str(body).unwrap();
+            return body["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().unwrap().clone();
+        }
+    }
 }
 
 #[test]
