@@ -102,7 +102,7 @@ impl Recorder {
         let about = self.0.about.lock().unwrap_or_else(PoisonError::into_inner);
         // What has not happened yet is told of too, so that it can be looked for.
         for (name, About { kind, .. }) in &*about {
-            blocks.entry(name.clone()).or_insert_with(|| Block { kind: *kind, ..Block::default() });
+            blocks.entry(name.clone()).or_insert_with(|| Block { kind, ..Block::default() });
         }
         let mut text = String::new();
         for (name, block) in blocks {
