@@ -1,6 +1,7 @@
 //! How a server logs.
 
-use tracing_subscriber::filter::{LevelFilter, filter_fn};
+use tracing::Level;
+use tracing_subscriber::filter::{FilterExt, LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
@@ -39,6 +40,11 @@ pub(crate) fn start(global: &Global, format: LogFormat, spans: Option<Spans>) {
         // Other people's crates stay at errors: what they log is not known to be free of secrets.
         EnvFilter::new(format!("error,{filter}"))
     });
+    // Also where everything is asked for: signatures and tokens are among it.
+    let filter = filter.and(filter_fn(|metadata| {
+        let of = metadata.target().split("::").next().unwrap_or_default();
+        OURS.contains(&of) || *metadata.level() <= Level::WARN
+    }));
     let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let logs = match format {
         LogFormat::Json => {
