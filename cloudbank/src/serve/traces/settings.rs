@@ -111,7 +111,8 @@ mod tests {
     fn traces_go_where_the_configuration_or_the_variables_say() {
         const ALL: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
         const OWN: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
-        let cases: [(Option<&str>, &[(&str, &str)], Option<&str>); 6] = [
+        type Case<'a> = (Option<&'a str>, &'a [(&'a str, &'a str)], Option<&'a str>);
+        let cases: [Case<'_>; 6] = [
             (None, &[], None),
             (Some("http://a:4318/"), &[(ALL, "http://b")], Some("http://a:4318/v1/traces")),
             (None, &[(ALL, "https://b/otlp")], Some("https://b/otlp/v1/traces")),
