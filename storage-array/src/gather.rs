@@ -229,7 +229,11 @@ impl Core {
                         || survey.header(generation).is_some_and(|it| it.kind != Kind::Piece)
                         || survey.pieces(generation).len() >= data
                 }
-                Verdict::Nothing => true,
+                // One that has it may be the only one that was neither missed by the put nor wiped since.
+                Verdict::Nothing => (0..asked.len()).all(|member| {
+                    let is_late = asked[member].is_some() && self.workers[member].is_aside();
+                    survey.seen[member].is_some() || is_late
+                }),
                 Verdict::Begun(_) | Verdict::Open => false,
             };
             if enough || waiting.is_empty() {

@@ -62,6 +62,31 @@ fn a_member_that_comes_back_brings_nothing_back() {
     }
 }
 
+/// What a put has not reached and what was wiped have nothing alike, and whoever asks both still finds the rest.
+#[test]
+fn a_member_that_is_behind_and_one_that_is_wiped_hide_nothing() {
+    for (data, total) in [(1, 3), (4, 6)] {
+        for (behind, wiped) in (0..total * total).map(|pair| (pair / total, pair % total)) {
+            let env = Arc::new(ManualEnv::new(9));
+            let mut places = places(&env, total);
+            env.block_on(async {
+                places[behind].set_down(true);
+                let array = make(data, &places, &env);
+                array.put(&key("a"), body(900), PutIf::Always).await.unwrap();
+                drop(array);
+                places[behind].set_down(false);
+                places[wiped] = Place::new(&env);
+                let array = make(data, &places, &env);
+                let what = format!("{data} of {total}, m{behind} is behind, m{wiped} is wiped");
+                let read = array.get(&key("a"), Get::whole()).await;
+                assert_eq!(read.unwrap_or_else(|error| panic!("{what}: {error}")).body, body(900));
+                let missing = array.get(&key("b"), Get::whole()).await.unwrap_err();
+                assert_eq!(missing.kind(), ErrorKind::NotFound, "{what}: {missing}");
+            });
+        }
+    }
+}
+
 #[test]
 fn what_is_owed_is_on_record_survives_a_crash_and_is_brought() {
     let env = Arc::new(ManualEnv::new(5));
