@@ -18,8 +18,17 @@ pub(super) async fn make(
     bucket: &str,
     if_absent: bool,
 ) -> Result<()> {
-    let made = match client.create_bucket(bucket).await {
-        Ok(()) => true,
+    // In some regions a service says that it made a bucket which was there, so that is asked first.
+    let is_there = client.head_bucket(bucket).await.is_ok();
+    if is_there && !if_absent {
+        return Err(Error::Conflict(format!("make s3://{bucket}: the bucket is there already")));
+    }
+    let made = match is_there {
+        true => Ok(false),
+        false => client.create_bucket(bucket).await.map(|()| true),
+    };
+    let made = match made {
+        Ok(made) => made,
         Err(failure) if if_absent && failure.code == "BucketAlreadyOwnedByYou" => false,
         Err(failure) => return Err(failed(format!("make s3://{bucket}"))(failure)),
     };

@@ -13,7 +13,7 @@ fn buckets_and_objects_come_and_go() {
         $ s3 mb s3://photos
         made s3://photos
         $ s3 mb s3://photos
-        ! error: make s3://photos: the bucket is there already and is yours (BucketAlreadyOwnedByYou)
+        ! error: make s3://photos: the bucket is there already
         [4]
         $ s3 mb photos --if-absent
         there already: s3://photos
@@ -162,8 +162,8 @@ fn lists_of_access_are_shown_and_changed() {
         $ s3 getacl s3://bkt/x/1
         WHO        MAY
         operator   own it
-        operator   FULL_CONTROL
         everybody  READ
+        operator   FULL_CONTROL
         $ s3 cat s3://bkt/x/1 --anonymous
         1
         $ s3 cat s3://bkt/x/2 --anonymous
