@@ -4,6 +4,7 @@
 pub(crate) mod client;
 mod configured;
 mod first_run;
+mod hostile;
 #[allow(dead_code)] // The other binary uses the rest.
 pub(crate) mod running;
 mod seen;

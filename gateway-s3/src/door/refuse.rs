@@ -1,7 +1,7 @@
 //! What is refused before anybody looks at it closely, and how a refusal is told.
 
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use s3s::{Body, S3Error, S3ErrorCode};
 
 use crate::Options;
@@ -11,9 +11,21 @@ const V4: &str = "AWS4-HMAC-SHA256";
 
 /// # Errors
 ///
-/// What is not to be looked at: signatures of version 2, presigned URLs that are good for too long, and credentials
-/// that are none.
+/// What is not to be looked at: signatures of version 2, presigned URLs that are good for too long, credentials
+/// that are none, and documents that are too long.
 pub(super) fn unwelcome(request: &Request<Body>, options: &Options) -> Result<(), Error> {
+    let query = request.uri().query().unwrap_or_default();
+    // Whatever is posted is a document, but for forms and batches, which have bounds of their own. `s3s` takes no longer
+    // ones either, but calls that an error of the server.
+    let header =
+        |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let is_batch = query.split('&').any(|pair| pair.trim_end_matches('=') == "batch");
+    let is_form = header(CONTENT_TYPE).is_some_and(|what| what.starts_with("multipart/form-data"));
+    let length = header(CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
+    let is_document = request.method() == Method::POST && !is_form && !is_batch;
+    if is_document && length > Some(options.xml_bytes_max) {
+        return Err(Code::EntityTooLarge.into());
+    }
     if let Some(authorization) = request.headers().get(AUTHORIZATION) {
         let text = authorization.to_str().unwrap_or_default();
         if text.starts_with("AWS ") {
@@ -23,7 +35,6 @@ pub(super) fn unwelcome(request: &Request<Body>, options: &Options) -> Result<()
             return Err(Error::new(Code::AccessDenied, format!("only {V4} signatures are taken")));
         }
     }
-    let query = request.uri().query().unwrap_or_default();
     let mut signed = false;
     let (mut expires, mut old) = (None, false);
     for pair in query.split('&') {
@@ -45,6 +56,10 @@ pub(super) fn unwelcome(request: &Request<Body>, options: &Options) -> Result<()
         return Err(version_2());
     }
     if signed {
+        if request.headers().contains_key(AUTHORIZATION) {
+            let why = "a request is signed in its address or in its headers, not in both";
+            return Err(Error::new(Code::InvalidArgument, why));
+        }
         let most = options.presigned_lifetime_max.as_secs();
         let expires = expires.as_deref().and_then(|text| text.parse::<u64>().ok());
         if !expires.is_some_and(|seconds| (1..=most).contains(&seconds)) {
@@ -102,7 +117,7 @@ pub(super) fn name(answer: &mut Response<Body>, path: &str, id: &str) {
     let named = format!(
         "{before}<Resource>{path}</Resource><RequestId>{id}</RequestId><HostId>{id}</HostId>{END}"
     );
-    answer.headers_mut().remove(http::header::CONTENT_LENGTH);
+    answer.headers_mut().remove(CONTENT_LENGTH);
     *answer.body_mut() = Body::from(named);
 }
 
