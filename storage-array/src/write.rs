@@ -262,19 +262,8 @@ impl Core {
         generation: Generation,
         reply: &mut Reply<Version>,
     ) -> bool {
-        let mut round = Round::new(self);
-        let usable = self.usable();
-        for (member, usable) in usable.into_iter().enumerate() {
-            if !usable {
-                round.errors.push((member, set_aside()));
-                continue;
-            }
-            let cell = self.piece(key, size, pieces, member, generation);
-            round.send(member, async move {
-                self.workers[member].put(inside, cell, PutIf::Absent).await.map(drop)
-            });
-        }
-        round.until_quorum(self).await;
+        let cells = self.cells_of(key, size, pieces, generation);
+        let mut round = self.put_each(inside, cells, &PutIf::Absent).await;
         if self.is_safe(&round.done) {
             let version = Version::new(generation.mark());
             self.acknowledge(key, &mut round, reply, version).await;
@@ -297,9 +286,7 @@ impl Core {
             reply.tell(Err(lost_among_members()));
             return true;
         }
-        let cells = (0..self.workers.len())
-            .map(|member| self.piece(key, size, pieces, member, generation))
-            .collect();
+        let cells = self.cells_of(key, size, pieces, generation);
         let version = Version::new(generation.mark());
         self.swing_all(key, inside, generation, cells, survey, reply, version).await;
         true
@@ -321,9 +308,7 @@ impl Core {
         let generation = Generation { count: survey.last_count() + 1, nonce: self.nonce() };
         let replaced = replaced(&survey);
         let cells = if self.shape().data == 1 {
-            (0..self.workers.len())
-                .map(|member| self.piece(key, size, pieces, member, generation))
-                .collect()
+            self.cells_of(key, size, pieces, generation)
         } else {
             // The old pieces are needed until there are enough of the new ones.
             if let Err(error) = self.put_aside(key, size, pieces, generation).await {
@@ -346,19 +331,8 @@ impl Core {
         generation: Generation,
     ) -> Result<()> {
         let aside = &self.aside_key(generation);
-        let mut round = Round::new(self);
-        let usable = self.usable();
-        for (member, usable) in usable.into_iter().enumerate() {
-            if !usable {
-                round.errors.push((member, set_aside()));
-                continue;
-            }
-            let cell = self.piece(key, size, pieces, member, generation);
-            round.send(member, async move {
-                self.workers[member].put(aside, cell, PutIf::Always).await.map(drop)
-            });
-        }
-        round.until_quorum(self).await;
+        let cells = self.cells_of(key, size, pieces, generation);
+        let round = self.put_each(aside, cells, &PutIf::Always).await;
         if !self.is_safe(&round.done) {
             // Nothing leads to these pieces, so nothing has happened.
             let error = round.error(self);
@@ -371,6 +345,27 @@ impl Core {
             missing.iter().for_each(|member| self.owe(*member, key, false));
         }
         Ok(())
+    }
+
+    /// Puts to each member its cell, but to those set aside, until enough have theirs or never will.
+    async fn put_each<'a>(
+        &'a self,
+        inside: &'a Key,
+        cells: Vec<Bytes>,
+        when: &'a PutIf,
+    ) -> Round<'a> {
+        let mut round = Round::new(self);
+        for (member, (cell, usable)) in cells.into_iter().zip(self.usable()).enumerate() {
+            if !usable {
+                round.errors.push((member, set_aside()));
+                continue;
+            }
+            round.send(member, async move {
+                self.workers[member].put(inside, cell, when.clone()).await.map(drop)
+            });
+        }
+        round.until_quorum(self).await;
+        round
     }
 
     /// Removes the pieces of generations that nothing leads to any more.
@@ -634,6 +629,18 @@ impl Core {
     ) -> Bytes {
         let index = self.index_of(key, member);
         self.header(Kind::Piece, generation, size, index).cell(key, &pieces[usize::from(index)])
+    }
+
+    /// The cell of each member.
+    fn cells_of(
+        &self,
+        key: &Key,
+        size: u64,
+        pieces: &[Bytes],
+        generation: Generation,
+    ) -> Vec<Bytes> {
+        let members = 0..self.workers.len();
+        members.map(|member| self.piece(key, size, pieces, member, generation)).collect()
     }
 
     /// The members to ask: all but those set aside, unless that leaves too few.
