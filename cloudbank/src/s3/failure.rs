@@ -74,6 +74,9 @@ impl Failure {
     pub(crate) fn advice(&self) -> Option<&'static str> {
         Some(match self.code.as_str() {
             "BucketNotEmpty" => "`cloudbank s3 rb --force` removes what is in it first",
+            "InvalidBucketName" => {
+                "a bucket has 3 to 63 lower-case letters, digits, dots and hyphens for a name"
+            }
             "RequestTimeTooSkewed" => "set the clock of this machine",
             "InvalidAccessKeyId" | "SignatureDoesNotMatch" => {
                 "`cloudbank s3 ls -v` says where the access key comes from"

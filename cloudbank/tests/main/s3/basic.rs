@@ -17,6 +17,10 @@ fn buckets_and_objects_come_and_go() {
         [4]
         $ s3 mb photos --if-absent
         there already: s3://photos
+        $ s3 mb s3://of_people
+        ! error: make s3://of_people: InvalidBucketName
+        !   = a bucket has 3 to 63 lower-case letters, digits, dots and hyphens for a name
+        [1]
         $ s3 cp a.txt s3://photos
         upload   a.txt -> s3://photos/a.txt
         1 object copied (5 B), in TIME
@@ -80,6 +84,7 @@ fn buckets_and_objects_come_and_go() {
          s3 mb s3://photos
          s3 mb s3://photos
          s3 mb photos --if-absent
+         s3 mb s3://of_people
          s3 cp a.txt s3://photos
          s3 cp a.txt s3://photos/2026/b.txt --quiet
          s3 cp a.txt s3://photos/2026/c/ --json
