@@ -9,11 +9,15 @@ use storage_core::{Env, Key, Result};
 use crate::cell::Shape;
 use crate::core::{Core, Counts, Event};
 use crate::health::Work;
+use crate::inspect::{Inspect, Inspection};
 use crate::member::Member;
-use crate::repair::{Repaired, Scrub, Scrubbed};
+use crate::mend::{Mend, Mended};
+use crate::price::{Prices, Traffic};
+use crate::repair::Repaired;
+use crate::scrub::{Scrub, Scrubbed};
 
 /// How an array and its members are doing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Status {
     /// Its members, by name.
     pub members: Vec<MemberStatus>,
@@ -28,7 +32,7 @@ pub struct Status {
 }
 
 /// How one member is doing, as far as this process knows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct MemberStatus {
     /// Its name.
     pub name: String,
@@ -46,6 +50,12 @@ pub struct MemberStatus {
     pub failures: u64,
     /// How many objects it is owed by this process.
     pub owed: usize,
+    /// How many of its pieces this process found damaged.
+    pub damaged: u64,
+    /// What this process asked of it.
+    pub traffic: Traffic,
+    /// What it charges.
+    pub prices: Prices,
 }
 
 /// What to make of a member.
@@ -79,12 +89,14 @@ impl Array {
     }
 
     pub(crate) async fn status(&self) -> Result<Status> {
+        let marks = self.core.marks().await.unwrap_or_default();
+        Ok(self.known(&|at| marks.contains_key(&at)))
+    }
+
+    /// What this process knows without asking anybody.
+    pub(crate) fn known(&self, on_record: &dyn Fn(usize) -> bool) -> Status {
         let core = &self.core;
-        let marks = core.marks().await.unwrap_or_default();
-        let mut usual: Vec<_> =
-            core.workers.iter().map(|worker| worker.health().usual(Work::Read)).collect();
-        usual.sort();
-        let median = usual[usual.len() / 2];
+        let slow_from = core.slow_from();
         let members: Vec<_> = core
             .workers
             .iter()
@@ -93,9 +105,9 @@ impl Array {
                 let health = worker.health().clone();
                 let state = if health.is_aside(core.env.monotonic()) {
                     MemberState::Down
-                } else if marks.contains_key(&at) || core.owed.is_behind(at) {
+                } else if on_record(at) || core.owed.is_behind(at) {
                     MemberState::Behind
-                } else if health.usual(Work::Read) > median * 3 {
+                } else if health.usual(Work::Read) > slow_from {
                     MemberState::Slow
                 } else {
                     MemberState::Up
@@ -109,18 +121,21 @@ impl Array {
                     answers: health.answers(),
                     failures: health.failures(),
                     owed: core.owed.to(at),
+                    damaged: core.damaged_on(at),
+                    traffic: worker.meter.read(),
+                    prices: *worker.member.prices(),
                 }
             })
             .collect();
         let good = members.iter().filter(|it| it.state < MemberState::Behind).count();
         let data = usize::from(core.shape().data);
-        Ok(Status {
+        Status {
             can_lose: good.saturating_sub(data),
             members,
             data,
             quorum: core.quorum,
             counts: core.counts(),
-        })
+        }
     }
 
     pub(crate) async fn repair(&self, key: &Key) -> Result<Repaired> {
@@ -133,6 +148,22 @@ impl Array {
         progress: &mut (dyn FnMut(&Scrubbed) -> bool + Send),
     ) -> Result<Scrubbed> {
         self.core.scrub(scrub, progress).await
+    }
+
+    pub(crate) async fn inspect(
+        &self,
+        how: &Inspect,
+        progress: &mut (dyn FnMut(&Inspection) -> bool + Send),
+    ) -> Result<Inspection> {
+        self.core.inspect(how, progress).await
+    }
+
+    pub(crate) async fn mend(
+        &self,
+        how: &Mend,
+        progress: &mut (dyn FnMut(&Mended) -> bool + Send),
+    ) -> Result<Mended> {
+        self.core.mend(how, progress).await
     }
 
     pub(crate) fn events(&self) -> Vec<Event> {
@@ -151,6 +182,51 @@ macro_rules! array_front {
             /// None today; members that do not answer are shown so.
             pub async fn status(&self) -> storage_core::Result<crate::Status> {
                 self.0.status().await
+            }
+
+            /// As [`status`](Self::status), as far as this process knows without asking anybody.
+            #[must_use]
+            pub fn known_status(&self) -> crate::Status {
+                self.0.known(&|_| false)
+            }
+
+            /// Asks every member whether it answers, and by the lists of those that do how far each object is
+            /// from all it should have. Reads no object and changes nothing. `progress` is told every thousand
+            /// objects, and stops the walk by answering false.
+            ///
+            /// # Errors
+            ///
+            /// [`Corrupt`](storage_core::ErrorKind::Corrupt) when a member lists what it was not asked for;
+            /// members that do not answer are part of what is found.
+            pub async fn inspect(
+                &self,
+                how: &crate::Inspect,
+                progress: &mut (dyn FnMut(&crate::Inspection) -> bool + Send),
+            ) -> storage_core::Result<crate::Inspection> {
+                self.0.inspect(how, progress).await
+            }
+
+            /// Brings members what they lack by their lists, the objects first that are closest to being lost.
+            /// Each takes as many reads as it has data pieces, and a write for each piece that is missing; one
+            /// that fails stops nothing. Whole objects are not read: [`scrub`](Self::scrub) does that.
+            /// `progress` is told after each object, and stops the work by answering false. What is done
+            /// stays done: begin anew to go on.
+            ///
+            /// # Errors
+            ///
+            /// [`Unavailable`](storage_core::ErrorKind::Unavailable) when too few members answer.
+            pub async fn mend(
+                &self,
+                how: &crate::Mend,
+                progress: &mut (dyn FnMut(&crate::Mended) -> bool + Send),
+            ) -> storage_core::Result<crate::Mended> {
+                self.0.mend(how, progress).await
+            }
+
+            /// How many objects this process has yet to bring to members.
+            #[must_use]
+            pub fn owes(&self) -> usize {
+                self.0.core.owed.now()
             }
 
             /// What was found damaged and repaired since it was opened: the last thousand events.
@@ -173,8 +249,9 @@ macro_rules! array_front {
             }
 
             /// Walks over all objects, looks as deeply as asked, and repairs what it finds, object by object
-            /// and without stopping at one that fails. `progress` is told every thousand objects, and stops
-            /// the walk by answering false: go on later with [`Scrubbed::last`](crate::Scrubbed::last).
+            /// and without stopping at one that fails. `progress` is told after each object, and stops
+            /// the walk by answering false: go on later with [`Scrubbed::last`](crate::Scrubbed::last), or keep it
+            /// [on record](crate::Scrub::on_record).
             ///
             /// # Errors
             ///

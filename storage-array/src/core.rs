@@ -42,6 +42,8 @@ pub(crate) struct Core {
     pub(crate) optimistic: bool,
     pub(crate) owed: Owed,
     pub(crate) heads: Heads,
+    /// Whether any member says what a read costs.
+    priced: bool,
     hedges: Mutex<u64>,
     events: Mutex<Events>,
 }
@@ -49,6 +51,8 @@ pub(crate) struct Core {
 #[derive(Default)]
 struct Events {
     counts: Counts,
+    /// Pieces of each member that were found damaged.
+    damaged: BTreeMap<usize, u64>,
     recent: VecDeque<Event>,
 }
 
@@ -116,6 +120,7 @@ impl Core {
         };
         let agree = data.max(total / 2 + 1);
         let optimistic = optimistic_possible && quorum >= agree;
+        let priced = members.iter().any(|member| member.prices().rank() > 0);
         let workers = members.into_iter().map(|member| Worker::new(member, env.clone())).collect();
         Ok(Arc::new(Self {
             what,
@@ -127,6 +132,7 @@ impl Core {
             quorum,
             agree,
             optimistic,
+            priced,
             hedges: Mutex::new(HEDGES_MAX * HEDGE_ONE_IN),
             events: Mutex::default(),
         }))
@@ -155,21 +161,35 @@ impl Core {
         ((member + turn as usize % total) % total) as u8
     }
 
-    /// The members, the likely fastest first; those set aside last.
+    /// The members, the likely fastest first; those set aside last. Where prices are declared, the cheapest of
+    /// those first that are not slow.
     pub(crate) fn order(&self, key: &Key) -> Vec<usize> {
         let now = self.env.monotonic();
         let data = self.shape().data;
+        let slow_from = if self.priced { self.slow_from() } else { Duration::ZERO };
         let rank = |member: usize| {
             let health = self.workers[member].health();
             let usual = health.usual(Work::Read);
             // To make an object of other than its own bytes takes time too.
             let usual = if self.index_of(key, member) < data { usual } else { usual * 5 / 4 };
             let behind = self.owed.is_behind(member);
-            (health.is_aside(now), health.is_doubtful(), behind, usual, member)
+            let (slow, price) = match self.priced {
+                true => (usual > slow_from, self.workers[member].member.prices().rank()),
+                false => (false, 0),
+            };
+            (health.is_aside(now), health.is_doubtful(), behind, slow, price, usual, member)
         };
         let mut order: Vec<_> = (0..self.workers.len()).collect();
         order.sort_by_cached_key(|member| rank(*member));
         order
+    }
+
+    /// From what on a member's usual time to read counts as slow: three times the median.
+    pub(crate) fn slow_from(&self) -> Duration {
+        let mut usual: Vec<_> =
+            self.workers.iter().map(|worker| worker.health().usual(Work::Read)).collect();
+        usual.sort();
+        usual[usual.len() / 2] * 3
     }
 
     /// Takes a request beyond what is needed out of the budget.
@@ -192,7 +212,10 @@ impl Core {
     pub(crate) fn happened(&self, member: usize, key: &Key, what: Happening) {
         let mut events = lock(&self.events);
         match what {
-            Happening::Damaged => events.counts.damaged += 1,
+            Happening::Damaged => {
+                events.counts.damaged += 1;
+                *events.damaged.entry(member).or_default() += 1;
+            }
             Happening::Repaired => events.counts.repaired += 1,
         }
         if events.recent.len() == EVENTS_MAX {
@@ -204,6 +227,11 @@ impl Core {
 
     pub(crate) fn counts(&self) -> Counts {
         Counts { owed: self.owed.ever(), ..lock(&self.events).counts }
+    }
+
+    /// How many pieces of a member were found damaged.
+    pub(crate) fn damaged_on(&self, member: usize) -> u64 {
+        lock(&self.events).damaged.get(&member).copied().unwrap_or_default()
     }
 
     pub(crate) fn events(&self) -> Vec<Event> {

@@ -111,8 +111,7 @@ impl Core {
                 None => {}
             }
         }
-        let answered: Vec<bool> = pages.iter().map(Option::is_some).collect();
-        let known = answered.iter().filter(|answered| **answered).count();
+        let known = pages.iter().flatten().count();
         if known < self.answers_needed() {
             let because = failure.map(|error| format!(", one with: {error}")).unwrap_or_default();
             let kind = ErrorKind::Unavailable;
@@ -121,6 +120,13 @@ impl Core {
                 format!("{known} of {total} members listed what they have, too few{because}"),
             ));
         }
+        self.combine(pages)
+    }
+
+    /// The pages of the members that answered as one, cut where the first of them ends.
+    pub(crate) fn combine(&self, pages: Vec<Option<Page>>) -> Result<Stretch> {
+        let total = self.workers.len();
+        let answered: Vec<bool> = pages.iter().map(Option::is_some).collect();
         let more_after = pages
             .iter()
             .flatten()

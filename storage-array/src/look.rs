@@ -100,6 +100,12 @@ impl Core {
             return if alone { Ok((header, None)) } else { Err(damaged("something follows it")) };
         }
         let shape = self.shape();
+        let index = self.index_of(key, member);
+        // Every piece of a mirror is the object, however many members it had when that was put.
+        let header = match (shape.data, header.shape.data) {
+            (1, 1) => Header { shape, index, ..header },
+            _ => header,
+        };
         if header.shape != shape {
             let crate::cell::Shape { data, total } = header.shape;
             return Err(crate::core::wrong(format!(
@@ -108,7 +114,7 @@ impl Core {
                 shape.data, shape.total
             )));
         }
-        if header.index != self.index_of(key, member) {
+        if header.index != index {
             return Err(damaged("it belongs on another member"));
         }
         if object.size != shape.cell_bytes(key, header.size, header.index) {

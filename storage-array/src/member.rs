@@ -12,6 +12,7 @@ use storage_core::{
 };
 
 use crate::health::{Health, Work};
+use crate::price::{Meter, Prices};
 
 /// One of the providers an array is made of.
 ///
@@ -30,13 +31,14 @@ pub struct Member {
     name: Arc<str>,
     domain: Arc<str>,
     provider: Arc<dyn StorageProvider>,
+    prices: Prices,
 }
 
 impl Member {
     /// A member under a name, which is its identity: it stays the same for as long as the array lives.
     pub fn new(name: impl Into<Arc<str>>, provider: Arc<dyn StorageProvider>) -> Self {
         let name = name.into();
-        Self { domain: name.clone(), name, provider }
+        Self { domain: name.clone(), name, provider, prices: Prices::default() }
     }
 
     /// Says with whom it fails together: the same region, account or owner. By default with nobody.
@@ -44,6 +46,19 @@ impl Member {
     pub fn in_domain(mut self, domain: impl Into<Arc<str>>) -> Self {
         self.domain = domain.into();
         self
+    }
+
+    /// Says what it charges. Of members that answer equally well, those that charge less are read from.
+    #[must_use]
+    pub fn at_prices(mut self, prices: Prices) -> Self {
+        self.prices = prices;
+        self
+    }
+
+    /// What it charges.
+    #[must_use]
+    pub fn prices(&self) -> &Prices {
+        &self.prices
     }
 
     /// Its name.
@@ -81,6 +96,7 @@ pub(crate) struct Worker {
     pub(crate) member: Member,
     /// Whether it decides conditions in one step, among all who may open it.
     pub(crate) conditional: bool,
+    pub(crate) meter: Meter,
     health: Mutex<Health>,
     /// Writes that nobody waits for any more and that have not ended.
     stuck: Arc<AtomicUsize>,
@@ -105,7 +121,14 @@ impl Worker {
         let capabilities = member.provider.info().capabilities;
         let conditional = capabilities.absent != Atomicity::Unsupported
             && capabilities.matches != Atomicity::Unsupported;
-        Self { member, conditional, health: Mutex::new(Health::new()), stuck: Arc::default(), env }
+        Self {
+            member,
+            conditional,
+            meter: Meter::default(),
+            health: Mutex::new(Health::new()),
+            stuck: Arc::default(),
+            env,
+        }
     }
 
     pub(crate) fn health(&self) -> MutexGuard<'_, Health> {
@@ -125,14 +148,21 @@ impl Worker {
     }
 
     pub(crate) async fn get(&self, key: &Key, request: Get) -> Result<Object> {
-        self.timed(Work::Read, self.member.provider.get(key, request)).await
+        self.meter.get();
+        let answer = self.timed(Work::Read, self.member.provider.get(key, request)).await;
+        if let Ok(object) = &answer {
+            self.meter.came(object.body.len());
+        }
+        answer
     }
 
     pub(crate) async fn put(&self, key: &Key, body: Bytes, when: PutIf) -> Result<Version> {
+        self.meter.put(body.len());
         self.timed(Work::Write, self.member.provider.put(key, body, when)).await
     }
 
     pub(crate) async fn list(&self, request: List<'_>) -> Result<Page> {
+        self.meter.put(0);
         self.timed(Work::Read, self.member.provider.list(request)).await
     }
 

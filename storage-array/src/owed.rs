@@ -62,6 +62,11 @@ impl Owed {
         lock(&self.state).members[member].keys.len()
     }
 
+    /// How many objects are owed now, to whomever.
+    pub(crate) fn now(&self) -> usize {
+        self.all().len()
+    }
+
     /// Whether a member may lack something that this process knows of.
     pub(crate) fn is_behind(&self, member: usize) -> bool {
         let state = lock(&self.state);
@@ -206,11 +211,7 @@ impl Core {
                 Ok(listed) => {
                     answered += 1;
                     for object in listed {
-                        let behind = self.workers.iter().position(|worker| {
-                            let name = mark_of(worker.member.name());
-                            object.key.as_str()[MARKS.len()..].starts_with(&name)
-                        });
-                        if let Some(behind) = behind {
+                        if let Some(behind) = self.member_of_mark(&object.key) {
                             found.entry(behind).or_default().insert(object.key);
                         }
                     }
@@ -222,6 +223,24 @@ impl Core {
             Some(error) if answered < self.answers_needed() => Err(error),
             _ => Ok(found),
         }
+    }
+
+    /// All records on the members that answer.
+    pub(crate) async fn marks_on(&self, answers: &[Result<Duration>]) -> BTreeSet<Key> {
+        use futures_util::TryStreamExt as _;
+        let prefix = &Prefix::new(MARKS).expect("it is a prefix");
+        let there = self.workers.iter().zip(answers).filter(|(_, answer)| answer.is_ok());
+        let lists = there.map(|(worker, _)| async move {
+            let listed = worker.member.provider().list_all(prefix);
+            listed.map_ok(|object| object.key).try_collect::<Vec<Key>>().await
+        });
+        join_all(lists).await.into_iter().flatten().flatten().collect()
+    }
+
+    /// Which member a record says is behind, if it is one of ours.
+    pub(crate) fn member_of_mark(&self, mark: &Key) -> Option<usize> {
+        let about = mark.as_str().strip_prefix(MARKS)?;
+        self.workers.iter().position(|it| about.starts_with(&mark_of(it.member.name())))
     }
 
     /// Removes records after a walk that found, or brought, everything.

@@ -4,14 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
+use futures_util::stream::{FuturesOrdered, StreamExt as _};
 use storage_core::{
-    Atomicity, Capabilities, Error, ErrorKind, Get, Key, List, Object, Operation, Page, Prefix,
-    ProviderInfo, PutIf, Result, StorageProvider, Version, async_trait,
+    Atomicity, Capabilities, Env, Error, ErrorKind, Get, Key, List, Object, Operation, Page,
+    Prefix, ProviderInfo, PutIf, Result, StorageProvider, Version, async_trait,
 };
 
 use crate::core::wrong;
 use crate::member::Member;
 use crate::merge::merged;
+use crate::pace::time_for;
+use crate::price::Prices;
 use crate::rendezvous::score;
 
 /// Keeps each object on one of its members, chosen by weighted rendezvous from the key alone: there is no
@@ -50,6 +54,55 @@ pub struct Shard {
 /// Which members keep what: each by its place among all members, with its weight.
 type Placement = Vec<(usize, f64)>;
 
+/// What to move, and how fast.
+#[derive(Debug, Clone)]
+pub struct Rebalance {
+    /// Only objects whose keys begin so.
+    pub prefix: Prefix,
+    /// How many objects are moved together. Each is held in memory.
+    pub at_once: usize,
+    /// How many bytes a second may be moved, from and to members together.
+    pub bytes_per_second_max: Option<u64>,
+}
+
+impl Default for Rebalance {
+    fn default() -> Self {
+        Self { prefix: Prefix::all(), at_once: 4, bytes_per_second_max: None }
+    }
+}
+
+/// How a shard was found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShardInspection {
+    /// Its members, those of the earlier placement too.
+    pub members: Vec<ShardMember>,
+    /// Whether there is an earlier placement in which objects are looked for.
+    pub growing: bool,
+}
+
+/// How a member of a shard was found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShardMember {
+    /// Its name.
+    pub name: String,
+    /// What it charges.
+    pub prices: Prices,
+    /// Its weight; `None` if nothing belongs on it any more.
+    pub weight: Option<f64>,
+    /// Its weight in the earlier placement.
+    pub weight_before: Option<f64>,
+    /// Whether it listed what it has, or why not.
+    pub answer: Result<(), String>,
+    /// Objects on it.
+    pub objects: u64,
+    /// Bytes of those.
+    pub bytes: u64,
+    /// How many of the objects belong elsewhere.
+    pub to_move: u64,
+    /// Bytes of those.
+    pub bytes_to_move: u64,
+}
+
 /// What a rebalancing has done so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rebalanced {
@@ -63,6 +116,24 @@ pub struct Rebalanced {
     pub failed: Vec<(Key, String)>,
     /// How many of those there are.
     pub failures: u64,
+}
+
+impl Rebalanced {
+    fn note(&mut self, key: &Key, moved: Result<Option<u64>>) {
+        match moved {
+            Ok(Some(bytes)) => {
+                self.moved += 1;
+                self.bytes += bytes;
+            }
+            Ok(None) => {}
+            Err(error) => {
+                self.failures += 1;
+                if self.failed.len() < 100 {
+                    self.failed.push((key.clone(), error.to_string()));
+                }
+            }
+        }
+    }
 }
 
 impl Shard {
@@ -186,11 +257,12 @@ impl Shard {
         }
     }
 
-    /// Moves an object to where it belongs, unless there is a newer one already. Says how many bytes it has.
-    async fn move_one(&self, key: &Key, from: usize, to: usize) -> Result<u64> {
+    /// Moves an object to where it belongs, unless there is a newer one already. Says how many bytes it has;
+    /// `None` if it is gone.
+    async fn move_one(&self, key: &Key, from: usize, to: usize) -> Result<Option<u64>> {
         let object = match self.providers[from].get(key, Get::whole()).await {
             Ok(object) => object,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
         let decides = self.providers[to].info().capabilities.absent != Atomicity::Unsupported;
@@ -202,12 +274,12 @@ impl Shard {
             }
         }
         self.providers[from].delete(key).await?;
-        Ok(object.size)
+        Ok(Some(object.size))
     }
 
-    /// Moves every object under `prefix` to where it belongs, and does not stop at one that fails.
-    /// `progress` is told after each page of keys, and stops the walk by answering false; to go on later, call
-    /// it again.
+    /// Moves every object to where it belongs, and does not stop at one that fails. `progress` is told after
+    /// each object that was moved and each page of keys, and stops the work by answering false. What is moved
+    /// stays moved: begin anew to go on. `env` is for the pace.
     ///
     /// An object that is deleted at the very moment it is moved may stay: delete it again.
     ///
@@ -216,36 +288,44 @@ impl Shard {
     /// A member that cannot list what it has.
     pub async fn rebalance(
         &self,
-        prefix: &Prefix,
+        how: &Rebalance,
+        env: &dyn Env,
         progress: &mut (dyn FnMut(&Rebalanced) -> bool + Send),
     ) -> Result<Rebalanced> {
         let mut report = Rebalanced::default();
+        let began = env.monotonic();
+        let mut go_on = true;
         for from in 0..self.members.len() {
             let mut after = None;
             loop {
-                let request = List { prefix, start_after: after.as_ref(), limit: 1000 };
+                let request =
+                    List { prefix: &how.prefix, start_after: after.as_ref(), limit: 1000 };
                 let page = self.providers[from].list(request).await?;
-                for object in &page.objects {
-                    report.objects += 1;
+                report.objects += page.objects.len() as u64;
+                let mut misplaced = page.objects.iter().filter_map(|object| {
                     let to = self.choose(&self.now, &object.key);
-                    if to == from {
-                        continue;
+                    (to != from).then_some((&object.key, to))
+                });
+                let mut moving = FuturesOrdered::new();
+                loop {
+                    while go_on
+                        && moving.len() < how.at_once.max(1)
+                        && let Some((key, to)) = misplaced.next()
+                    {
+                        moving.push_back(async move { (key, self.move_one(key, from, to).await) });
                     }
-                    match self.move_one(&object.key, from, to).await {
-                        Ok(bytes) => {
-                            report.moved += 1;
-                            report.bytes += bytes;
-                        }
-                        Err(error) => {
-                            report.failures += 1;
-                            if report.failed.len() < 100 {
-                                report.failed.push((object.key.clone(), error.to_string()));
-                            }
-                        }
+                    let Some((key, moved)) = moving.next().await else { break };
+                    report.note(key, moved);
+                    go_on &= progress(&report);
+                    if let Some(rate) = how.bytes_per_second_max {
+                        // Each byte is read once and written once.
+                        let due = began + time_for(report.bytes * 2, rate);
+                        env.sleep(due.saturating_sub(env.monotonic())).await;
                     }
                 }
                 after = page.objects.last().map(|object| object.key.clone());
-                if !progress(&report) {
+                go_on &= progress(&report);
+                if !go_on {
                     return Ok(report);
                 }
                 if !page.more {
@@ -254,6 +334,55 @@ impl Shard {
             }
         }
         Ok(report)
+    }
+
+    /// Asks every member whether it answers and, by the lists of those that do, what it has and how much of
+    /// that belongs elsewhere. Reads no object and changes nothing.
+    pub async fn inspect(&self) -> ShardInspection {
+        let members = (0..self.members.len()).map(|at| self.inspect_member(at));
+        ShardInspection { members: join_all(members).await, growing: self.before.is_some() }
+    }
+
+    async fn inspect_member(&self, at: usize) -> ShardMember {
+        let member = &self.members[at];
+        let weight = |placement: &Placement| {
+            placement.iter().find(|(member, _)| *member == at).map(|(_, weight)| *weight)
+        };
+        let mut found = ShardMember {
+            name: member.name().to_owned(),
+            prices: *member.prices(),
+            weight: weight(&self.now),
+            weight_before: self.before.as_ref().and_then(weight),
+            answer: Ok(()),
+            objects: 0,
+            bytes: 0,
+            to_move: 0,
+            bytes_to_move: 0,
+        };
+        let prefix = Prefix::all();
+        let mut after = None;
+        loop {
+            let request = List { prefix: &prefix, start_after: after.as_ref(), limit: 1000 };
+            let page = match self.providers[at].list(request).await {
+                Ok(page) => page,
+                Err(error) => {
+                    found.answer = Err(error.to_string());
+                    return found;
+                }
+            };
+            for object in &page.objects {
+                found.objects += 1;
+                found.bytes += object.size;
+                if self.choose(&self.now, &object.key) != at {
+                    found.to_move += 1;
+                    found.bytes_to_move += object.size;
+                }
+            }
+            match page.objects.into_iter().next_back() {
+                Some(last) if page.more => after = Some(last.key),
+                _ => return found,
+            }
+        }
     }
 }
 

@@ -10,3 +10,4 @@ mod losses;
 mod restore;
 mod rig;
 mod shard;
+mod upkeep;

@@ -4,12 +4,18 @@ use std::sync::Arc;
 
 use backend_memory::MemoryProvider;
 use futures_util::TryStreamExt as _;
-use storage_array::{Member, Shard};
+use storage_array::{Member, Rebalance, Shard};
 use storage_core::{Get, Key, Prefix, PutIf, StorageProvider, StorageProviderExt as _};
+
+use storage_wrappers::ManualEnv;
 
 use crate::rig::key;
 
 const KEYS: usize = 20_000;
+
+fn env() -> ManualEnv {
+    ManualEnv::new(1)
+}
 
 fn buckets(all: &[MemoryProvider], count: usize) -> Vec<(Member, f64)> {
     let member = |(at, it): (usize, &MemoryProvider)| {
@@ -46,11 +52,15 @@ fn an_eleventh_bucket_moves_an_eleventh_and_nothing_before_it_is_asked_for() {
         assert_eq!(listed.len(), KEYS);
         assert_eq!(counts(&all).await, before, "something moved unasked");
 
-        let report = grown.rebalance(&Prefix::all(), &mut |_| true).await.unwrap();
+        let seen = grown.inspect().await;
+        let to_move: u64 = seen.members.iter().map(|member| member.to_move).sum();
+        assert!(seen.growing && seen.members.iter().all(|member| member.answer.is_ok()));
+        let report = grown.rebalance(&Rebalance::default(), &env(), &mut |_| true).await.unwrap();
         assert_eq!(
             (report.failures, report.moved),
             (0, *counts(&all).await.last().unwrap() as u64)
         );
+        assert_eq!(report.moved, to_move, "what was announced is not what was moved");
         // Eighty thousand more keys, on paper, for a figure that does not depend on luck.
         let more: Vec<Key> = (0..400_000).map(|at| key(&format!("segment/{at:016x}"))).collect();
         let moving: u64 = grown.moving(&more).values().sum();
@@ -64,7 +74,7 @@ fn an_eleventh_bucket_moves_an_eleventh_and_nothing_before_it_is_asked_for() {
         for name in &keys {
             assert_eq!(after.get(name, Get::whole()).await.unwrap().body, name.as_str());
         }
-        let again = after.rebalance(&Prefix::all(), &mut |_| true).await.unwrap();
+        let again = after.rebalance(&Rebalance::default(), &env(), &mut |_| true).await.unwrap();
         assert_eq!(again.moved, 0);
     });
 }
@@ -112,7 +122,7 @@ fn while_it_grows_objects_are_replaced_and_deleted_wherever_they_are() {
                 };
                 assert_eq!(found, expected, "round {round}, {name}");
             }
-            grown.rebalance(&Prefix::all(), &mut |_| true).await.unwrap();
+            grown.rebalance(&Rebalance::default(), &env(), &mut |_| true).await.unwrap();
         }
         assert_eq!(counts(&all).await.iter().sum::<usize>(), 225);
     });
