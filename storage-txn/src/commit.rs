@@ -4,4 +4,4 @@ mod batch;
 mod drive;
 mod queue;
 
-pub(crate) use queue::{Queue, Waiting};
+pub(crate) use queue::{Hands, Queue, Waiting};

@@ -21,6 +21,13 @@ pub struct Counters {
     pub entry_bytes: u64,
     /// Slots of the log that it went for and another won.
     pub slots_lost: u64,
+    /// Transactions that a [combiner](crate::Store::combine_through) has dealt with. They are not among
+    /// [`commits`](Self::commits): the combiner counts them.
+    pub handed_over: u64,
+    /// Times that a combiner gave no answer that helped, and this handle went on by itself.
+    pub handovers_failed: u64,
+    /// Transactions that were [taken](crate::Store::combine) from other handles.
+    pub taken_over: u64,
     /// Parts of segments that were found in memory.
     pub cache_hits: u64,
     /// Parts of segments that had to be read.
@@ -46,6 +53,9 @@ pub(crate) struct Counts {
     pub(crate) entries: Count,
     pub(crate) entry_bytes: Count,
     pub(crate) slots_lost: Count,
+    pub(crate) handed_over: Count,
+    pub(crate) handovers_failed: Count,
+    pub(crate) taken_over: Count,
     pub(crate) flushes: Count,
     pub(crate) compactions: Count,
     pub(crate) compaction_read_bytes: Count,
@@ -103,6 +113,9 @@ impl Store {
             entries: counts.entries.get(),
             entry_bytes: counts.entry_bytes.get(),
             slots_lost: counts.slots_lost.get(),
+            handed_over: counts.handed_over.get(),
+            handovers_failed: counts.handovers_failed.get(),
+            taken_over: counts.taken_over.get(),
             cache_hits,
             cache_misses,
             flushes: counts.flushes.get(),

@@ -11,7 +11,7 @@ use storage_core::{PutIf, StorageProvider, StorageProviderExt};
 use storage_log::planted::planted;
 
 use crate::change::Change;
-use crate::commit::Waiting;
+use crate::commit::{Hands, Waiting};
 use crate::format::entry::Logged;
 use crate::format::segment::{SegmentId, SegmentRef};
 use crate::reads::Reads;
@@ -330,6 +330,8 @@ impl Shared {
             required,
             sessions,
             repeated: false,
+            hands: Hands::Own,
+            refused: None,
             reply,
         })?;
         let answer = answer.await.unwrap_or_else(|oneshot::Canceled| {

@@ -1,6 +1,7 @@
 //! The bytes that a store keeps, as described in `docs/formats/store.md`.
 
 pub(crate) mod checkpoint;
+pub(crate) mod combine;
 pub(crate) mod commit;
 pub(crate) mod entry;
 pub(crate) mod root;

@@ -12,7 +12,8 @@
 //! 5. [`Commit`], [`History`], [`Changes`], [`Watch`]: what was done, when and by whom, in the past and as it comes;
 //!    [`Store::undo`].
 //! 6. [`Store::verify`]: is everything as it must be, and what is not; [`Store::rebuild_index`].
-//! 7. [`Error`], [`ErrorKind`]: what went wrong; [`ErrorKind::CommitUnknown`] is not a failure.
+//! 7. [`Store::combine_through`]: handles that share entries, where many write.
+//! 8. [`Error`], [`ErrorKind`]: what went wrong; [`ErrorKind::CommitUnknown`] is not a failure.
 //!
 //! # Examples
 //!
@@ -47,6 +48,7 @@ mod change;
 mod changes;
 mod checkpoint;
 mod collect;
+mod combine;
 mod commit;
 mod commits;
 mod compact;
@@ -86,6 +88,7 @@ pub use bounds::KeyRange;
 pub use change::Merge;
 pub use changes::{ChangedKey, ChangedKeys, Changes, CommitChanges};
 pub use collect::{CollectOptions, Collected};
+pub use combine::{COMBINE_BYTES_MAX, CombineKey, Combiner, Combining};
 pub use commits::{Commit, CommitRef, Commits, LogScan};
 pub use content::Content;
 pub use counters::Counters;

@@ -32,6 +32,9 @@ pub struct Options {
     pub transact_attempts_max: usize,
     /// How long a commit tries before its outcome is reported as unknown, or as failed if that is certain.
     pub commit_time_max: Duration,
+    /// How long a [combiner](crate::Store::combine_through) is waited for. Then this handle commits by itself, and the
+    /// combiner may be late.
+    pub combiner_time_max: Duration,
     /// How much of keys and values is in memory when it is put into segments. A process may have some times as much
     /// in memory while that is under way, and while another process does it for all.
     pub flush_bytes: usize,
@@ -102,6 +105,7 @@ impl Default for Options {
             waiting_transactions_max: 65_536,
             transact_attempts_max: 64,
             commit_time_max: Duration::from_secs(30),
+            combiner_time_max: Duration::from_secs(2),
             flush_bytes: 16 << 20,
             segment_bytes: 64 << 20,
             inline_bytes_max: 64 << 10,

@@ -30,6 +30,14 @@ impl Reads {
         }
     }
 
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &Bytes> {
+        self.keys.iter()
+    }
+
+    pub(crate) fn ranges(&self) -> &[Range] {
+        &self.ranges
+    }
+
     /// Whether it has seen nothing.
     pub(crate) fn is_empty(&self) -> bool {
         self.keys.is_empty() && self.ranges.is_empty()

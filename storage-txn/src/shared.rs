@@ -9,6 +9,7 @@ use storage_core::Env;
 use storage_log::planted::planted;
 use storage_log::{CommitLog, Head, Record, catch_up};
 
+use crate::combine::Combined;
 use crate::commit::Queue;
 use crate::compact::Compactions;
 use crate::counters::Counts;
@@ -36,6 +37,7 @@ pub(crate) struct Shared {
     pub(crate) values: AtomicU64,
     pub(crate) session: Mutex<Session>,
     pub(crate) counts: Counts,
+    pub(crate) combined: Mutex<Combined>,
     state: Mutex<State>,
     probes: Mutex<Probes>,
 }
@@ -92,6 +94,7 @@ impl Shared {
             probes: Mutex::default(),
             session: Mutex::new(Session::new(writer)),
             counts: Counts::default(),
+            combined: Mutex::default(),
         });
         shared.state().belongs_to(Arc::downgrade(&shared));
         shared

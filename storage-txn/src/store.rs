@@ -9,7 +9,7 @@ use storage_core::{Created, Env, Key, Prefix, StorageProvider, StorageProviderEx
 use storage_log::LogId;
 use storage_log::planted::planted;
 
-use crate::commit::Waiting;
+use crate::commit::{Hands, Waiting};
 use crate::commits::version_at;
 use crate::format::entry::Logged;
 use crate::format::root;
@@ -305,6 +305,8 @@ impl Store {
             required: Vec::new(),
             sessions: BTreeSet::new(),
             repeated: true,
+            hands: Hands::Own,
+            refused: None,
             reply,
         })?;
         let answer = answer.await.unwrap_or_else(|oneshot::Canceled| {

@@ -12,7 +12,7 @@ use storage_log::planted::planted;
 
 use crate::bounds::{KeyRange, check_key};
 use crate::change::{Change, Merge};
-use crate::commit::Waiting;
+use crate::commit::{Hands, Waiting};
 use crate::format::entry::Logged;
 use crate::reads::Reads;
 use crate::shared::Shared;
@@ -316,6 +316,8 @@ impl Transaction {
             required: std::mem::take(&mut pending.required),
             sessions,
             repeated: pending.repeated,
+            hands: Hands::Own,
+            refused: None,
             reply,
         })?;
         answer.await.unwrap_or_else(|oneshot::Canceled| {

@@ -22,6 +22,8 @@ enum Verdict {
     Done(Receipt),
     /// It cannot; this is why.
     Refuse(Error),
+    /// It cannot, but another may have it in hand who has not heard of that: its id is to be taken first.
+    ShutOut(Error),
 }
 
 /// Answers those that cannot be committed after `version`, and those that have been already; leaves the rest,
@@ -40,13 +42,21 @@ pub(super) async fn sort_out(
     let mut verdicts = Vec::with_capacity(batch.len());
     let mut accepted = Accepted::default();
     for waiting in batch.iter() {
-        let verdict = judge(waiting, view, version, &mut accepted).await?;
-        match &verdict {
+        let mut verdict = judge(waiting, view, version, &mut accepted).await?;
+        match verdict {
             Verdict::Commit => accepted.add(waiting),
             Verdict::Refuse(error) if error.kind() == ErrorKind::PreconditionFailed && !fresh => {
                 return Ok(Sorted::LookAgain);
             }
-            Verdict::Refuse(_) | Verdict::Done(_) => {}
+            Verdict::Refuse(error) if waiting.must_be_shut_out(&error) => {
+                let id = waiting.transaction.id;
+                verdict = match accepted.ids.insert(id) {
+                    true => Verdict::ShutOut(error),
+                    // Another of this batch takes the id, and nobody can tell which of them the log will have.
+                    false => Verdict::Refuse(unknown(id)),
+                };
+            }
+            Verdict::Refuse(_) | Verdict::Done(_) | Verdict::ShutOut(_) => {}
         }
         verdicts.push(verdict);
     }
@@ -54,11 +64,18 @@ pub(super) async fn sort_out(
         return Ok(Sorted::Ready);
     }
     let mut kept: Vec<Waiting> = Vec::with_capacity(batch.len());
-    for (waiting, verdict) in batch.drain(..).zip(verdicts) {
+    for (mut waiting, verdict) in batch.drain(..).zip(verdicts) {
         match verdict {
             Verdict::Commit => kept.push(waiting),
             Verdict::Done(receipt) => drop(waiting.answer(Ok(receipt))),
-            Verdict::Refuse(error) => drop(waiting.answer(Err(error))),
+            Verdict::Refuse(error) => {
+                let why = waiting.refused.take().unwrap_or(error);
+                drop(waiting.answer(Err(why)));
+            }
+            Verdict::ShutOut(error) => {
+                waiting.shut_out(error);
+                kept.push(waiting);
+            }
         }
     }
     *batch = kept;
@@ -197,6 +214,13 @@ pub(super) fn cancelled(id: TransactionId) -> Error {
     Error::new(
         ErrorKind::Cancelled,
         format!("transaction {id} was asked about and shut out before it was committed"),
+    )
+}
+
+fn unknown(id: TransactionId) -> Error {
+    Error::new(
+        ErrorKind::CommitUnknown(id),
+        format!("two transactions have the id {id}, and nobody knows which of them is committed"),
     )
 }
 

@@ -7,8 +7,8 @@ use futures_util::future::join;
 use storage_log::planted::planted;
 use storage_log::{Appended, Entry, Record};
 
-use crate::commit::Waiting;
 use crate::commit::batch::{Sorted, cancelled, sort_out};
+use crate::commit::{Hands, Waiting};
 use crate::flush::Role;
 use crate::format::entry::{Batch, Logged};
 use crate::shared::Shared;
@@ -57,10 +57,14 @@ impl Shared {
     pub(super) async fn work_off(self: &Arc<Self>) {
         let mut spent = Vec::new();
         loop {
-            self.take_turns().await;
-            let Some(batch) = self.gather().await else { return };
+            if !self.hands_over() {
+                self.take_turns().await;
+            }
+            let Some(mut batch) = self.gather().await else { return };
+            // Whoever combines flushes, and so do others should it not.
+            let role = if self.hand_over(&mut batch).await { Role::Reader } else { Role::Writer };
             self.commit(batch, &mut spent).await;
-            self.flush_if_full(Role::Writer);
+            self.flush_if_full(role);
         }
     }
 
@@ -266,7 +270,9 @@ fn acknowledge(mut batch: Vec<Waiting>, committed: &Sent, spent: &mut Vec<Logged
     for (at, waiting) in batch.into_iter().enumerate() {
         let id = waiting.transaction.id;
         if waiting.transaction.cancelled {
-            spent.push(waiting.answer(Err(cancelled(id))));
+            let mut waiting = waiting;
+            let why = waiting.refused.take().unwrap_or_else(|| cancelled(id));
+            spent.push(waiting.answer(Err(why)));
             continue;
         }
         let receipt = Receipt {
@@ -285,6 +291,7 @@ fn acknowledge(mut batch: Vec<Waiting>, committed: &Sent, spent: &mut Vec<Logged
 fn give_up(batch: Vec<Waiting>, unknown: bool, failed: &Error) {
     for waiting in batch {
         let id = waiting.transaction.id;
+        let unknown = unknown || waiting.hands == Hands::Elsewhere;
         let error = if unknown && !planted("commit-unknown-is-failed") {
             Error::new(
                 ErrorKind::CommitUnknown(id),

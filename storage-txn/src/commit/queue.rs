@@ -11,6 +11,7 @@ use crate::format::entry::Logged;
 use crate::reads::Reads;
 use crate::shared::Shared;
 use crate::transaction::Receipt;
+use crate::writes::Writes;
 use crate::{Error, ErrorKind, Result, Version};
 
 /// How long an append is taken to take before there was one.
@@ -39,10 +40,43 @@ pub(crate) struct Waiting {
     pub(crate) sessions: BTreeSet<u64>,
     /// Whether another attempt at the same transaction may have been made before `read_at`.
     pub(crate) repeated: bool,
+    pub(crate) hands: Hands,
+    /// Why it is being shut out, with an entry that takes its id: what it is answered then.
+    pub(crate) refused: Option<Error>,
     pub(crate) reply: oneshot::Sender<Result<Receipt>>,
 }
 
+/// In whose hands a transaction is, besides those of this handle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hands {
+    /// Nobody else's.
+    Own,
+    /// A combiner's too, which may commit it, now or much later. It is answered as refused only once its id is taken.
+    Elsewhere,
+    /// It came from another handle, which waits for the answer.
+    Foreign,
+}
+
 impl Waiting {
+    /// Whether it may be told that it is refused only when nobody can commit it any more. Of one whose id is taken that is so.
+    pub(crate) fn must_be_shut_out(&self, why: &Error) -> bool {
+        self.hands == Hands::Elsewhere && why.kind() != ErrorKind::Cancelled
+    }
+
+    /// Takes its id and nothing else, so that nobody can commit it any more: it is to be answered with this.
+    pub(crate) fn shut_out(&mut self, why: Error) {
+        if !self.transaction.cancelled {
+            self.refused = Some(why);
+        }
+        self.transaction.cancelled = true;
+        self.transaction.writes = Writes::default();
+        self.transaction.author.clear();
+        self.transaction.message.clear();
+        self.reads = Reads::default();
+        self.required.clear();
+        self.sessions.clear();
+    }
+
     /// Answers it, and hands back what is done with.
     pub(crate) fn answer(self, result: Result<Receipt>) -> Logged {
         // One who no longer waits does not mind.

@@ -72,7 +72,7 @@ impl Batch {
 // Transactions are encoded as they are, and not as messages made of them: that would copy them in small pieces, on the
 // task that all who commit wait for.
 
-fn encode_transaction(transaction: &Logged, body: &mut Vec<u8>) {
+pub(crate) fn encode_transaction(transaction: &Logged, body: &mut Vec<u8>) {
     bytes_field(1, &transaction.id.0, body);
     if !transaction.author.is_empty() {
         string::encode(2, &transaction.author, body);
@@ -140,7 +140,10 @@ fn field_bytes(length: usize) -> usize {
     1 + encoded_len_varint(length as u64) + length
 }
 
-fn transaction_from_wire(transaction: wire::Transaction) -> Result<Logged> {
+/// # Errors
+///
+/// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt), saying what is wrong.
+pub(crate) fn transaction_from_wire(transaction: wire::Transaction) -> Result<Logged> {
     let id = transaction.id[..]
         .try_into()
         .map_err(|_| Error::corrupt("a transaction id in a log entry does not have 16 bytes"))?;

@@ -5,6 +5,7 @@
 
 mod bounded;
 mod collect;
+mod combine;
 mod commits;
 mod compaction;
 mod corruption;
@@ -57,6 +58,19 @@ macro_rules! with_options {
 with_options!(in_memory, storage_txn::Options::default());
 with_options!(in_segments, crate::tiny());
 with_options!(in_objects, crate::elsewhere());
+
+/// The same tests with the second handle handing over to the first.
+#[path = "."]
+mod in_combination {
+    mod isolation;
+    mod keys;
+    mod outcome;
+    mod reading;
+
+    async fn two_handles() -> (storage_txn::Store, storage_txn::Store) {
+        crate::combine::two_combining(storage_txn::Options::default()).await
+    }
+}
 
 /// The same tests of the past with everything in memory, and with everything put into segments before it is read: only
 /// then, as a flush takes a version too.

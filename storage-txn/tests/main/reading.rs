@@ -117,7 +117,8 @@ async fn a_condition_on_what_is_no_number_is_about_its_version_and_in_nobodys_wa
     let (store, _) = two_handles().await;
     store.transact(async |tx| tx.put("x", "text")).await.unwrap();
     let version = store.transact(async |tx| tx.merge("x", Merge::Add(1))).await.unwrap().version;
-    for (required, expected) in [(None, Err(ErrorKind::PreconditionFailed)), (Some(version), Ok(()))]
+    for (required, expected) in
+        [(None, Err(ErrorKind::PreconditionFailed)), (Some(version), Ok(()))]
     {
         let (requires, other) = (store.begin(), store.begin());
         requires.require("x", required).unwrap();

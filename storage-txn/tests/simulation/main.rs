@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at what cannot be")]
 
+mod combiner;
 mod duel;
 mod files;
 mod judge;
@@ -31,21 +32,26 @@ use workload::{node, options};
 
 /// Several processes on one store, until all is done; then everything is looked at.
 fn processes(sim: &mut Sim, nodes: u32) -> Result<(), String> {
-    scenario(sim, nodes, false)
+    scenario(sim, nodes, Notes::new(false))
 }
 
 /// The same where no list leaves out what is there: whoever collects sees all pins.
 fn pinning_processes(sim: &mut Sim, nodes: u32) -> Result<(), String> {
-    scenario(sim, nodes, true)
+    scenario(sim, nodes, Notes::new(true))
 }
 
-fn scenario(sim: &mut Sim, nodes: u32, lists_are_whole: bool) -> Result<(), String> {
+/// The same where processes hand their commits to each other.
+fn combining_processes(sim: &mut Sim, nodes: u32) -> Result<(), String> {
+    scenario(sim, nodes, Notes::of_combining())
+}
+
+fn scenario(sim: &mut Sim, nodes: u32, notes: Notes) -> Result<(), String> {
     let place = sim.place("bucket");
     sim.ask("maker", move |node| async move {
         Store::init(Arc::new(node.provider(place)), node.env(), options()).await.map(drop)
     })?
     .map_err(|error| format!("the store cannot be made: {error}"))?;
-    let notes = Arc::new(Notes::new(lists_are_whole));
+    let notes = Arc::new(notes);
     for at in 0..nodes {
         let notes = notes.clone();
         sim.node(&format!("node{at}"), move |it| node(it, place, notes.clone()));
@@ -83,6 +89,17 @@ fn three_processes_over_a_calm_provider_are_strictly_serializable() {
     let report = simulator.soak(seeds(50), &Plan::calm());
     println!("{:?}", report.tally);
     report.assert_clean();
+}
+
+#[test]
+fn processes_that_hand_over_their_commits_are_strictly_serializable() {
+    let simulator = Simulator::new(|sim: &mut Sim| combining_processes(sim, 3))
+        .command("cargo xtask simulate --scenario combining --replay");
+    for plan in [Plan::calm(), Plan::rough()] {
+        let report = simulator.soak(seeds(100), &plan);
+        println!("{:?}", report.tally);
+        report.assert_clean();
+    }
 }
 
 #[test]

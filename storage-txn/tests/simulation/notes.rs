@@ -1,11 +1,12 @@
 //! What is written down of a run, to be judged at its end: it outlives the crashes of the nodes.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use conformance::serializability::{Begun, History, Malformed, Recorder};
 use storage_txn::{TransactionId, Version};
 
+use crate::combiner::Board;
 use crate::files::Files;
 
 /// How many transactions each client makes.
@@ -16,6 +17,8 @@ const TRANSACTIONS: u32 = 4;
 pub(crate) struct Notes {
     /// Whether whoever lists pins sees all of them: else one may be passed over.
     pub(crate) lists_are_whole: bool,
+    /// Where handles find each other, if they hand over their commits.
+    pub(crate) board: Option<Arc<Board>>,
     recorder: Mutex<Recorder>,
     state: Mutex<State>,
 }
@@ -43,6 +46,11 @@ struct State {
 impl Notes {
     pub(crate) fn new(lists_are_whole: bool) -> Self {
         Self { lists_are_whole, ..Self::default() }
+    }
+
+    /// The same, of nodes that hand over their commits to each other.
+    pub(crate) fn of_combining() -> Self {
+        Self { board: Some(Arc::default()), ..Self::default() }
     }
 
     /// A new process of the history: one that never learnt how its last transaction ended makes no other.

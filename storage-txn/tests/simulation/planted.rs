@@ -158,6 +158,11 @@ const BUGS: &[Bug] = &[
     easy("parts-of-values-miss-their-end", "a part of a value is a byte too short"),
     bug("pin-trusts-what-it-knows", "a pin does not look whether its version is still kept"),
     bug("collection-ignores-pins", "what a pinned version needs is deleted"),
+    bug("combiner-silence-is-no", "what a combiner did not answer is taken for not done"),
+    bug(
+        "combiner-validates-from-the-end",
+        "a combiner does not look what has changed since others have read",
+    ),
     bug("uploads-are-put-twice", "a value that was committed is put again after it may be gone"),
 ];
 
@@ -192,9 +197,17 @@ fn every_planted_mistake_is_in_the_table_and_in_the_code() {
 /// How many seeds a mistake that is easily found may take: most take a tenth.
 const EASY_SEEDS: u64 = 400;
 
-/// The run of a seed that shows a mistake, and how many runs that took. Lists are whole in the second half.
+/// The run of a seed that shows a mistake, and how many runs that took. Lists are whole in the second half. Mistakes of
+/// those who combine are looked for where they do.
 fn find(bug: &Bug, seeds: &Range<u64>, shrink_runs_max: u64) -> (Option<Found>, u64) {
     storage_log::planted::plant(bug.name);
+    if bug.name.starts_with("combiner-") {
+        let combining = Simulator::new(|sim: &mut Sim| crate::combining_processes(sim, 3));
+        let combining = combining.shrink_runs_max(shrink_runs_max);
+        let report = combining.soak(seeds.clone(), &Plan::rough());
+        storage_log::planted::plant("");
+        return (report.found, report.tally.runs);
+    }
     let rough = Simulator::new(|sim: &mut Sim| crate::processes(sim, 3));
     let mut report = rough.shrink_runs_max(shrink_runs_max).soak(seeds.clone(), &Plan::rough());
     let mut runs = report.tally.runs;

@@ -62,12 +62,19 @@ pub(crate) async fn open(node: &Node, place: Place) -> Store {
 
 /// What a node does from its start to its end or crash.
 pub(crate) async fn node(node: Node, place: Place, notes: Arc<Notes>) {
-    let store = Arc::new(Mutex::new(open(&node, place).await));
+    let join = {
+        let (node, notes) = (node.clone(), notes.clone());
+        move |store: &Store| notes.board.iter().for_each(|board| board.join(&node, store))
+    };
+    let first = open(&node, place).await;
+    join(&first);
+    let store = Arc::new(Mutex::new(first));
     let mut ends = Vec::new();
     for client in 0..CLIENTS {
         let (end, ended) = oneshot::channel::<()>();
         ends.push(ended);
         let (node, store, notes) = (node.clone(), store.clone(), notes.clone());
+        let join = join.clone();
         node.env().spawn(Box::pin(async move {
             let mut process = notes.process();
             let mut held = Held::default();
@@ -89,6 +96,7 @@ pub(crate) async fn node(node: Node, place: Place, notes: Arc<Notes>) {
                 // The handle goes on in another session; who opens anew loses nothing by it.
                 if reaped.load(Ordering::Relaxed) && node.choose(2) == 0 {
                     let anew = open(&node, place).await;
+                    join(&anew);
                     *lock(&store) = anew;
                     // What was uploaded through the other handle is of no use to this one.
                     held.upload = Mutex::default();
