@@ -9,6 +9,7 @@ mod convert;
 mod cors;
 mod encryption;
 mod form;
+mod lifecycle;
 mod lists;
 mod locks;
 mod objects;
@@ -96,6 +97,11 @@ impl Door {
         builder.set_host(auth::Hosts(options.clone()));
         builder.set_validation(auth::Names);
         Ok(Self { inner, service: builder.build() })
+    }
+
+    /// What is done on behalf of nobody.
+    pub(crate) fn core(&self) -> &Core {
+        &self.inner.core
     }
 
     pub(crate) async fn call(&self, request: Request<Body>) -> Response<Body> {

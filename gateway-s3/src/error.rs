@@ -113,6 +113,24 @@ codes! {
     XAmzContentSHA256Mismatch 400 "the body does not have the hash that was signed",
 }
 
+/// A sweep could not go on.
+#[derive(Debug)]
+pub struct SweepError(Error);
+
+impl fmt::Display for SweepError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for SweepError {}
+
+impl From<Error> for SweepError {
+    fn from(error: Error) -> Self {
+        Self(error)
+    }
+}
+
 impl Refusal {
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), headers: Vec::new() }

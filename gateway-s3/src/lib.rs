@@ -8,6 +8,7 @@
 //! 1. [`Gateway`]: a store, access keys and options; answers requests.
 //! 2. [`Access`], [`AccessKey`], [`Right`]: who may do what.
 //! 3. [`Options`]: the bounds of it.
+//! 4. [`Sweep`]: what is done as objects age.
 //!
 //! How objects are kept is told in `docs/formats/s3.md`, why so in `docs/design/`.
 //!
@@ -57,7 +58,9 @@ mod seal;
 pub const SPANS: &str = "spans";
 
 pub use access::{Access, AccessKey, Level, Right, User};
+pub use error::SweepError;
 pub use gateway::{Body, Gateway};
+pub use op::lifecycle::{Sweep, Swept};
 pub use options::{Options, OptionsError};
 pub use origin::Origin;
 pub use seal::EncryptionKey;

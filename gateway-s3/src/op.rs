@@ -11,6 +11,7 @@ pub(crate) mod copy;
 pub(crate) mod delete;
 pub(crate) mod encryption;
 pub(crate) mod get;
+pub(crate) mod lifecycle;
 pub(crate) mod list;
 pub(crate) mod list_versions;
 pub(crate) mod lock;

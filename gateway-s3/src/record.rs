@@ -1,5 +1,9 @@
 //! The records of buckets, objects, uploads and parts, as they are stored (`docs/formats/s3.md`).
 
+mod lifecycle;
+
+pub(crate) use lifecycle::{Expiration, Filter, LifecycleRule, Noncurrent, Transition};
+
 use bytes::Bytes;
 use prost::Message;
 
@@ -37,6 +41,9 @@ pub(crate) struct Bucket {
     /// How objects are encrypted of which that is not said.
     #[prost(message, optional, tag = "11")]
     pub(crate) encryption: Option<BucketEncryption>,
+    /// What becomes of objects as they age.
+    #[prost(message, repeated, tag = "12")]
+    pub(crate) lifecycle: Vec<LifecycleRule>,
 }
 
 /// How new objects are locked of which that is not said.

@@ -73,6 +73,10 @@ pub(crate) struct ServerSettings {
     pub(crate) scrub_bytes_per_second: u64,
     pub(crate) compact_every: Duration,
     pub(crate) compact_bytes_per_second: u64,
+    pub(crate) expire_every: Duration,
+    pub(crate) expire_records_per_second: u64,
+    /// What lifecycle rules call a day: shorter in trials.
+    pub(crate) expire_day: Duration,
 }
 
 /// How logs are written.
@@ -230,6 +234,9 @@ impl ServerSettings {
             scrub_bytes_per_second: section.size("scrub_rate").or(4 << 20),
             compact_every: section.time("compact_every").or(Duration::from_secs(10 * 60)),
             compact_bytes_per_second: section.size("compact_rate").or(16 << 20),
+            expire_every: section.time("expire_every").or(Duration::from_secs(3600)),
+            expire_records_per_second: section.number("expire_rate", 1, 1 << 30).or(5000),
+            expire_day: section.time("expire_day").or(Duration::from_secs(24 * 3600)),
         }
     }
 }

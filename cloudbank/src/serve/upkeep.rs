@@ -1,11 +1,12 @@
-//! What a server does besides serving: keeps the log and the index short, deletes what nothing needs, and reads everything
-//! now and then.
+//! What a server does besides serving: keeps the log and the index short, deletes what nothing needs, reads everything
+//! now and then, and does what buckets say is to become of objects as they age.
 
 mod slowly;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use gateway_s3::{Gateway, Sweep};
 use metrics::Unit;
 use storage_core::StorageProvider;
 use storage_txn::{CollectOptions, Store, VerifyEvent, VerifyOptions};
@@ -18,6 +19,7 @@ const RUNS: &str = "cloudbank_upkeep_runs_total";
 const SECONDS: &str = "cloudbank_upkeep_seconds";
 const COLLECTED: &str = "cloudbank_upkeep_collected_bytes_total";
 const SCRUBBED: &str = "cloudbank_upkeep_scrubbed_bytes_total";
+const EXPIRED: &str = "cloudbank_upkeep_expired_total";
 const OK: &str = "cloudbank_upkeep_ok";
 const LAST: &str = "cloudbank_upkeep_last_success_timestamp_seconds";
 const FINDINGS: &str = "cloudbank_upkeep_findings_total";
@@ -25,14 +27,33 @@ const FINDINGS: &str = "cloudbank_upkeep_findings_total";
 /// From so many entries on it is worth putting the log into segments.
 const TAIL_ENTRIES_MAX: u64 = 1024;
 
+/// A change is as much work as so many looks.
+const CHANGE_COST: u64 = 10;
+
+/// How objects expire.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Expire {
+    pub(crate) every: Duration,
+    pub(crate) records_per_second: u64,
+    /// What rules call a day.
+    pub(crate) day: Duration,
+}
+
 pub(super) fn describe_metrics() {
-    metrics::describe_counter!(RUNS, "runs of compact, collect and scrub, by task and outcome");
+    metrics::describe_counter!(
+        RUNS,
+        "runs of compact, collect, scrub and expire, by task and outcome"
+    );
     metrics::describe_histogram!(SECONDS, Unit::Seconds, "how long a run took, by task");
     metrics::describe_counter!(COLLECTED, Unit::Bytes, "bytes of what was deleted");
     metrics::describe_counter!(
         SCRUBBED,
         Unit::Bytes,
         "bytes of the store that were read and checked"
+    );
+    metrics::describe_counter!(
+        EXPIRED,
+        "what was done by rules of buckets, by what it was done to"
     );
     metrics::describe_gauge!(OK, "1 if the last run of a task did what it was to, by task");
     metrics::describe_gauge!(
@@ -133,6 +154,47 @@ pub(crate) async fn scrub(
                 "scrubbed"
             ),
             Err(error) => tracing::warn!("the store could not be verified: {error}"),
+        }
+    }
+}
+
+/// Does what the rules of buckets say, again and again, looking at so many records a second. Any number of servers may
+/// do it.
+pub(crate) async fn expire(gateway: Gateway, settings: Expire) {
+    let add = |what: &'static str, count: u64| {
+        if count > 0 {
+            metrics::counter!(EXPIRED, "what" => what).increment(count);
+        }
+    };
+    loop {
+        pause(settings.every).await;
+        let began = Instant::now();
+        let mut sweep = Sweep::new(settings.day);
+        let (mut looked_at, mut changed) = (0, 0);
+        let done = loop {
+            match gateway.sweep(&mut sweep).await {
+                Ok(Some(swept)) => {
+                    add("version", swept.expired);
+                    add("class", swept.moved);
+                    add("upload", swept.aborted);
+                    looked_at += swept.looked_at;
+                    let now = swept.expired + swept.moved + swept.aborted;
+                    changed += now;
+                    // What is changed costs more than what is looked at.
+                    let cost = swept.looked_at + now * CHANGE_COST;
+                    let seconds = cost as f64 / settings.records_per_second as f64;
+                    tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
+                }
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        told("expire", began, done.is_ok());
+        match done {
+            Ok(()) if changed == 0 => tracing::debug!(looked_at, "nothing expired"),
+            Ok(()) => tracing::info!(looked_at, changed, "expired"),
+            // What is due now is due at the next run, too.
+            Err(error) => tracing::warn!("rules of buckets could not all be done: {error}"),
         }
     }
 }

@@ -9,7 +9,7 @@ use s3s::{Body, S3Request, S3Response, S3Result, dto};
 use crate::door::convert::{self, show};
 use crate::door::puts::version_id;
 use crate::door::refuse::told;
-use crate::door::{Inner, encryption, locks, place, present};
+use crate::door::{Inner, encryption, lifecycle, locks, place, present};
 use crate::error::{Code, Error, Result};
 use crate::op::conditions::Conditions;
 use crate::op::delete::{Delete, Deleted};
@@ -107,6 +107,7 @@ impl Inner {
             content_range: output.content_range,
             content_type: output.content_type,
             e_tag: output.e_tag,
+            expiration: output.expiration,
             last_modified: output.last_modified,
             metadata: output.metadata,
             object_lock_legal_hold_status: output.object_lock_legal_hold_status,
@@ -352,6 +353,7 @@ fn describe(got: &Got, sums: bool) -> (dto::GetObjectOutput, HeaderMap) {
                 .unwrap_or_else(|| "binary/octet-stream".to_owned()),
         ),
         e_tag: Some(convert::etag(object)),
+        expiration: lifecycle::header(got.expires.as_ref()),
         last_modified: Some(convert::timestamp(object.modified)),
         storage_class: object.header(|headers| &headers.storage_class).map(Into::into),
         version_id: version_id(object),

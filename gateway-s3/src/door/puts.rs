@@ -9,11 +9,11 @@ use s3s::{S3Request, S3Response, S3Result, TrailingHeaders};
 use crate::body::{Expected, Incoming};
 use crate::door::convert::{self, Sums, show, sums};
 use crate::door::refuse::told;
-use crate::door::{Inner, encryption, locks, present};
+use crate::door::{Inner, encryption, lifecycle, locks, present};
 use crate::error::{Code, Error, Refusal, Result};
 use crate::op::conditions::Conditions;
 use crate::op::copy::{Copy, Source};
-use crate::op::object::Which;
+use crate::op::object::{Placed, Which};
 use crate::op::put::Description;
 use crate::record::{Algorithm, Headers, Object};
 
@@ -109,13 +109,14 @@ impl Inner {
         )?;
         // Who waits to be told whether to send the body is told what is known already.
         body.ask_first = request.headers.contains_key(http::header::EXPECT);
-        let object = self
+        let Placed { object, expires } = self
             .core
             .put_object(&caller, (&name, &input.key), description, &conditions, body)
             .await?;
         let mut output =
             dto::PutObjectOutput { e_tag: Some(convert::etag(&object)), ..Default::default() };
         output.version_id = version_id(&object);
+        output.expiration = lifecycle::header(expires.as_ref());
         let mut shown = convert::Shown::of(object.checksum.as_ref(), 0);
         show!(shown => output);
         output.checksum_type = shown.kind;
@@ -211,7 +212,8 @@ impl Inner {
                 ..Conditions::default()
             },
         };
-        let (object, from) = self.core.copy_object(&caller, (&name, &input.key), &copy).await?;
+        let (placed, from) = self.core.copy_object(&caller, (&name, &input.key), &copy).await?;
+        let Placed { object, expires } = placed;
         let mut result = dto::CopyObjectResult {
             e_tag: Some(convert::etag(&object)),
             last_modified: Some(convert::shown(object.modified)),
@@ -223,6 +225,7 @@ impl Inner {
         let mut answer = S3Response::new(dto::CopyObjectOutput {
             copy_object_result: Some(result),
             copy_source_version_id: version_id(&from),
+            expiration: lifecycle::header(expires.as_ref()),
             version_id: version_id(&object),
             ..Default::default()
         });

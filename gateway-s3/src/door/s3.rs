@@ -90,6 +90,9 @@ protocol! {
         get_bucket_ownership_controls: GetBucketOwnershipControlsInput -> GetBucketOwnershipControlsOutput,
         put_bucket_ownership_controls: PutBucketOwnershipControlsInput -> PutBucketOwnershipControlsOutput,
         delete_bucket_ownership_controls: DeleteBucketOwnershipControlsInput -> DeleteBucketOwnershipControlsOutput,
+        get_bucket_lifecycle_configuration: GetBucketLifecycleConfigurationInput -> GetBucketLifecycleConfigurationOutput,
+        put_bucket_lifecycle_configuration: PutBucketLifecycleConfigurationInput -> PutBucketLifecycleConfigurationOutput,
+        delete_bucket_lifecycle: DeleteBucketLifecycleInput -> DeleteBucketLifecycleOutput,
         get_bucket_policy: GetBucketPolicyInput -> GetBucketPolicyOutput,
         put_bucket_policy: PutBucketPolicyInput -> PutBucketPolicyOutput,
         delete_bucket_policy: DeleteBucketPolicyInput -> DeleteBucketPolicyOutput,
@@ -107,7 +110,6 @@ protocol! {
     }
     // Settings that no bucket or object has: clients expect to hear so.
     without {
-        get_bucket_lifecycle_configuration: GetBucketLifecycleConfigurationInput -> GetBucketLifecycleConfigurationOutput GET_LIFECYCLE NoSuchLifecycleConfiguration,
         get_bucket_website: GetBucketWebsiteInput -> GetBucketWebsiteOutput GET_WEBSITE NoSuchWebsiteConfiguration,
         get_bucket_replication: GetBucketReplicationInput -> GetBucketReplicationOutput GET_REPLICATION ReplicationConfigurationNotFoundError,
         get_object_torrent: GetObjectTorrentInput -> GetObjectTorrentOutput LIST NoSuchKey,
@@ -117,7 +119,6 @@ protocol! {
         get_bucket_accelerate_configuration: GetBucketAccelerateConfigurationInput -> GetBucketAccelerateConfigurationOutput GET_ACCELERATION,
         get_bucket_logging: GetBucketLoggingInput -> GetBucketLoggingOutput GET_LOGGING,
         get_bucket_notification_configuration: GetBucketNotificationConfigurationInput -> GetBucketNotificationConfigurationOutput GET_NOTIFICATION,
-        delete_bucket_lifecycle: DeleteBucketLifecycleInput -> DeleteBucketLifecycleOutput PUT_LIFECYCLE,
         delete_bucket_website: DeleteBucketWebsiteInput -> DeleteBucketWebsiteOutput DELETE_WEBSITE,
         delete_bucket_replication: DeleteBucketReplicationInput -> DeleteBucketReplicationOutput PUT_REPLICATION,
     }

@@ -6,11 +6,12 @@ use crate::door::convert::{self, encoded, show, sums};
 use crate::door::lists::some;
 use crate::door::puts::{self, header, version_id};
 use crate::door::refuse::told;
-use crate::door::{Inner, encryption, locks, present};
+use crate::door::{Inner, encryption, lifecycle, locks, present};
 use crate::error::{Code, Error, Result};
 use crate::op::conditions::Conditions;
 use crate::op::list::List;
 use crate::op::multipart::{ChecksumWish, Complete, CopyPart, NamedPart};
+use crate::op::object::Placed;
 use crate::op::put::Description;
 use crate::record::{Algorithm, Headers, Part, Permission, Upload};
 
@@ -75,6 +76,8 @@ impl Inner {
             checksum_algorithm: input.checksum_algorithm,
             key: Some(input.key),
             upload_id: Some(begun.id),
+            abort_date: begun.aborts.as_ref().map(|aborts| convert::timestamp(aborts.at)),
+            abort_rule_id: begun.aborts.map(|aborts| aborts.rule),
             ..Default::default()
         });
         encryption::show(begun.encryption.as_ref(), &mut answer.headers);
@@ -181,13 +184,14 @@ impl Inner {
                 .complete_upload(&caller, (&name, &input.key), &input.upload_id, &complete)
                 .await
         };
-        let object = object.await.map_err(told)?;
+        let Placed { object, expires } = object.await.map_err(told)?;
         let host = header(&request.headers, "host").unwrap_or_default();
         let mut output = dto::CompleteMultipartUploadOutput {
             e_tag: Some(convert::etag(&object)),
             location: Some(format!("http://{host}/{}/{}", input.bucket, encoded(&input.key, true))),
             bucket: Some(input.bucket),
             key: Some(input.key),
+            expiration: lifecycle::header(expires.as_ref()),
             version_id: version_id(&object),
             ..Default::default()
         };
@@ -247,6 +251,8 @@ impl Inner {
             .collect();
         let storage_class = page.upload.object.header(|headers| &headers.storage_class);
         Ok(S3Response::new(dto::ListPartsOutput {
+            abort_date: page.aborts.as_ref().map(|aborts| convert::timestamp(aborts.at)),
+            abort_rule_id: page.aborts.map(|aborts| aborts.rule),
             bucket: Some(input.bucket),
             checksum_algorithm: algorithm,
             checksum_type: kind,

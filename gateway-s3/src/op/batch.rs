@@ -140,7 +140,7 @@ impl Core {
         if let Some(which) = &operation.if_version {
             is_newest(&View::Inside(transaction), caller, place, which).await?;
         }
-        let object = match &operation.action {
+        let placed = match &operation.action {
             Action::Put(description, _) => {
                 let arrived = arrived.ok_or(Code::InternalError)?;
                 self.put_in(transaction, caller, place, description, conditions, arrived).await?
@@ -164,7 +164,7 @@ impl Core {
             }
             Action::Require => return require(transaction, caller, place, conditions).await,
         };
-        Ok(shown(&object))
+        Ok(shown(&placed.object))
     }
 }
 

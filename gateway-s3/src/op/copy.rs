@@ -8,7 +8,7 @@ use crate::op::caller::Caller;
 use crate::op::conditions::Conditions;
 use crate::op::encryption::CustomerKey;
 use crate::op::get::Get;
-use crate::op::object::{Slot, Which};
+use crate::op::object::{Placed, Slot, Which};
 use crate::op::put::{Description, check_key, keep};
 use crate::op::{Core, Moment, View};
 use crate::record::{Headers, Object, Pair};
@@ -49,7 +49,7 @@ impl Core {
         caller: &Caller,
         (name, key): (&str, &str),
         copy: &Copy,
-    ) -> Result<(Object, Object)> {
+    ) -> Result<(Placed, Object)> {
         copy.check((name, key))?;
         if !copy.description.encryption.is_said() && copy.source.customer.is_none() {
             let copied = self.transact(move |transaction| async move {
@@ -69,7 +69,7 @@ impl Core {
         caller: &Caller,
         (name, key): (&str, &str),
         copy: &Copy,
-    ) -> Result<(Object, Object)> {
+    ) -> Result<(Placed, Object)> {
         let opened = self.open(name, Moment::Now).await?;
         caller.may_key(action::PUT, (name, key), &opened.bucket, None)?;
         let source = &copy.source;
@@ -101,8 +101,7 @@ impl Core {
             object.checksum = arrived.digests.checksum();
             let sealing = self.sealing_in(&bucket, arrived)?;
             keep(&slot, &arrived.received, sealing.as_ref(), &mut object)?;
-            let object = slot.place(&bucket, there, object).await?;
-            Ok((object, from.clone()))
+            Ok((slot.place(&bucket, there, object).await?, from.clone()))
         })
         .await
     }
@@ -118,7 +117,7 @@ pub(crate) async fn copy_in(
     caller: &Caller,
     (name, key): (&str, &str),
     copy: &Copy,
-) -> Result<(Object, Object)> {
+) -> Result<(Placed, Object)> {
     let view = View::Inside(transaction);
     let bucket = view.bucket(name).await?;
     caller.may_key(action::PUT, (name, key), &bucket, None)?;
@@ -138,8 +137,7 @@ pub(crate) async fn copy_in(
     object.part_count = from.part_count;
     object.checksum = from.checksum.clone();
     slot.share(&from, &mut object).await?;
-    let object = slot.place(&bucket, there, object).await?;
-    Ok((object, from))
+    Ok((slot.place(&bucket, there, object).await?, from))
 }
 
 impl Source {

@@ -14,6 +14,7 @@ use crate::op::action;
 use crate::op::caller::Caller;
 use crate::op::conditions::Conditions;
 use crate::op::encryption::CustomerKey;
+use crate::op::lifecycle::{self, Expires};
 use crate::op::object::Which;
 use crate::op::{Core, Moment, View};
 use crate::record::{Algorithm, Object, Piece};
@@ -53,6 +54,8 @@ pub(crate) struct Got {
     pub(crate) partial: bool,
     /// Which part was asked for, counted from 1.
     pub(crate) part: Option<u32>,
+    /// When it goes by a rule of its bucket, if it is the newest version.
+    pub(crate) expires: Option<Expires>,
     /// What its bytes are encrypted with, if they are.
     key: Option<DataKey>,
     snapshot: Snapshot,
@@ -90,12 +93,18 @@ impl Core {
             _ => None,
         };
         let sealing = self.opening(object.encryption.as_ref(), get.customer.as_ref())?;
-        let key = sealing.map(|sealing| sealing.key);
+        let data_key = sealing.map(|sealing| sealing.key);
         let mut object = object;
-        if let (Some(key), Some(encryption), true) = (&key, &object.encryption, pieces.is_empty()) {
+        if let (Some(key), Some(encryption), true) =
+            (&data_key, &object.encryption, pieces.is_empty())
+        {
             object.body = open(key, &encryption.salt, &object.body)?;
         }
-        Ok(Got { object, pieces, range, partial, part, key, snapshot })
+        let expires = match get.which {
+            Which::Newest => lifecycle::expires(&bucket.lifecycle, key, &object),
+            _ => None,
+        };
+        Ok(Got { object, pieces, range, partial, part, expires, key: data_key, snapshot })
     }
 }
 

@@ -1,8 +1,6 @@
 //! Listing all versions of the objects of a bucket: those under the keys themselves and all others, by key and then
 //! the newest first.
 
-use std::collections::VecDeque;
-
 use storage_txn::{Items, Scan, Snapshot};
 
 use crate::error::{Code, Error, Result};
@@ -52,19 +50,7 @@ impl Core {
         if list.max == 0 {
             return Ok(page);
         }
-        let mut merge = Merge::new(&opened.snapshot, name, list);
-        let mut from = list.prefix.clone();
-        if !list.after.is_empty() {
-            merge.skip = Some(list.after.clone());
-            if let Some(common) = list.common_prefix(&list.after).filter(|_| after.is_none()) {
-                merge.seek(&layout::after_prefix(common.as_bytes())).await?;
-            } else {
-                from = from.max(list.after.clone());
-                merge.seek(from.as_bytes()).await?;
-            }
-        } else {
-            merge.seek(from.as_bytes()).await?;
-        }
+        let mut merge = Merge::new(&opened.snapshot, name, &list.prefix);
         // The order of the version after which the page begins, if it is in the middle of a key.
         let within = match &after {
             Some(which) => {
@@ -79,105 +65,109 @@ impl Core {
             }
             None => None,
         };
-        while let Some((key, versions)) = merge.next_key().await? {
-            let begun = merge.skip.as_deref() == Some(&key[..]);
-            if begun && within.is_none() {
-                continue;
+        let common = list.common_prefix(&list.after).filter(|_| after.is_none());
+        match (common, within) {
+            _ if list.after.is_empty() || list.after < list.prefix => {
+                merge.seek(list.prefix.as_bytes()).await?;
+            }
+            (Some(common), _) => merge.seek(&layout::after_prefix(common.as_bytes())).await?,
+            (None, Some(order)) => merge.resume(&list.after, order, 0).await?,
+            (None, None) => merge.seek(&[list.after.as_bytes(), b"\0"].concat()).await?,
+        }
+        while let Some(Step { key, object, at }) = merge.next().await? {
+            if page.entries.len() == list.max {
+                page.truncated = true;
+                return Ok(page);
             }
             if let Some(prefix) = list.common_prefix(&key) {
-                if page.entries.len() == list.max {
-                    page.truncated = true;
-                    return Ok(page);
-                }
                 let prefix = prefix.to_owned();
                 merge.seek(&layout::after_prefix(prefix.as_bytes())).await?;
                 page.entries.push(VersionEntry::Prefix(prefix));
                 continue;
             }
-            for (at, object) in versions.into_iter().enumerate() {
-                if begun && within.is_some_and(|within| object.order >= within) {
-                    continue;
-                }
-                if page.entries.len() == list.max {
-                    page.truncated = true;
-                    return Ok(page);
-                }
-                let object = Box::new(object);
-                page.entries.push(VersionEntry::Version {
-                    key: key.clone(),
-                    object,
-                    latest: at == 0,
-                });
-            }
+            let object = Box::new(object);
+            page.entries.push(VersionEntry::Version { key, object, latest: at == 0 });
         }
         Ok(page)
     }
 }
 
-/// Both ranges, being read side by side.
-struct Merge<'a> {
+/// A version, as a walk comes to it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Step {
+    pub(super) key: String,
+    pub(super) object: Object,
+    /// How many versions of the key are newer.
+    pub(super) at: u32,
+}
+
+/// All versions of the objects of a bucket whose keys begin with a prefix: both ranges, being read side by side.
+pub(super) struct Merge<'a> {
     snapshot: &'a Snapshot,
     bucket: &'a str,
-    list: &'a List,
-    skip: Option<String>,
+    prefix: &'a str,
     newest: Side,
     others: Side,
+    /// The key that was last, and how many versions of it are newer than that one.
+    last: Option<(String, u32)>,
 }
 
 /// One of them.
 #[derive(Default)]
 struct Side {
     items: Option<Items>,
-    peeked: VecDeque<(String, Object)>,
+    peeked: Option<(String, Object)>,
 }
 
 impl<'a> Merge<'a> {
-    fn new(snapshot: &'a Snapshot, bucket: &'a str, list: &'a List) -> Self {
-        Self {
-            snapshot,
-            bucket,
-            list,
-            skip: None,
-            newest: Side::default(),
-            others: Side::default(),
-        }
+    pub(super) fn new(snapshot: &'a Snapshot, bucket: &'a str, prefix: &'a str) -> Self {
+        let (newest, others) = (Side::default(), Side::default());
+        Self { snapshot, bucket, prefix, newest, others, last: None }
     }
 
     /// Goes on with the first key that is `first`, as bytes, or after it.
-    async fn seek(&mut self, first: &[u8]) -> Result<()> {
-        let end = layout::after_prefix(&layout::object(self.bucket, &self.list.prefix));
-        let start = [&layout::object(self.bucket, "")[..], first].concat();
-        self.newest = Side::open(self.snapshot, start..end).await?;
+    pub(super) async fn seek(&mut self, first: &[u8]) -> Result<()> {
+        let newest = [&layout::object(self.bucket, "")[..], first].concat();
         // No key that is text begins with a byte that a prefix ends after, so this is in order too.
-        let start = [&layout::versions_from(self.bucket, "")[..], &escaped(first)].concat();
-        let end = layout::after_prefix(&layout::versions_from(self.bucket, &self.list.prefix));
-        self.others = Side::open(self.snapshot, start..end).await?;
+        let others = [&layout::versions_from(self.bucket, "")[..], &escaped(first)].concat();
+        self.last = None;
+        self.open(newest, others).await
+    }
+
+    /// Goes on with what is after the version of that order, than which so many are newer.
+    pub(super) async fn resume(&mut self, key: &str, order: u64, at: u32) -> Result<()> {
+        let newest = [&layout::object(self.bucket, key)[..], b"\0"].concat();
+        let others = [&layout::version(self.bucket, key, order)[..], b"\0"].concat();
+        self.last = Some((key.to_owned(), at));
+        self.open(newest, others).await
+    }
+
+    async fn open(&mut self, newest: Vec<u8>, others: Vec<u8>) -> Result<()> {
+        let end = layout::after_prefix(&layout::object(self.bucket, self.prefix));
+        self.newest = Side::open(self.snapshot, newest..end).await?;
+        let end = layout::after_prefix(&layout::versions_from(self.bucket, self.prefix));
+        self.others = Side::open(self.snapshot, others..end).await?;
         Ok(())
     }
 
-    /// The next key with all its versions, newest first.
-    async fn next_key(&mut self) -> Result<Option<(String, Vec<Object>)>> {
+    /// The next version.
+    pub(super) async fn next(&mut self) -> Result<Option<Step>> {
         let (bucket, root) = (self.bucket, layout::object(self.bucket, "").len());
-        let newest = self
-            .newest
-            .peek(|name| std::str::from_utf8(&name[root..]).ok().map(str::to_owned))
-            .await?;
-        let others = |name: &[u8]| layout::version_parts(bucket, name).map(|(key, _)| key);
-        let other = self.others.peek(others).await?;
-        let key = match (newest, other) {
-            (None, None) => return Ok(None),
-            (Some(key), None) | (None, Some(key)) => key,
-            (Some(newest), Some(other)) => newest.min(other),
+        let key_of = |name: &[u8]| std::str::from_utf8(&name[root..]).ok().map(str::to_owned);
+        self.newest.peek(key_of).await?;
+        self.others.peek(|name| Some(layout::version_parts(bucket, name)?.0)).await?;
+        let side = match (&self.newest.peeked, &self.others.peeked) {
+            (Some((newest, _)), Some((other, _))) if newest > other => &mut self.others,
+            (None, _) => &mut self.others,
+            _ => &mut self.newest,
         };
-        let mut versions = Vec::new();
-        let of_newest = |name: &[u8]| std::str::from_utf8(&name[root..]).ok().map(str::to_owned);
-        while self.newest.peek(of_newest).await?.as_deref() == Some(&key[..]) {
-            versions.extend(self.newest.peeked.pop_front().map(|(_, object)| object));
-        }
-        while self.others.peek(others).await?.as_deref() == Some(&key[..]) {
-            versions.extend(self.others.peeked.pop_front().map(|(_, object)| object));
-        }
-        Ok(Some((key, versions)))
+        let Some((key, object)) = side.peeked.take() else { return Ok(None) };
+        let at = match &self.last {
+            Some((last, at)) if *last == key => at.saturating_add(1),
+            _ => 0,
+        };
+        self.last = Some((key.clone(), at));
+        Ok(Some(Step { key, object, at }))
     }
 }
 
@@ -187,23 +177,23 @@ impl Side {
             return Ok(Self::default());
         }
         let items = snapshot.scan(&Scan::new(range)).await?;
-        Ok(Self { items: Some(items), peeked: VecDeque::new() })
+        Ok(Self { items: Some(items), peeked: None })
     }
 
-    /// The key that is next.
-    async fn peek(&mut self, key: impl Fn(&[u8]) -> Option<String>) -> Result<Option<String>> {
-        if self.peeked.is_empty()
+    /// Reads what is next, if it was not yet.
+    async fn peek(&mut self, key: impl Fn(&[u8]) -> Option<String>) -> Result<()> {
+        if self.peeked.is_none()
             && let Some(items) = &mut self.items
         {
             match items.next().await? {
                 Some(item) => {
                     let key = key(&item.key).ok_or_else(|| Error::from(Code::InternalError))?;
-                    self.peeked.push_back((key, decode(item.value)?));
+                    self.peeked = Some((key, decode(item.value)?));
                 }
                 None => self.items = None,
             }
         }
-        Ok(self.peeked.front().map(|(key, _)| key.clone()))
+        Ok(())
     }
 }
 

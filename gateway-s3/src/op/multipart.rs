@@ -13,6 +13,7 @@ use crate::layout::{self, DataId};
 use crate::op::action;
 use crate::op::bucket::end_parts;
 use crate::op::caller::Caller;
+use crate::op::lifecycle::{self, Expires};
 use crate::op::list::List;
 use crate::op::put::{Description, check_key};
 use crate::op::{Core, Moment, View, new_id, now, put};
@@ -35,6 +36,8 @@ pub(crate) struct Begun {
     pub(crate) id: String,
     pub(crate) full_object: bool,
     pub(crate) encryption: Option<Encryption>,
+    /// When it ends by a rule of its bucket, if it is not completed before.
+    pub(crate) aborts: Option<Expires>,
 }
 
 /// A page of a listing of uploads.
@@ -50,6 +53,8 @@ pub(crate) struct UploadPage {
 #[derive(Debug)]
 pub(crate) struct PartPage {
     pub(crate) upload: Upload,
+    /// When the upload ends by a rule of its bucket, if it is not completed before.
+    pub(crate) aborts: Option<Expires>,
     pub(crate) parts: Vec<(u32, Part)>,
     pub(crate) truncated: bool,
 }
@@ -99,20 +104,21 @@ impl Core {
             let sealing = self.sealing(&description.encryption, bucket.encryption.as_ref())?;
             let mut object = description.clone().object(&bucket, owner.clone())?;
             object.encryption = sealing.map(|sealing| sealing.encryption);
-            let begun = object.encryption.clone();
+            let encryption = object.encryption.clone();
+            let initiated = now();
             let upload = Upload {
                 object,
-                initiated: now(),
+                initiated,
                 initiator: owner,
                 algorithm: wish.algorithm.unwrap_or(Algorithm::Unknown) as i32,
                 full_object,
                 algorithm_said: wish.algorithm.is_some(),
             };
             put(&transaction, &layout::upload(name, key, &id), &upload)?;
-            Ok(begun)
+            let aborts = lifecycle::aborts(&bucket.lifecycle, key, initiated);
+            Ok(Begun { id: hex(&id), full_object, encryption, aborts })
         });
-        let encryption = begun.await?;
-        Ok(Begun { id: hex(&id), full_object, encryption })
+        begun.await
     }
 
     /// Ends an upload, and lets go of its parts.
@@ -167,7 +173,8 @@ impl Core {
             Ok((number, decode(item.value)?))
         };
         let parts = items.into_iter().map(part).collect::<Result<Vec<_>>>()?;
-        Ok(PartPage { upload, parts, truncated })
+        let aborts = lifecycle::aborts(&opened.bucket.lifecycle, key, upload.initiated);
+        Ok(PartPage { upload, aborts, parts, truncated })
     }
 
     /// A page of the uploads under way in a bucket: after the one of this id of the key that `list` is after, if any.

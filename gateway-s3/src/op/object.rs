@@ -9,6 +9,7 @@ use storage_txn::Transaction;
 
 use crate::error::{Code, Error, Result};
 use crate::layout::{self, DataId};
+use crate::op::lifecycle::{self, Expires};
 use crate::op::{View, new_id, now, put, random};
 use crate::record::{Bucket, Manifest, Object, Owner, Piece, Versioning, decode, parse_version};
 
@@ -21,6 +22,14 @@ pub(crate) struct Slot<'a> {
     pub(crate) transaction: &'a Transaction,
     pub(crate) bucket: &'a str,
     pub(crate) key: &'a str,
+}
+
+/// An object that was put.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Placed {
+    pub(crate) object: Object,
+    /// When it goes by a rule of its bucket.
+    pub(crate) expires: Option<Expires>,
 }
 
 /// Which version of an object is meant.
@@ -56,6 +65,14 @@ impl Which {
             Self::Null => object.is_null(),
             Self::Of(order, version) => (object.order, object.version) == (*order, *version),
         }
+    }
+}
+
+impl Placed {
+    /// An object as it is in its bucket.
+    pub(crate) fn in_bucket(bucket: &Bucket, key: &str, object: Object) -> Self {
+        let expires = lifecycle::expires(&bucket.lifecycle, key, &object);
+        Self { object, expires }
     }
 }
 
@@ -154,12 +171,12 @@ impl Slot<'_> {
         bucket: &Bucket,
         there: Option<Object>,
         mut object: Object,
-    ) -> Result<Object> {
+    ) -> Result<Placed> {
         object.modified = now();
         object.order = self.next_order(bucket, there.as_ref(), object.modified).await?;
         object.version = self.make_way(bucket, there).await?;
         put(self.transaction, &layout::object(self.bucket, self.key), &object)?;
-        Ok(object)
+        Ok(Placed::in_bucket(bucket, self.key, object))
     }
 
     /// Deletes the object, as the versioning of the bucket has it: the delete marker, where that leaves one.

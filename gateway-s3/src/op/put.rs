@@ -12,7 +12,7 @@ use crate::op::caller::Caller;
 use crate::op::conditions::Conditions;
 use crate::op::encryption::{EncryptionWish, Sealing};
 use crate::op::lock::LockWish;
-use crate::op::object::Slot;
+use crate::op::object::{Placed, Slot};
 use crate::op::{Core, Moment, Opened, View, new_id};
 use crate::record::{Bucket, Headers, Object, Owner, Pair, Piece};
 use crate::seal::seal;
@@ -62,7 +62,7 @@ impl Core {
         description: Description,
         conditions: &Conditions,
         body: Incoming,
-    ) -> Result<Object> {
+    ) -> Result<Placed> {
         check_key(key)?;
         if body.length > self.options.put_bytes_max {
             return Err(Code::EntityTooLarge.into());
@@ -135,7 +135,7 @@ impl Core {
         description: &Description,
         conditions: &Conditions,
         arrived: &Arrived,
-    ) -> Result<Object> {
+    ) -> Result<Placed> {
         let view = View::Inside(transaction);
         let bucket = view.bucket(name).await?;
         caller.may_key(action::PUT, (name, key), &bucket, None)?;

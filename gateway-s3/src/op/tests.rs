@@ -4,6 +4,7 @@ mod batches;
 mod changes;
 mod costs;
 mod encryption;
+mod lifecycle;
 mod lists;
 mod locks;
 mod puts;
@@ -83,9 +84,14 @@ impl Bench {
         conditions: &Conditions,
     ) -> Result<Object> {
         let body = Incoming::of(body.into());
-        self.core
-            .put_object(&self.alice, ("bbb", key), Description::default(), conditions, body)
-            .await
+        let put = self.core.put_object(
+            &self.alice,
+            ("bbb", key),
+            Description::default(),
+            conditions,
+            body,
+        );
+        Ok(put.await?.object)
     }
 
     pub(super) async fn get(&self, key: &str) -> Result<Bytes> {

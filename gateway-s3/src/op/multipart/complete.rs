@@ -13,7 +13,7 @@ use crate::op::caller::Caller;
 use crate::op::conditions::Conditions;
 use crate::op::encryption::CustomerKey;
 use crate::op::multipart::may_write;
-use crate::op::object::Slot;
+use crate::op::object::{Placed, Slot};
 use crate::op::{Core, Moment, View};
 use crate::record::{Algorithm, Checksum, Object, Part, Piece, Upload, decode, hex};
 
@@ -54,7 +54,7 @@ impl Core {
         (name, key): (&str, &str),
         id: &str,
         complete: &Complete,
-    ) -> Result<Object> {
+    ) -> Result<Placed> {
         complete.check()?;
         if complete.customer.is_some() {
             let opened = self.open(name, Moment::Now).await?;
@@ -82,7 +82,7 @@ pub(crate) async fn complete_in(
     id: &str,
     complete: &Complete,
     part_bytes_min: u64,
-) -> Result<Object> {
+) -> Result<Placed> {
     let view = View::Inside(transaction);
     let bucket = view.bucket(name).await?;
     may_write(caller, (name, key), &bucket)?;
@@ -90,7 +90,8 @@ pub(crate) async fn complete_in(
     let (id, upload) = match view.upload(name, key, id).await {
         Err(error) if error.code() == Some(Code::NoSuchUpload) => {
             // A client that did not hear the answer asks again.
-            return there.filter(|object| complete.made(object)).ok_or(error);
+            let made = there.filter(|object| complete.made(object)).ok_or(error)?;
+            return Ok(Placed::in_bucket(&bucket, key, made));
         }
         found => found?,
     };

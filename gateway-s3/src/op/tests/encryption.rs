@@ -36,7 +36,8 @@ impl Bench {
         let description = Description { encryption: wish.clone(), ..Description::default() };
         let (conditions, body) = (Conditions::default(), Incoming::of(body));
         let place = ("bbb", key);
-        self.core.put_object(&self.alice, place, description, &conditions, body).await.unwrap()
+        let put = self.core.put_object(&self.alice, place, description, &conditions, body);
+        put.await.unwrap().object
     }
 
     async fn get_sealed(
@@ -137,7 +138,7 @@ async fn copies_are_encrypted_as_they_are_to_be_whatever_they_are_of() {
                 let copy = Copy { source, description, ..Copy::default() };
                 let (object, _) =
                     bench.core.copy_object(&bench.alice, ("bbb", "to"), &copy).await.unwrap();
-                assert_eq!(object.encryption.is_some(), to.is_said());
+                assert_eq!(object.object.encryption.is_some(), to.is_said());
                 let got = bench.get_sealed("to", Span::All, key_of(&to)).await.unwrap();
                 assert!(got == body, "{from:?} {to:?}");
             }

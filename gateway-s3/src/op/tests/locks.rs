@@ -20,7 +20,8 @@ async fn put(bench: &Bench, lock: LockWish) -> Result<Object> {
     let description = Description { lock, ..Description::default() };
     let body = Incoming::of("x".into());
     let conditions = Conditions::default();
-    bench.core.put_object(&bench.alice, ("bbb", "k"), description, &conditions, body).await
+    let put = bench.core.put_object(&bench.alice, ("bbb", "k"), description, &conditions, body);
+    Ok(put.await?.object)
 }
 
 async fn delete(bench: &Bench, who: &Caller, object: &Object, bypass: bool) -> Result<Deleted> {

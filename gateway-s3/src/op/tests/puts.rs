@@ -96,7 +96,7 @@ async fn a_copy_shares_the_bytes_and_keeps_them_when_the_source_goes() {
         let copy = Copy { source, ..Copy::default() };
         let (made, from) =
             bench.core.copy_object(&bench.alice, ("bbb", "to"), &copy).await.unwrap();
-        assert_eq!((made.etag(), from.order), (put.etag(), put.order));
+        assert_eq!((made.object.etag(), from.order), (put.etag(), put.order));
         let itself = bench.core.copy_object(&bench.alice, ("bbb", "from"), &copy).await;
         assert_eq!(code(itself), Some(Code::InvalidRequest));
         bench.delete("from", Which::Newest).await;
@@ -106,7 +106,7 @@ async fn a_copy_shares_the_bytes_and_keeps_them_when_the_source_goes() {
         let headers = Headers { content_type: "a/b".to_owned(), ..Headers::default() };
         let copy = Copy { source, replace: Some((headers, vec![])), ..Copy::default() };
         let (made, _) = bench.core.copy_object(&bench.alice, ("bbb", "to"), &copy).await.unwrap();
-        assert_eq!(made.header(|headers| &headers.content_type).as_deref(), Some("a/b"));
+        assert_eq!(made.object.header(|headers| &headers.content_type).as_deref(), Some("a/b"));
         assert_eq!(bench.get("to").await.unwrap(), body, "{size}");
         bench.delete("to", Which::Newest).await;
         assert_eq!(bench.data().await, 0, "{size}");
@@ -173,7 +173,7 @@ async fn others_do_what_they_were_let_and_no_more() {
     let everybody = AclWish::Canned(Canned::PublicReadWrite);
     bench.core.set_bucket_acl(&bench.alice, "bbb", &everybody).await.unwrap();
     // Whoever has no key gives what they put to the owner of the bucket.
-    assert_eq!(put(&nobody, AclWish::Default).await.unwrap().owner.id, "alice");
-    assert_eq!(hex(&put(&bob, AclWish::Default).await.unwrap().md5).len(), 32);
+    assert_eq!(put(&nobody, AclWish::Default).await.unwrap().object.owner.id, "alice");
+    assert_eq!(hex(&put(&bob, AclWish::Default).await.unwrap().object.md5).len(), 32);
     assert_eq!(code(get(&bench.alice).await), denied);
 }

@@ -40,7 +40,8 @@ impl Bench {
             checksum: None,
         };
         let complete = Complete { parts: parts.iter().map(named).collect(), ..Complete::default() };
-        self.core.complete_upload(&self.alice, ("bbb", key), id, &complete).await
+        let completed = self.core.complete_upload(&self.alice, ("bbb", key), id, &complete);
+        Ok(completed.await?.object)
     }
 }
 
