@@ -721,6 +721,60 @@ def case_objects_are_encrypted(alice, bob, nobody, bucket):
         assert second["Body"].read() == body[10:70001]
 
 
+def case_rules_of_what_ages_come_back_as_they_were_put_and_are_told_of(alice, bob, nobody, bucket):
+    def put(*rules, who=alice):
+        who.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": list(rules)})
+
+    def rule(**more):
+        return {"ID": "r", "Status": "Enabled", "Filter": {"Prefix": "logs/"}, **more}
+
+    both = {"Prefix": "x", "Tags": [{"Key": "a", "Value": "b"}, {"Key": "c", "Value": "d"}], "ObjectSizeLessThan": 9}
+    rules = [
+        {"ID": "old", "Prefix": "a/", "Status": "Disabled", "Expiration": {"Days": 3}},
+        rule(Filter={}, Expiration={"ExpiredObjectDeleteMarker": True}),
+        rule(ID="and", Filter={"And": both}, Expiration={"Days": 90}, Transitions=[{"Days": 30, "StorageClass": "GLACIER"}]),
+        rule(ID="tag", Filter={"Tag": {"Key": "a", "Value": "b"}}, NoncurrentVersionExpiration={"NoncurrentDays": 5}),
+        rule(ID="end", AbortIncompleteMultipartUpload={"DaysAfterInitiation": 7}),
+    ]
+    put(*rules)
+    assert alice.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"] == rules
+    wrong = [
+        (rule(Status="enabled", Expiration={"Days": 1}), "MalformedXML"),
+        (rule(Expiration={"Days": 0}), "InvalidArgument"),
+        (rule(Expiration={"Date": "2030-01-01T10:00:00Z"}), "InvalidArgument"),
+        (rule(), "InvalidRequest"),
+        (rule(ID="a" * 256, Expiration={"Days": 1}), "InvalidArgument"),
+    ]
+    for one, code in wrong:
+        refused(lambda: put(one), 400, code)
+    refused(lambda: put(*rules, who=bob), 403, "AccessDenied")
+    assert alice.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"] == rules
+
+    put(rule(ID="two days", Filter={"Prefix": ""}, Expiration={"Days": 2}, AbortIncompleteMultipartUpload={"DaysAfterInitiation": 2}))
+    began = datetime.datetime.now(datetime.timezone.utc)
+    named = {"Bucket": bucket, "Key": "k"}
+    upload = alice.create_multipart_upload(**named)
+    part = alice.upload_part(**named, UploadId=upload["UploadId"], PartNumber=1, Body=b"x")["ETag"]
+    assert alice.list_parts(**named, UploadId=upload["UploadId"])["AbortDate"] == upload["AbortDate"]
+    assert upload["AbortRuleId"] == "two days"
+    parts = {"Parts": [{"PartNumber": 1, "ETag": part}]}
+    answers = [
+        alice.complete_multipart_upload(**named, UploadId=upload["UploadId"], MultipartUpload=parts),
+        alice.put_object(**named, Body=b"x"),
+        alice.get_object(**named),
+        alice.head_object(**named),
+        alice.copy_object(Bucket=bucket, Key="copy", CopySource=f"{bucket}/k"),
+    ]
+    for answer in answers:
+        date, told = re.fullmatch('expiry-date="(.*)", rule-id="(.*)"', answer["Expiration"]).groups()
+        date = datetime.datetime.strptime(date, "%a, %d %b %Y %H:%M:%S %Z").replace(tzinfo=datetime.timezone.utc)
+        assert told == "two%20days" and date.hour == date.minute == 0
+        assert datetime.timedelta(days=2) <= date - began <= datetime.timedelta(days=3), date
+    alice.delete_bucket_lifecycle(Bucket=bucket)
+    refused(lambda: alice.get_bucket_lifecycle_configuration(Bucket=bucket), 404, "NoSuchLifecycleConfiguration")
+    assert "Expiration" not in alice.head_object(**named)
+
+
 if __name__ == "__main__":
     case = globals()[f"case_{sys.argv[1]}"]
     own = client("alice")
