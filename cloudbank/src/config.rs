@@ -32,7 +32,8 @@ pub(crate) use section::Shown;
 pub(crate) use serve::S3Settings;
 #[cfg(feature = "gateway-s3")]
 pub(crate) use serve::{
-    ADDRESS_EXPECTED, Address, KeyEntry, Level, LogFormat, Serving, read_keys_file,
+    ADDRESS_EXPECTED, Address, CombinerSettings, KeyEntry, Level, LogFormat, Serving,
+    read_keys_file,
 };
 pub(crate) use units::{exact_size, human_size, parse_size};
 
@@ -44,7 +45,7 @@ use crate::error::{Error, Result};
 use crate::registry::Registry;
 
 /// The tables a configuration has at its top.
-const TOP: [&str; 5] = ["providers", "store", "server", "s3", "tahoe"];
+const TOP: [&str; 6] = ["providers", "store", "server", "s3", "tahoe", "combiner"];
 
 /// A configuration as it is meant.
 ///
@@ -91,7 +92,10 @@ impl Config {
         let table = document::parse(&source)
             .map_err(|problems| Error::Config(Box::new(Problems::new(&source, problems))))?;
         #[cfg(feature = "gateway-s3")]
-        let serving = Serving::read(table.get("s3"), table.get("server"), &source, variables);
+        let serving = {
+            let [s3, server, combiner] = ["s3", "server", "combiner"].map(|name| table.get(name));
+            Serving::read(s3, server, combiner, &source, variables)
+        };
         let mut config = Self {
             source,
             providers: BTreeMap::new(),

@@ -1,9 +1,11 @@
 //! The storage server: a store behind the protocols of gateways, and what its operator sees.
 //!
 //! In reading order: `door` is where requests come in, `keys` whose they may be, `health` and `admin` what an operator
-//! asks, `metrics`, `logs` and `traces` what is told, `upkeep` what is done besides, `greeting` what is said at the start.
+//! asks, `metrics`, `logs` and `traces` what is told, `upkeep` what is done besides,
+//! `combiner` what is done together with other servers, `greeting` what is said at the start.
 
 pub(crate) mod admin;
+pub(crate) mod combiner;
 pub(crate) mod door;
 pub(crate) mod encryption;
 pub(crate) mod greeting;

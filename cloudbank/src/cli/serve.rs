@@ -19,7 +19,8 @@ With no configuration it serves a store in ./data, which it makes, on 127.0.0.1:
 key that it makes up once and keeps in ./cloudbank-keys.toml. Where to listen, keys and their rights,
 TLS and limits are in the tables [s3] and [server] of the configuration.
 
-Any number of servers may serve the same store, on any machines.
+Any number of servers may serve the same store, on any machines. With the table [combiner] they put
+their commits together, which saves requests.
 
 Examples:
   cloudbank serve

@@ -15,6 +15,7 @@ use crate::config::{ADDRESS_EXPECTED, Address, Config, LogFormat, Serving};
 use crate::error::{Error, Result};
 use crate::run::Context;
 use crate::serve::admin::Admin;
+use crate::serve::combiner::{self, Taker};
 use crate::serve::door::S3;
 use crate::serve::encryption;
 use crate::serve::greeting::Greeting;
@@ -66,6 +67,10 @@ pub(crate) async fn run(context: &Context, arguments: &ServeArgs) -> Result<()> 
         Some(text) => Some(address("--admin", text)?),
     };
     let admin_listener = admin_address.map(|address| bind(&address)).transpose()?;
+    let combining = serving.combiner.as_ref();
+    let line = combining.map(combiner::line).transpose()?.flatten();
+    let listener = combining.map(|settings| combiner::listener(settings, bind)).transpose()?;
+    let combiner_listener = listener.flatten();
     let provider = config.store_provider(arguments.which.provider.as_deref())?;
     // Only now: what cannot be served leaves no file behind.
     let keys = Arc::new(load_keys(context, serving)?);
@@ -82,6 +87,9 @@ pub(crate) async fn run(context: &Context, arguments: &ServeArgs) -> Result<()> 
         ));
     }
 
+    if let (Some(line), Some(settings)) = (line, combining) {
+        store.combine_through(line, settings.key.clone());
+    }
     let gateway = gateway(context, &store, &keys, serving)?;
     let health = Health::new(store.clone());
     let mut tasks = JoinSet::new();
@@ -93,6 +101,7 @@ pub(crate) async fn run(context: &Context, arguments: &ServeArgs) -> Result<()> 
     let greeting = Greeting {
         listeners: &listeners,
         admin: admin_listener.as_ref().map(Listener::address),
+        combiner: combiner_listener.as_ref().map(Listener::address),
         store: (&name, &described),
         region: &given.region,
         keys: keys.count(),
@@ -107,7 +116,10 @@ pub(crate) async fn run(context: &Context, arguments: &ServeArgs) -> Result<()> 
     limits.answer_stream_bytes = DOWNLOAD_BYTES;
     let door = S3::new(gateway, health.clone(), &given.domains);
     let admin = Admin::new(health.clone(), recorder, store.clone());
-    let drained = serve(context, limits, (listeners, door), (admin_listener, admin), &health).await;
+    let taker = combining.map(|settings| combiner::taker(settings, &store));
+    let combiner = combiner_listener.zip(taker);
+    let served = (listeners, door);
+    let drained = serve(context, limits, served, (admin_listener, admin), combiner, &health).await;
     tasks.shutdown().await;
     tidy(&store).await;
     if let Some(traces) = traces {
@@ -123,15 +135,18 @@ pub(crate) async fn run(context: &Context, arguments: &ServeArgs) -> Result<()> 
     Ok(())
 }
 
-/// Serves until the user stops it. The operator is served until everything else has ended.
+/// Serves until the user stops it. The operator, and other servers, are served until everything else has ended.
 async fn serve(
     context: &Context,
     limits: Limits,
     (listeners, door): (Vec<Listener>, S3),
     (admin_listener, admin): (Option<Listener>, Admin),
+    combiner: Option<(Listener, Taker)>,
     health: &Health,
 ) -> Drained {
     let (all_done, done) = tokio::sync::oneshot::channel::<()>();
+    let (clients_done, combiner_done) = tokio::sync::oneshot::channel::<()>();
+    let combiner_limits = combiner::limits(limits.clone());
     let mut admin_limits = limits.clone();
     admin_limits.requests_max = ADMIN_REQUESTS_MAX;
     admin_limits.drain_time_max = Duration::from_secs(1);
@@ -143,6 +158,7 @@ async fn serve(
     let main = async {
         let drained = gateway_http::serve(listeners, door, limits, stopped).await;
         drop(all_done);
+        drop(clients_done);
         drained
     };
     let operator = async {
@@ -152,7 +168,14 @@ async fn serve(
         })
         .await
     };
-    tokio::join!(main, operator).0
+    let others = async {
+        let Some((listener, taker)) = combiner else { return };
+        gateway_http::serve(vec![listener], taker, combiner_limits, async {
+            let _ = combiner_done.await;
+        })
+        .await;
+    };
+    tokio::join!(main, operator, others).0
 }
 
 fn bind_all(serving: &Serving, asked_for: &[String]) -> Result<Vec<Listener>> {
@@ -228,6 +251,9 @@ async fn open(
     options.value_requests_max = VALUE_REQUESTS;
     options.compaction_bytes_per_second = serving.server.compact_bytes_per_second;
     options.watch_pause_max = WATCH_PAUSE_MAX;
+    if let Some(combiner) = &serving.combiner {
+        options.combiner_time_max = combiner.wait_max;
+    }
     options.cache_bytes_max = usize::try_from(serving.server.cache_bytes).unwrap_or(usize::MAX);
     let env = Arc::new(TokioEnv::new());
     let open = || Store::open(place.clone(), env.clone(), options.clone());

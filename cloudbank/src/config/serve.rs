@@ -1,5 +1,6 @@
-//! The tables `[s3]` and `[server]`: what is served, to whom, within which bounds.
+//! The tables `[s3]`, `[server]` and `[combiner]`: what is served, to whom, within which bounds, together with whom.
 
+mod combiner;
 mod keys;
 
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use super::reference::Variables;
 use super::section::{Section, Shown};
 use super::source::Source;
 
+pub(crate) use combiner::CombinerSettings;
 pub(crate) use keys::{KeyEntry, Level, read_keys_file};
 
 /// Where S3 is served unless the configuration says otherwise.
@@ -31,6 +33,7 @@ const ENCRYPTION_KEY_FILE: &str = "cloudbank-encryption.key";
 pub(crate) struct Serving {
     pub(crate) s3: S3Settings,
     pub(crate) server: ServerSettings,
+    pub(crate) combiner: Option<CombinerSettings>,
     pub(super) problems: Vec<Problem>,
     /// The tables that are written, as they are meant.
     pub(super) shown: Vec<(&'static str, Vec<Shown>)>,
@@ -112,6 +115,7 @@ impl Serving {
     pub(super) fn read(
         s3: Option<&Entry>,
         server: Option<&Entry>,
+        combiner: Option<&Entry>,
         source: &Source,
         variables: &Variables,
     ) -> Self {
@@ -143,7 +147,23 @@ impl Serving {
         if server.is_some() {
             shown.push(("[server]", read.shown));
         }
-        Self { s3: s3_settings, server: server_settings, problems, shown }
+        let combiner_settings = combiner.and_then(|entry| {
+            let settings = settings(Some(entry));
+            let span = table(Some(entry));
+            let mut section = Section::of_table("[combiner]", span, &settings, source, variables);
+            let combiner_settings = CombinerSettings::read(&mut section);
+            let read = section.finish();
+            problems.extend(read.problems);
+            shown.push(("[combiner]", read.shown));
+            combiner_settings
+        });
+        Self {
+            s3: s3_settings,
+            server: server_settings,
+            combiner: combiner_settings,
+            problems,
+            shown,
+        }
     }
 }
 

@@ -48,6 +48,7 @@ impl Admin {
             }
         }
         super::metrics::set_counters(&self.store.counters());
+        super::metrics::set_combining(self.store.combining().as_ref());
         super::metrics::set_maintenance(self.store.maintenance_error().is_none());
         self.recorder.render()
     }

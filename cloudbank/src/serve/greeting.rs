@@ -14,6 +14,8 @@ use crate::output::Output;
 pub(crate) struct Greeting<'a> {
     pub(crate) listeners: &'a [Listener],
     pub(crate) admin: Option<SocketAddr>,
+    /// Where other servers hand it their commits.
+    pub(crate) combiner: Option<SocketAddr>,
     /// The name of the provider, and its description.
     pub(crate) store: (&'a str, &'a str),
     pub(crate) region: &'a str,
@@ -54,6 +56,9 @@ impl Greeting<'_> {
             "keys": self.keys,
             "keys_file": self.keys_file,
         });
+        if let Some(combiner) = self.combiner {
+            said["combiner"] = json!(reachable(combiner).to_string());
+        }
         if let Some(key) = self.only_key {
             said["access_key"] = json!(key.access_key);
             said["secret_key"] = json!(key.secret_key.reveal());
@@ -86,6 +91,9 @@ impl Greeting<'_> {
                 "  operator     http://{}/-/ready, /-/healthy, /-/metrics\n",
                 reachable(admin)
             );
+        }
+        if let Some(combiner) = self.combiner {
+            said += &format!("  combiner     {combiner}, for the other servers of this store\n");
         }
         if let (Some(key), Some(endpoint)) = (self.only_key, endpoints.first()) {
             said += &format!("\n{}", clients(endpoint, key, self.region));

@@ -13,7 +13,7 @@ use metrics::{
 };
 
 use histogram::Buckets;
-pub(crate) use store::{set_counters, set_maintenance, set_store};
+pub(crate) use store::{set_combining, set_counters, set_maintenance, set_store};
 
 /// Keeps what is reported through the `metrics` crate. Cheap to clone.
 #[derive(Clone, Default)]

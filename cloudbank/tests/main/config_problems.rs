@@ -512,7 +512,7 @@ fn an_unknown_table_at_the_top_names_the_nearest() {
           |
         1 | [provider.local]
           |  ^^^^^^^^
-          = expected one of the tables providers, store, server, s3, tahoe
+          = expected one of the tables providers, store, server, s3, tahoe, combiner
           = did you mean `providers`?"#]],
     );
 }

@@ -2,6 +2,7 @@
 
 #[allow(dead_code)] // The other binary uses the rest.
 pub(crate) mod client;
+mod combining;
 mod configured;
 mod first_run;
 mod hostile;

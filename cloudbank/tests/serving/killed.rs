@@ -23,8 +23,8 @@ const CLIENTS: u64 = 4;
 const LIFE_MILLIS_MAX: u64 = 1500;
 /// Some objects are larger than what goes into the log.
 const LARGE_BYTES: usize = 5 << 20;
-const ACCESS_KEY: &str = "soak";
-const SECRET_KEY: &str = "soak-has-a-secret";
+pub(crate) const ACCESS_KEY: &str = "soak";
+pub(crate) const SECRET_KEY: &str = "soak-has-a-secret";
 
 pub(crate) fn run(name: &str, endpoint: Option<&str>) {
     let seconds = std::env::var(SECONDS).map_or(SECONDS_OF_A_TEST, |text| text.parse().unwrap());
@@ -76,11 +76,11 @@ pub(crate) fn run(name: &str, endpoint: Option<&str>) {
 
 /// What clients were told.
 #[derive(Default)]
-struct Told {
+pub(crate) struct Told {
     /// Objects that are stored, each with its size.
-    puts: Mutex<Vec<(String, usize)>>,
+    pub(crate) puts: Mutex<Vec<(String, usize)>>,
     /// Puts that nobody answered.
-    untold: AtomicU64,
+    pub(crate) untold: AtomicU64,
 }
 
 /// Starts a server with clients of its own, kills it, and so on.
@@ -114,7 +114,7 @@ fn kill_until(bench: &Bench, until: Instant, seed: u64, told: &Told) -> u32 {
 }
 
 /// Puts objects, reads each back, until it is to stop or something goes wrong.
-fn put_until(
+pub(crate) fn put_until(
     client: &Client,
     name: &str,
     told: &Told,
@@ -142,7 +142,7 @@ fn put_until(
 }
 
 /// All that was acknowledged is there, whole.
-fn check(client: &Client, puts: &[(String, usize)], how: &str) {
+pub(crate) fn check(client: &Client, puts: &[(String, usize)], how: &str) {
     for (target, size) in puts {
         let answer = client.get(target).unwrap();
         assert_eq!(answer.status, 200, "{target} {how}: {}", answer.head);
@@ -155,7 +155,7 @@ fn content(target: &str, size: usize) -> Vec<u8> {
     target.bytes().cycle().take(size).collect()
 }
 
-fn config(name: &str, endpoint: Option<&str>) -> String {
+pub(crate) fn config(name: &str, endpoint: Option<&str>) -> String {
     let bucket = format!("serving-{}", std::process::id());
     let provider = match endpoint {
         None => {

@@ -7,6 +7,7 @@
 #[path = "../main/serve/client.rs"]
 #[allow(dead_code)] // The other binary uses the rest.
 mod client;
+mod combined;
 mod killed;
 mod memory;
 #[path = "../main/serve/running.rs"]
@@ -47,6 +48,11 @@ fn main() -> ExitCode {
         memory::run();
         Ok(())
     });
+    let combined = Trial::test("servers_that_combine_go_on_when_their_combiner_is_killed", || {
+        combined::run();
+        Ok(())
+    });
+    trials.push(combined.with_ignored_flag(quick));
     trials.push(memory.with_ignored_flag(quick || cfg!(not(target_os = "linux"))));
     // One after the other: each keeps both cores of a small machine busy.
     let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };

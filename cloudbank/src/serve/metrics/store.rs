@@ -1,7 +1,7 @@
 //! The numbers of a store.
 
 use metrics::Unit;
-use storage_txn::{Counters, StoreInfo};
+use storage_txn::{Combining, Counters, StoreInfo};
 
 const VERSION: &str = "cloudbank_store_version";
 const SEGMENTS: &str = "cloudbank_store_segments";
@@ -19,6 +19,10 @@ const UNKNOWN: &str = "cloudbank_store_unknown_commits_total";
 const ENTRIES: &str = "cloudbank_store_entries_total";
 const ENTRY_BYTES: &str = "cloudbank_store_entry_bytes_total";
 const LOST: &str = "cloudbank_store_slots_lost_total";
+const HANDED: &str = "cloudbank_store_handed_over_total";
+const HANDED_BACK: &str = "cloudbank_store_handovers_failed_total";
+const TAKEN: &str = "cloudbank_store_taken_over_total";
+const COMBINING: &str = "cloudbank_store_combining";
 const HITS: &str = "cloudbank_store_cache_hits_total";
 const MISSES: &str = "cloudbank_store_cache_misses_total";
 const FLUSHES: &str = "cloudbank_store_flushes_total";
@@ -54,6 +58,9 @@ pub(crate) fn set_counters(counters: &Counters) {
         ENTRIES entries,
         ENTRY_BYTES entry_bytes,
         LOST slots_lost,
+        HANDED handed_over,
+        HANDED_BACK handovers_failed,
+        TAKEN taken_over,
         HITS cache_hits,
         MISSES cache_misses,
         FLUSHES flushes,
@@ -69,6 +76,13 @@ pub(crate) fn set_counters(counters: &Counters) {
 /// Whether the store's own maintenance works.
 pub(crate) fn set_maintenance(works: bool) {
     metrics::gauge!(MAINTENANCE).set(if works { 1.0 } else { 0.0 });
+}
+
+/// Whether a combiner commits for this server; nothing where there is to be none.
+pub(crate) fn set_combining(combining: Option<&Combining>) {
+    if let Some(combining) = combining {
+        metrics::gauge!(COMBINING).set(if *combining == Combining::Through { 1.0 } else { 0.0 });
+    }
 }
 
 pub(super) fn describe_metrics() {
@@ -96,6 +110,10 @@ pub(super) fn describe_metrics() {
     );
     counter!(ENTRY_BYTES, Unit::Bytes, "bytes of the entries of the log by this server");
     counter!(LOST, "slots of the log that another server won");
+    counter!(HANDED, "transactions that the combiner has dealt with for this server");
+    counter!(HANDED_BACK, "times that the combiner was of no help, and this server went on alone");
+    counter!(TAKEN, "transactions that this server has taken from others as their combiner");
+    gauge!(COMBINING, "1 while a combiner commits for this server");
     counter!(HITS, "parts of segments that were in memory");
     counter!(MISSES, "parts of segments that had to be read");
     counter!(FLUSHES, "how often this server has put what was in memory into segments");

@@ -45,6 +45,10 @@ impl Client {
         self.send("PUT", target, body.len() as u64, |stream| stream.write_all(body))?.answer()
     }
 
+    pub(crate) fn post(&self, target: &str, body: &[u8]) -> io::Result<Answer> {
+        self.send("POST", target, body.len() as u64, |stream| stream.write_all(body))?.answer()
+    }
+
     pub(crate) fn get(&self, target: &str) -> io::Result<Answer> {
         self.send("GET", target, 0, |_| Ok(()))?.answer()
     }
