@@ -242,6 +242,12 @@ impl Recorder {
         self.0.into_inner().unwrap_or_else(PoisonError::into_inner).by_key
     }
 
+    /// The history of each key up to now, in order of the calls; what is under way is unknown.
+    #[must_use]
+    pub fn so_far(&self) -> BTreeMap<Key, Vec<Timed>> {
+        self.lock().by_key.clone()
+    }
+
     /// Until it is answered, an operation stands there as unknown: dropping its future needs no care.
     fn call(&self, client: usize, key: &Key, action: Action) -> usize {
         let mut record = self.lock();

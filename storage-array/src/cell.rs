@@ -14,6 +14,8 @@ pub(crate) const BLOCK_BYTES: u64 = 64 << 10;
 pub(crate) const HEAD_BYTES: u64 = 4096;
 /// The fields of a fixed length, before the key.
 const FIXED_BYTES: usize = 80;
+/// Where it says which put created what it has replaced.
+const FIRST_AT: usize = 72;
 /// The checksum that ends a header.
 const CRC_BYTES: usize = 4;
 
@@ -124,6 +126,40 @@ impl Shape {
     }
 }
 
+/// Which put without a look created the cell that a later one has replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum First {
+    /// None did.
+    None,
+    /// The one with a nonce that ends so.
+    Put(u64),
+    /// What was there could not be read.
+    Unknown,
+}
+
+impl First {
+    /// The put of this generation.
+    pub(crate) fn of(generation: Generation) -> Self {
+        Self::from_code(generation.nonce as u64)
+    }
+
+    fn from_code(code: u64) -> Self {
+        match code {
+            0 => Self::None,
+            u64::MAX => Self::Unknown,
+            code => Self::Put(code),
+        }
+    }
+
+    fn code(self) -> u64 {
+        match self {
+            Self::None => 0,
+            Self::Put(code) => code,
+            Self::Unknown => u64::MAX,
+        }
+    }
+}
+
 /// What a cell says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Header {
@@ -135,6 +171,8 @@ pub(crate) struct Header {
     pub(crate) size: u64,
     /// When it was written, in milliseconds since the Unix epoch: for people, and for tidying up.
     pub(crate) written: u64,
+    /// What was created here, if this has replaced it.
+    pub(crate) first: First,
     /// One checksum for each block of the payload.
     pub(crate) blocks: Vec<u32>,
 }
@@ -151,6 +189,14 @@ impl Header {
     /// Where the payload begins.
     pub(crate) fn bytes(&self, key: &Key) -> u64 {
         header_bytes(key, self.kind, self.piece_bytes())
+    }
+
+    /// Which put without a look was the first here: this one, or what it says was replaced.
+    pub(crate) fn first_put(&self) -> First {
+        match self.generation.count {
+            0 => First::of(self.generation),
+            _ => self.first,
+        }
     }
 
     /// A cell: this header with the checksums of `payload`, the payload, and zeros.
@@ -171,7 +217,8 @@ impl Header {
         cell.put_u64_le(payload.len() as u64);
         cell.put_u32_le(BLOCK_BYTES as u32);
         cell.put_u16_le(key.as_str().len() as u16);
-        cell.put_bytes(0, FIXED_BYTES - cell.len());
+        cell.put_bytes(0, FIRST_AT - cell.len());
+        cell.put_u64_le(self.first.code());
         cell.put_slice(key.as_str().as_bytes());
         cell.put_bytes(0, self.kind.filler());
         for block in payload.chunks(BLOCK_BYTES as usize) {
@@ -219,6 +266,7 @@ impl Header {
             },
             size: u64_at(head, 40),
             written: u64_at(head, 48),
+            first: First::from_code(u64_at(head, FIRST_AT)),
             blocks: Vec::new(),
         };
         let named = usize::from(u16::from_le_bytes(array_at(head, 68)));
@@ -267,6 +315,20 @@ impl Header {
         }
         Ok(())
     }
+}
+
+/// The same cell, but it says that this put created what it replaces.
+pub(crate) fn with_first(cell: &Bytes, first: First) -> Bytes {
+    let code = first.code().to_le_bytes();
+    if cell[FIRST_AT..FIXED_BYTES] == code {
+        return cell.clone();
+    }
+    let mut cell = BytesMut::from(&cell[..]);
+    let end = u32_at(&cell, 8) as usize - CRC_BYTES;
+    cell[FIRST_AT..FIXED_BYTES].copy_from_slice(&code);
+    let header = crc(&cell[..end]);
+    cell[end..end + CRC_BYTES].copy_from_slice(&header.to_le_bytes());
+    cell.freeze()
 }
 
 /// What the first bytes of a cell give.
@@ -324,6 +386,7 @@ mod tests {
             generation: Generation { count: 3, nonce: 1 << 100 },
             size,
             written: 17,
+            first: First::Put(5),
             blocks: Vec::new(),
         }
     }
@@ -343,6 +406,9 @@ mod tests {
         let (header, body) = read(&cell).unwrap();
         assert_eq!((header.generation, header.size, header.index), (written.generation, 9, 1));
         assert_eq!(&body[..], payload);
+        let (other, body) = read(&with_first(&cell, First::Unknown)).unwrap();
+        assert_eq!((header.first, other.first), (First::Put(5), First::Unknown));
+        assert_eq!((other.generation, &body[..]), (header.generation, &payload[..]));
         for bit in 0..cell.len() * 8 {
             let mut flipped = cell.to_vec();
             flipped[bit / 8] ^= 1 << (bit % 8);

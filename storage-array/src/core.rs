@@ -65,6 +65,9 @@ pub struct Counts {
     pub repaired: u64,
     /// Reads that asked one member more than needed because another was late.
     pub hedged: u64,
+    /// Reads answered by fewer members than can rule out something later, or of what too few could be brought,
+    /// because the others were away.
+    pub unvouched: u64,
     /// Pieces that a put or delete left to be brought later.
     pub owed: u64,
 }
@@ -202,6 +205,10 @@ impl Core {
         drop(hedges);
         lock(&self.events).counts.hedged += 1;
         true
+    }
+
+    pub(crate) fn read_unvouched(&self) {
+        lock(&self.events).counts.unvouched += 1;
     }
 
     pub(crate) fn earn_hedge(&self) {

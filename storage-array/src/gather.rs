@@ -37,13 +37,6 @@ impl Survey {
         Self { seen: (0..members).map(|_| None).collect() }
     }
 
-    /// How many members have this generation.
-    pub(crate) fn holders(&self, generation: Generation) -> usize {
-        let of =
-            |seen: &&Option<Seen>| seen.as_ref().and_then(Seen::generation) == Some(generation);
-        self.seen.iter().filter(of).count()
-    }
-
     /// A header of this generation.
     pub(crate) fn header(&self, generation: Generation) -> Option<&Header> {
         self.seen.iter().flatten().find_map(|seen| match seen {
@@ -374,6 +367,25 @@ impl Core {
             }
         }
         Ok(survey)
+    }
+
+    /// Asks every member for the head of its cell until that is enough, or all have answered.
+    pub(crate) async fn survey_until(
+        &self,
+        key: &Key,
+        inside: &Key,
+        enough: &(dyn Fn(&Survey) -> bool + Sync),
+    ) -> Survey {
+        let mut survey = Survey::new(self.workers.len());
+        let mut waiting: FuturesUnordered<_> = (0..self.workers.len())
+            .map(|member| async move { (member, self.look(member, key, inside, false).await) })
+            .collect();
+        while !enough(&survey)
+            && let Some((member, seen)) = waiting.next().await
+        {
+            survey.seen[member] = Some(seen);
+        }
+        survey
     }
 
     /// How long, from the beginning, to wait for those who are not done: as long as they usually take, and

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::future::{Either, select, try_join_all};
@@ -12,9 +13,14 @@ use crate::cell::{BLOCK_BYTES, Generation, Header, Kind};
 use crate::core::{Core, KnownHead};
 use crate::gather::{Survey, Verdict, Want};
 use crate::look::Seen;
+use crate::write::Helped;
 
 /// How often a read begins again because somebody else changed the object meanwhile.
 const READS_MAX: usize = 30;
+/// How long to wait at first, and at the longest, before members that failed are asked again while too few have
+/// answered.
+const PAUSE_FIRST: Duration = Duration::from_millis(20);
+const PAUSE_MAX: Duration = Duration::from_millis(320);
 /// A range of an object with smaller pieces is cut out of the whole.
 const RANGED_BYTES_MIN: u64 = 2 * BLOCK_BYTES;
 
@@ -72,8 +78,12 @@ impl Core {
         want: Want,
         first: Option<usize>,
     ) -> Result<Found> {
+        // Of this generation too little was found once: it may have been replaced and tidied away meanwhile.
+        let mut short = None;
+        let mut pause = PAUSE_FIRST;
         for _ in 0..READS_MAX {
             let (survey, verdict) = self.gather(key, inside, want, first).await;
+            let vouched = survey.seen.len() - survey.unknown() >= self.answers_needed();
             let (generation, helped) = match verdict {
                 Verdict::Nothing => return Err(not_found()),
                 Verdict::Present(generation) => (generation, false),
@@ -83,49 +93,64 @@ impl Core {
                     None => return Err(self.unreadable(&survey, key)),
                 },
             };
-            if helped && !self.help(key, inside, generation, &survey).await? {
-                continue;
+            let mut finished = true;
+            if helped {
+                match self.help(key, inside, generation, &survey).await {
+                    Ok(Helped::Finished) => {}
+                    Ok(Helped::Unfinished) => finished = false,
+                    Ok(Helped::Outrun) => continue,
+                    Err(error) if short.replace(generation) == Some(generation) => {
+                        return Err(error);
+                    }
+                    Err(_) => continue,
+                }
             }
             let Some(header) = survey.header(generation).cloned() else { continue };
-            let body = match (header.kind, want) {
+            if !vouched || !finished {
+                if pause <= PAUSE_MAX && self.may_yet_answer() {
+                    self.env.sleep(pause).await;
+                    pause *= 2;
+                    continue;
+                }
+                // What there is is returned while enough is left of it; that it is deleted is not believed of
+                // members that may have missed something later.
+                if header.kind == Kind::Tombstone && !vouched {
+                    return Err(self.unreadable(&survey, key));
+                }
+                self.read_unvouched();
+            }
+            let pieces = match (header.kind, want) {
                 (Kind::Tombstone, _) => return Err(not_found()),
-                (_, Want::Head) => None,
-                (Kind::Pointer, Want::Pieces) => {
-                    match self.body_aside(key, generation, header.size).await? {
-                        Some(body) => Some(body),
-                        // Replaced and tidied away meanwhile.
-                        None => continue,
-                    }
-                }
-                (Kind::Piece, Want::Pieces) => {
-                    let pieces = survey.pieces(generation);
-                    if pieces.len() < usize::from(self.shape().data) {
-                        return Err(self.unreadable(&survey, key));
-                    }
-                    Some(self.coding.join(header.size, &pieces)?)
-                }
+                (_, Want::Head) => return Ok(Found { header, body: None, survey }),
+                (Kind::Piece, Want::Pieces) => Ok(survey.pieces(generation)),
+                (Kind::Pointer, Want::Pieces) => self.pieces_aside(key, generation).await,
             };
-            return Ok(Found { header, body, survey });
+            match pieces {
+                Ok(pieces) if pieces.len() >= self.data() => {
+                    let body = Some(self.coding.join(header.size, &pieces)?);
+                    return Ok(Found { header, body, survey });
+                }
+                _ if short.replace(generation) != Some(generation) => {}
+                Ok(_) => return Err(self.unreadable(&survey, key)),
+                Err(error) => return Err(error),
+            }
         }
         Err(Error::not_applied(ErrorKind::Unavailable, "it is being overwritten all the time"))
     }
 
-    /// The object whose pieces have a name of their own; `None` if there are none any more.
-    async fn body_aside(
-        &self,
-        key: &Key,
-        generation: Generation,
-        size: u64,
-    ) -> Result<Option<Bytes>> {
+    /// Whether there are enough members that are not known to be away.
+    fn may_yet_answer(&self) -> bool {
+        self.workers.iter().filter(|worker| !worker.is_aside()).count() >= self.answers_needed()
+    }
+
+    /// The pieces that have the name of their generation, if there are enough.
+    async fn pieces_aside(&self, key: &Key, generation: Generation) -> Result<Vec<(u8, Bytes)>> {
         let aside = self.aside_key(generation);
         let (survey, pieces) = self.fetch(key, &aside, generation, self.order(key)).await;
-        if pieces.len() >= usize::from(self.shape().data) {
-            return self.coding.join(size, &pieces).map(Some);
+        if pieces.len() < self.data() {
+            return Err(self.unreadable(&survey, key));
         }
-        if survey.seen.iter().all(|seen| matches!(seen, Some(Seen::Absent))) {
-            return Ok(None);
-        }
-        Err(self.unreadable(&survey, key))
+        Ok(pieces)
     }
 
     /// Reads pieces of a generation, as many as are needed and no more, from these members in turn; the

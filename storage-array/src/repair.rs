@@ -168,7 +168,8 @@ impl Core {
         let wanted: Vec<u8> = lost.iter().map(|member| self.index_of(key, *member)).collect();
         let made = self.coding.rebuild(&pieces, &wanted)?;
         for ((member, index), piece) in lost.into_iter().zip(wanted).zip(made) {
-            let cell = Header { index, blocks: Vec::new(), ..header.clone() }.cell(key, &piece);
+            let header = Header { kind: Kind::Piece, index, blocks: Vec::new(), ..header.clone() };
+            let cell = header.cell(key, &piece);
             self.rewrite(member, key, inside, generation, cell, report).await;
         }
         Ok(())
@@ -185,7 +186,7 @@ impl Core {
     ) {
         let seen = None;
         match self.swing(member, key, inside, generation, cell, seen, true).await {
-            Ok(()) => {
+            Ok(_) => {
                 report.repaired += 1;
                 report.repaired_on.push(member);
                 self.happened(member, key, Happening::Repaired);

@@ -1,21 +1,17 @@
 //! Putting and deleting objects.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_channel::oneshot;
-use futures_util::future::{Either, select};
-use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use storage_core::{BoxFuture, Effect, Error, ErrorKind, Key, Operation, PutIf, Result, Version};
+use storage_core::{Effect, Error, ErrorKind, Key, Operation, PutIf, Result, Version};
 
-use crate::cell::{Generation, Header, Kind};
+use crate::cell::{self, First, Generation, Header, Kind};
 use crate::core::Core;
 use crate::gather::{Survey, Verdict};
-use crate::health::Work;
 use crate::look::Seen;
-use crate::member::{Stuck, is_not_applied};
+use crate::round::{Round, set_aside};
 
 /// How often one cell is tried to be replaced while others replace it too.
 const SWINGS_MAX: usize = 30;
@@ -24,7 +20,7 @@ const SWINGS_MAX: usize = 30;
 pub(crate) struct Reply<T>(Option<oneshot::Sender<Result<T>>>);
 
 impl<T> Reply<T> {
-    fn tell(&mut self, answer: Result<T>) {
+    pub(crate) fn tell(&mut self, answer: Result<T>) {
         if let Some(sender) = self.0.take() {
             // Whoever asked may have gone: the work is done all the same.
             let _ = sender.send(answer);
@@ -32,152 +28,7 @@ impl<T> Reply<T> {
     }
 }
 
-/// A request to each of several members.
-struct Round<'a> {
-    waiting: FuturesUnordered<BoxFuture<'a, (usize, Result<()>)>>,
-    began: Duration,
-    done: Vec<bool>,
-    errors: Vec<(usize, Error)>,
-    /// Those that are later than usual, and nobody waits for.
-    stuck: BTreeMap<usize, Stuck>,
-}
-
-impl<'a> Round<'a> {
-    fn new(core: &Core) -> Self {
-        Self {
-            waiting: FuturesUnordered::new(),
-            began: core.env.monotonic(),
-            done: vec![false; core.workers.len()],
-            errors: Vec::new(),
-            stuck: BTreeMap::new(),
-        }
-    }
-
-    fn send(&mut self, member: usize, request: impl Future<Output = Result<()>> + Send + 'a) {
-        self.waiting.push(Box::pin(async move { (member, request.await) }));
-    }
-
-    fn reached(&self) -> usize {
-        self.done.iter().filter(|done| **done).count()
-    }
-
-    fn conflicts(&self) -> usize {
-        self.errors.iter().filter(|(_, error)| error.kind() == ErrorKind::Conflict).count()
-    }
-
-    /// Requests that may have been applied, or may yet be.
-    fn doubtful(&self) -> usize {
-        self.errors.iter().filter(|(_, error)| !is_not_applied(error)).count() + self.waiting.len()
-    }
-
-    fn missing(&self) -> Vec<usize> {
-        (0..self.done.len()).filter(|member| !self.done[*member]).collect()
-    }
-
-    /// Members that have it.
-    fn have(&self) -> Vec<usize> {
-        (0..self.done.len()).filter(|member| self.done[*member]).collect()
-    }
-
-    /// Waits until enough members are done, and for the others as long as they usually take; or until it is
-    /// certain that not enough will be.
-    async fn until_quorum(&mut self, core: &Core) {
-        loop {
-            let met = core.is_safe(&self.done) && core.survives_a_domain(&self.done);
-            let hopeless = self.conflicts() > 0 && self.reached() + self.doubtful() < core.agree;
-            if self.waiting.is_empty() {
-                return;
-            }
-            let next = if met || hopeless {
-                let patience = core.grace(&self.done, Work::Write);
-                let passed = core.env.monotonic().saturating_sub(self.began);
-                let sleep = core.env.sleep(patience.saturating_sub(passed));
-                match select(self.waiting.next(), sleep).await {
-                    Either::Left((next, _)) => next,
-                    Either::Right(_) => {
-                        for member in self.missing() {
-                            if !self.errors.iter().any(|(at, _)| *at == member) {
-                                self.stuck.insert(member, core.workers[member].stuck());
-                            }
-                        }
-                        return;
-                    }
-                }
-            } else {
-                self.waiting.next().await
-            };
-            self.note(next);
-        }
-    }
-
-    async fn until_the_end(&mut self) {
-        while !self.waiting.is_empty() {
-            let next = self.waiting.next().await;
-            self.note(next);
-        }
-    }
-
-    fn note(&mut self, next: Option<(usize, Result<()>)>) {
-        if let Some((member, _)) = &next {
-            self.stuck.remove(member);
-        }
-        match next {
-            Some((member, Ok(()))) => self.done[member] = true,
-            Some((member, Err(error))) => self.errors.push((member, error)),
-            None => {}
-        }
-    }
-
-    /// The error of a round that did not reach enough members.
-    fn error(mut self, core: &Core) -> Error {
-        let reached = self.reached();
-        let nothing = reached == 0 && self.doubtful() == 0;
-        let total = core.workers.len();
-        let worst = self.errors.iter().position(|(_, error)| error.kind() != ErrorKind::Conflict);
-        let message = |because: String| {
-            format!("{reached} of {total} members took it, {} are needed{because}", core.quorum)
-        };
-        let (kind, message) = match worst.map(|at| self.errors.swap_remove(at)) {
-            Some((member, error)) => {
-                let name = core.workers[member].member.name();
-                (error.kind(), message(format!("; \"{name}\": {error}")))
-            }
-            None => (ErrorKind::Unavailable, message(String::new())),
-        };
-        let kind = if kind.is_refusal() && kind != ErrorKind::TooLarge {
-            ErrorKind::Unavailable
-        } else {
-            kind
-        };
-        if nothing { Error::not_applied(kind, message) } else { Error::unknown(kind, message) }
-    }
-}
-
 impl Core {
-    /// Whether what these members have is acknowledged: a quorum of them.
-    pub(crate) fn is_safe(&self, done: &[bool]) -> bool {
-        let have = done.iter().filter(|done| **done).count();
-        have >= self.quorum
-    }
-
-    /// Whether enough is left when the failure domain with the most of these members is lost; not asked for
-    /// where the members cannot give it.
-    fn survives_a_domain(&self, done: &[bool]) -> bool {
-        let data = usize::from(self.shape().data);
-        let in_domain = |domain: &str, counts: &dyn Fn(usize) -> bool| {
-            (0..done.len())
-                .filter(|at| counts(*at) && self.workers[*at].member.domain() == domain)
-                .count()
-        };
-        let lost = |counts: &dyn Fn(usize) -> bool| {
-            let most = self.workers.iter().map(|it| in_domain(it.member.domain(), counts)).max();
-            (0..done.len()).filter(|at| counts(*at)).count() - most.unwrap_or(0)
-        };
-        let usable = |at: usize| done[at] || !self.workers[at].is_aside();
-        // Where no member may be missed, none is waited for longer than it usually takes.
-        self.quorum <= data || lost(&usable) < data || lost(&|at| done[at]) >= data
-    }
-
     pub(crate) async fn put(
         self: &Arc<Self>,
         key: &Key,
@@ -243,53 +94,10 @@ impl Core {
     ) {
         let size = body.len() as u64;
         let pieces = self.coding.cut(&body);
-        if self.optimistic {
-            let generation = Generation { count: 0, nonce: self.nonce() };
-            if self.put_first(&key, &inside, size, &pieces, generation, &mut reply).await {
-                return;
-            }
+        if self.optimistic && self.put_first(&key, &inside, size, &pieces, &mut reply).await {
+            return;
         }
         self.put_over(&key, &inside, size, &pieces, &mut reply).await;
-    }
-
-    /// Puts where there is nothing yet: one round. Says whether that settled it.
-    async fn put_first(
-        self: &Arc<Self>,
-        key: &Key,
-        inside: &Key,
-        size: u64,
-        pieces: &[Bytes],
-        generation: Generation,
-        reply: &mut Reply<Version>,
-    ) -> bool {
-        let cells = self.cells_of(key, size, pieces, generation);
-        let mut round = self.put_each(inside, cells, &PutIf::Absent).await;
-        if self.is_safe(&round.done) {
-            let version = Version::new(generation.mark());
-            self.acknowledge(key, &mut round, reply, version).await;
-            return true;
-        }
-        if round.conflicts() == 0 {
-            reply.tell(Err(round.error(self)));
-            return true;
-        }
-        // It may have won on enough members all the same, or a reader may have finished it.
-        drop(round);
-        let Ok(survey) = self.survey(key, inside).await else {
-            reply.tell(Err(lost_among_members()));
-            return true;
-        };
-        if survey.holders(generation) < self.agree {
-            if survey.holders(generation) + survey.unknown() < self.agree {
-                return false;
-            }
-            reply.tell(Err(lost_among_members()));
-            return true;
-        }
-        let cells = self.cells_of(key, size, pieces, generation);
-        let version = Version::new(generation.mark());
-        self.swing_all(key, inside, generation, cells, survey, reply, version).await;
-        true
     }
 
     /// Puts where there is something: looks what, and then replaces it on every member.
@@ -347,27 +155,6 @@ impl Core {
         Ok(())
     }
 
-    /// Puts to each member its cell, but to those set aside, until enough have theirs or never will.
-    async fn put_each<'a>(
-        &'a self,
-        inside: &'a Key,
-        cells: Vec<Bytes>,
-        when: &'a PutIf,
-    ) -> Round<'a> {
-        let mut round = Round::new(self);
-        for (member, (cell, usable)) in cells.into_iter().zip(self.usable()).enumerate() {
-            if !usable {
-                round.errors.push((member, set_aside()));
-                continue;
-            }
-            round.send(member, async move {
-                self.workers[member].put(inside, cell, when.clone()).await.map(drop)
-            });
-        }
-        round.until_quorum(self).await;
-        round
-    }
-
     /// Removes the pieces of generations that nothing leads to any more.
     pub(crate) async fn tidy_aside(&self, replaced: &[Generation]) {
         for generation in replaced {
@@ -407,7 +194,7 @@ impl Core {
         clippy::too_many_arguments,
         reason = "one place for what puts and deletes have in common"
     )]
-    async fn swing_all<T>(
+    pub(crate) async fn swing_all<T>(
         self: &Arc<Self>,
         key: &Key,
         inside: &Key,
@@ -425,7 +212,7 @@ impl Core {
                 continue;
             }
             round.send(member, async move {
-                self.swing(member, key, inside, generation, cell, seen, false).await
+                self.swing(member, key, inside, generation, cell, seen, false).await.map(drop)
             });
         }
         round.until_quorum(self).await;
@@ -438,7 +225,7 @@ impl Core {
     }
 
     /// Tells that enough members have it, after it is on record who has not, and waits for those.
-    async fn acknowledge<T>(
+    pub(crate) async fn acknowledge<T>(
         self: &Arc<Self>,
         key: &Key,
         round: &mut Round<'_>,
@@ -462,7 +249,7 @@ impl Core {
                 self.owe(*member, key, false);
             }
             owed = round.errors.len();
-            if round.waiting.is_empty() {
+            if !round.is_under_way() {
                 break;
             }
             round.until_the_end().await;
@@ -475,8 +262,8 @@ impl Core {
         }
     }
 
-    /// Brings one member to a generation, unless it has that or a later one. With `anew` also one that has it,
-    /// but damaged.
+    /// Brings one member to a generation, unless it has that or a later one; says whether it has a later one.
+    /// With `anew` also one that has it, but damaged.
     #[expect(clippy::too_many_arguments, reason = "each says one thing about one cell")]
     pub(crate) async fn swing(
         &self,
@@ -487,13 +274,18 @@ impl Core {
         cell: Bytes,
         mut seen: Option<Seen>,
         anew: bool,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let worker = &self.workers[member];
         let mut lost = None;
         for _ in 0..SWINGS_MAX {
             let now = match seen.take() {
                 Some(seen @ (Seen::Absent | Seen::Cell(_) | Seen::Damaged(Some(_)))) => seen,
                 _ => self.look(member, key, inside, false).await,
+            };
+            let first = match &now {
+                Seen::Absent => First::None,
+                Seen::Cell(cell) => cell.header.first_put(),
+                Seen::Damaged(_) | Seen::Failed(_) => First::Unknown,
             };
             let when = match &now {
                 Seen::Failed(error) => {
@@ -505,7 +297,7 @@ impl Core {
                     let later =
                         if generation.count == 0 { there.count > 0 } else { there > generation };
                     if later || (there == generation && !(anew && lost.is_none())) {
-                        return Ok(());
+                        return Ok(later);
                     }
                     PutIf::Matches(cell.version.clone())
                 }
@@ -520,8 +312,12 @@ impl Core {
                 Seen::Absent => PutIf::Absent,
             };
             let when = if worker.conditional { when } else { PutIf::Always };
-            match worker.put(inside, cell.clone(), when).await {
-                Ok(_) => return Ok(()),
+            let cell = match generation.count {
+                0 => cell.clone(),
+                _ => cell::with_first(&cell, first),
+            };
+            match worker.put(inside, cell, when).await {
+                Ok(_) => return Ok(false),
                 Err(error) if error.kind() == ErrorKind::Conflict => {}
                 Err(error) if error.effect() == Effect::Unknown => lost = Some(error),
                 Err(error) => return Err(lost.unwrap_or(error)),
@@ -532,16 +328,15 @@ impl Core {
         }))
     }
 
-    /// Finishes what somebody else began, so that what is read stays so. Says whether what was seen of it is
-    /// still what counts.
+    /// Finishes what somebody else began, so that what is read stays so.
     pub(crate) async fn help(
         &self,
         key: &Key,
         inside: &Key,
         generation: Generation,
         survey: &Survey,
-    ) -> Result<bool> {
-        let Some(header) = survey.header(generation).cloned() else { return Ok(false) };
+    ) -> Result<Helped> {
+        let Some(header) = survey.header(generation).cloned() else { return Ok(Helped::Outrun) };
         let cells = match header.kind {
             Kind::Piece => {
                 let mut pieces = survey.pieces(generation);
@@ -597,20 +392,34 @@ impl Core {
                             }
                         }
                     }
-                    self.swing(member, key, inside, generation, cell, None, false).await
+                    match self.swing(member, key, inside, generation, cell, None, false).await? {
+                        false => Ok(()),
+                        true => Err(Error::not_applied(ErrorKind::Conflict, "something later is")),
+                    }
                 });
             }
         }
         round.until_quorum(self).await;
-        // Another put may be about to win: what is seen now may never have been. But with too few members
-        // left to finish anything, what is there is all there is.
-        let outrun = generation.count == 0 && round.conflicts() > 0;
-        Ok(!outrun || round.reached() >= self.agree)
+        // Another put may be about to win, or has won: what is seen now may never have been, or is no more.
+        if round.conflicts() > 0 && !(generation.count == 0 && round.reached() >= self.agree) {
+            return Ok(Helped::Outrun);
+        }
+        let enough = if generation.count == 0 { self.agree } else { self.quorum };
+        Ok(if round.reached() >= enough { Helped::Finished } else { Helped::Unfinished })
     }
 
     fn header(&self, kind: Kind, generation: Generation, size: u64, index: u8) -> Header {
         let (shape, written) = (self.shape(), self.wall_millis());
-        Header { kind, shape, index, generation, size, written, blocks: Vec::new() }
+        Header {
+            kind,
+            shape,
+            index,
+            generation,
+            size,
+            written,
+            first: First::None,
+            blocks: Vec::new(),
+        }
     }
 
     /// The same cell for every member.
@@ -632,7 +441,7 @@ impl Core {
     }
 
     /// The cell of each member.
-    fn cells_of(
+    pub(crate) fn cells_of(
         &self,
         key: &Key,
         size: u64,
@@ -642,16 +451,17 @@ impl Core {
         let members = 0..self.workers.len();
         members.map(|member| self.piece(key, size, pieces, member, generation)).collect()
     }
+}
 
-    /// The members to ask: all but those set aside, unless that leaves too few.
-    fn usable(&self) -> Vec<bool> {
-        let usable: Vec<bool> = self.workers.iter().map(|worker| !worker.is_aside()).collect();
-        if usable.iter().filter(|usable| **usable).count() >= self.quorum {
-            usable
-        } else {
-            vec![true; self.workers.len()]
-        }
-    }
+/// How far somebody else's put or delete was brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Helped {
+    /// Enough members have it.
+    Finished,
+    /// Too few members could be reached.
+    Unfinished,
+    /// There is something else that counts, or may come to count.
+    Outrun,
 }
 
 /// Generations whose pieces have a name of their own that will lead nowhere.
@@ -668,15 +478,4 @@ fn replaced(survey: &Survey) -> Vec<Generation> {
     replaced.sort();
     replaced.dedup();
     replaced
-}
-
-fn set_aside() -> Error {
-    Error::not_applied(ErrorKind::Unavailable, "the member is set aside after failures")
-}
-
-fn lost_among_members() -> Error {
-    Error::unknown(
-        ErrorKind::Unavailable,
-        "some members gave no answer, and others have what somebody else put at the same time",
-    )
 }

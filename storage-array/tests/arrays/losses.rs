@@ -202,3 +202,50 @@ fn a_repair_reads_as_many_pieces_as_it_takes_and_writes_those_that_are_lost() {
         result.unwrap();
     }
 }
+
+#[test]
+fn when_one_member_after_the_other_is_wiped_and_repaired_all_objects_stay_whole() {
+    for (data, total) in SHAPES {
+        let env = Arc::new(ManualEnv::new(5));
+        let places = places(&env, total);
+        env.block_on(async {
+            let array = make(data, total, &places, &env);
+            let bodies = [0, 1, 9, 5000, 150_000].map(body);
+            for (number, body) in bodies.iter().enumerate() {
+                array
+                    .put(&key(&format!("once/{number}")), body.clone(), PutIf::Always)
+                    .await
+                    .unwrap();
+                let over = key(&format!("over/{number}"));
+                array.put(&over, "before".into(), PutIf::Always).await.unwrap();
+                array.put(&over, body.clone(), PutIf::Always).await.unwrap();
+            }
+            for place in &places {
+                for (key, _) in place.contents().await {
+                    place.objects().delete(&key).await.unwrap();
+                }
+                let scrub = Scrub::new(Depth::Lists);
+                let report = match data {
+                    1 => {
+                        let array = Mirror::new(members(&places), None, env.clone()).unwrap();
+                        array.scrub(&scrub, &mut |_| true).await.unwrap()
+                    }
+                    _ => {
+                        let (spare, members) = (total - data, members(&places));
+                        let array = Erasure::new(data, spare, members, None, env.clone()).unwrap();
+                        array.scrub(&scrub, &mut |_| true).await.unwrap()
+                    }
+                };
+                assert!(report.is_whole() && report.damaged == 0, "{data} of {total}: {report:?}");
+            }
+            let array = make(data, total, &places, &env);
+            for (number, body) in bodies.iter().enumerate() {
+                for way in ["once", "over"] {
+                    let key = key(&format!("{way}/{number}"));
+                    let read = array.get(&key, Get::whole()).await.unwrap();
+                    assert_eq!(read.body, *body, "{data} of {total}: {key}");
+                }
+            }
+        });
+    }
+}

@@ -7,6 +7,7 @@ mod damage;
 mod encrypt;
 mod fast;
 mod losses;
+mod register;
 mod restore;
 mod rig;
 mod shard;
