@@ -30,6 +30,8 @@ pub(crate) use find::FILE_NAME;
 pub(crate) use section::Shown;
 #[cfg(all(feature = "gateway-s3", feature = "s3"))]
 pub(crate) use serve::S3Settings;
+#[cfg(feature = "gateway-tahoe")]
+pub(crate) use serve::TahoeSettings;
 #[cfg(feature = "gateway-s3")]
 pub(crate) use serve::{
     ADDRESS_EXPECTED, Address, CombinerSettings, KeyEntry, Level, LogFormat, Serving,
@@ -92,10 +94,11 @@ impl Config {
         let table = document::parse(&source)
             .map_err(|problems| Error::Config(Box::new(Problems::new(&source, problems))))?;
         #[cfg(feature = "gateway-s3")]
-        let serving = {
-            let [s3, server, combiner] = ["s3", "server", "combiner"].map(|name| table.get(name));
-            Serving::read(s3, server, combiner, &source, variables)
-        };
+        let serving = Serving::read(
+            ["s3", "server", "combiner", "tahoe"].map(|name| table.get(name)),
+            &source,
+            variables,
+        );
         let mut config = Self {
             source,
             providers: BTreeMap::new(),

@@ -14,5 +14,7 @@ pub(crate) mod keys;
 pub(crate) mod logs;
 pub(crate) mod metrics;
 mod operation;
+#[cfg(feature = "gateway-tahoe")]
+pub(crate) mod tahoe;
 pub(crate) mod traces;
 pub(crate) mod upkeep;

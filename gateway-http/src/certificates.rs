@@ -62,12 +62,38 @@ impl Certificates {
         Ok(Self { chain: chain.into(), key: key.into(), current })
     }
 
+    /// A certificate and its private key from memory, in DER. They stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// A key that is none, or does not fit the certificate.
+    pub fn from_der(certificate: &[u8], key: &[u8]) -> Result<Self, CertificatesError> {
+        let path = PathBuf::from("(from memory)");
+        let wrong = |reason: String| CertificatesError { path: path.clone(), reason };
+        let chain = vec![CertificateDer::from(certificate.to_vec())];
+        let key = PrivateKeyDer::try_from(key.to_vec())
+            .map_err(|error| wrong(format!("is no private key: {error}")))?;
+        let certified = CertifiedKey::from_der(chain, key, &ring::default_provider())
+            .map_err(|error| wrong(format!("does not fit its key: {error}")))?;
+        let loaded = Loaded { files: Default::default(), certified: Arc::new(certified) };
+        let current = Arc::new(Current(RwLock::new(loaded)));
+        Ok(Self { chain: PathBuf::new(), key: PathBuf::new(), current })
+    }
+
+    /// Whether there are files of it.
+    fn has_files(&self) -> bool {
+        !self.chain.as_os_str().is_empty()
+    }
+
     /// Reads the files again; whether there was something new in them.
     ///
     /// # Errors
     ///
     /// As [`load`](Self::load). What was used before is used on.
     pub fn reload(&self) -> Result<bool, CertificatesError> {
+        if !self.has_files() {
+            return Ok(false);
+        }
         let loaded = load([&self.chain, &self.key])?;
         let mut current = self.current.0.write().unwrap_or_else(PoisonError::into_inner);
         let new = loaded.files != current.files;
@@ -79,6 +105,9 @@ impl Certificates {
 
     /// Keeps looking at the files.
     pub(crate) async fn watch(self, every: Duration) {
+        if !self.has_files() {
+            return;
+        }
         let mut said = None;
         loop {
             tokio::time::sleep(every).await;

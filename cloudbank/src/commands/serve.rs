@@ -1,5 +1,10 @@
 //! `serve`: the store behind the S3 protocol, until it is told to stop.
 
+#[cfg(feature = "gateway-tahoe")]
+mod tahoe;
+#[cfg(feature = "gateway-tahoe")]
+mod tahoe_only;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,8 +49,10 @@ const TIDY_TIME_MAX: Duration = Duration::from_secs(10);
 const TAIL_ENTRIES_MAX: u64 = 64;
 
 pub(crate) async fn run(context: &Context, arguments: &ServeArgs) -> Result<()> {
-    // There is one gateway as yet, so these are the same.
-    let (Served::S3 | Served::All) = arguments.what;
+    #[cfg(feature = "gateway-tahoe")]
+    if arguments.what == Served::Tahoe {
+        return tahoe_only::run(context, arguments).await;
+    }
     let config = context.config();
     let format = config.as_ref().ok().and_then(|config| config.serving().ok());
     let configured = format.and_then(|serving| serving.server.traces.as_deref());
@@ -80,7 +87,11 @@ pub(crate) async fn run(context: &Context, arguments: &ServeArgs) -> Result<()> 
     let remains = "nothing was served";
     let place = context.unless_interrupted(remains, opened).await?;
     let described = place.info().name.clone();
-    let store = context.unless_interrupted(remains, open(context, &name, place, serving)).await?;
+    #[cfg(feature = "gateway-tahoe")]
+    let tahoe_place = place.clone();
+    let options = s3_options(serving);
+    let opening = open(context, &name, place, options);
+    let store = context.unless_interrupted(remains, opening).await?;
     if provider.backend().is_volatile() {
         context.output.note(format_args!(
             "warning: provider `{name}` keeps its objects in memory: they end with this server"
@@ -108,6 +119,11 @@ pub(crate) async fn run(context: &Context, arguments: &ServeArgs) -> Result<()> 
         keys_file: given.keys.is_empty().then_some(given.keys_file.as_path()),
         only_key: only_key.as_ref(),
     };
+    #[cfg(feature = "gateway-tahoe")]
+    let beside = match arguments.what == Served::All && serving.tahoe.is_given {
+        true => Some(tahoe_only::beside(context, &name, tahoe_place, serving).await?),
+        false => None,
+    };
     greeting.say(&context.output)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), provider = name, "serving");
 
@@ -119,7 +135,14 @@ pub(crate) async fn run(context: &Context, arguments: &ServeArgs) -> Result<()> 
     let taker = combining.map(|settings| combiner::taker(settings, &store));
     let combiner = combiner_listener.zip(taker);
     let served = (listeners, door);
-    let drained = serve(context, limits, served, (admin_listener, admin), combiner, &health).await;
+    let served = serve(context, limits, served, (admin_listener, admin), combiner, &health);
+    #[cfg(feature = "gateway-tahoe")]
+    let drained = match beside {
+        Some(server) => tokio::join!(served, server.serve(context.interrupted())).0,
+        None => served.await,
+    };
+    #[cfg(not(feature = "gateway-tahoe"))]
+    let drained = served.await;
     tasks.shutdown().await;
     tidy(&store).await;
     if let Some(traces) = traces {
@@ -239,13 +262,8 @@ fn load_keys(context: &Context, serving: &Serving) -> Result<Keys> {
     Ok(keys)
 }
 
-/// Opens the store, or makes one where there is none.
-async fn open(
-    context: &Context,
-    name: &str,
-    place: Arc<dyn StorageProvider>,
-    serving: &Serving,
-) -> Result<Store> {
+/// How the store is used for S3.
+fn s3_options(serving: &Serving) -> Options {
     let mut options = Options::default();
     options.chunk_bytes = CHUNK_BYTES;
     options.value_requests_max = VALUE_REQUESTS;
@@ -255,6 +273,16 @@ async fn open(
         options.combiner_time_max = combiner.wait_max;
     }
     options.cache_bytes_max = usize::try_from(serving.server.cache_bytes).unwrap_or(usize::MAX);
+    options
+}
+
+/// Opens the store, or makes one where there is none.
+async fn open(
+    context: &Context,
+    name: &str,
+    place: Arc<dyn StorageProvider>,
+    options: Options,
+) -> Result<Store> {
     let env = Arc::new(TokioEnv::new());
     let open = || Store::open(place.clone(), env.clone(), options.clone());
     let opened = match open().await {

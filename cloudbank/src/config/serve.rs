@@ -2,6 +2,8 @@
 
 mod combiner;
 mod keys;
+#[cfg(feature = "gateway-tahoe")]
+mod tahoe;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,6 +19,8 @@ use super::source::Source;
 
 pub(crate) use combiner::CombinerSettings;
 pub(crate) use keys::{KeyEntry, Level, read_keys_file};
+#[cfg(feature = "gateway-tahoe")]
+pub(crate) use tahoe::TahoeSettings;
 
 /// Where S3 is served unless the configuration says otherwise.
 const LISTEN: &str = "127.0.0.1:9000";
@@ -34,6 +38,8 @@ pub(crate) struct Serving {
     pub(crate) s3: S3Settings,
     pub(crate) server: ServerSettings,
     pub(crate) combiner: Option<CombinerSettings>,
+    #[cfg(feature = "gateway-tahoe")]
+    pub(crate) tahoe: TahoeSettings,
     pub(super) problems: Vec<Problem>,
     /// The tables that are written, as they are meant.
     pub(super) shown: Vec<(&'static str, Vec<Shown>)>,
@@ -64,6 +70,8 @@ pub(crate) struct S3Settings {
 pub(crate) struct ServerSettings {
     /// `None` when there is to be none.
     pub(crate) admin: Option<Address>,
+    /// Whether somebody has said where, or that there is to be none.
+    pub(crate) admin_is_given: bool,
     pub(crate) log: LogFormat,
     /// The address of a collector.
     pub(crate) traces: Option<String>,
@@ -113,9 +121,7 @@ pub(crate) const ADDRESS_EXPECTED: &str =
 
 impl Serving {
     pub(super) fn read(
-        s3: Option<&Entry>,
-        server: Option<&Entry>,
-        combiner: Option<&Entry>,
+        [s3, server, combiner, tahoe]: [Option<&Entry>; 4],
         source: &Source,
         variables: &Variables,
     ) -> Self {
@@ -157,10 +163,27 @@ impl Serving {
             shown.push(("[combiner]", read.shown));
             combiner_settings
         });
+        #[cfg(feature = "gateway-tahoe")]
+        let tahoe_settings = {
+            let tahoe_table = settings(tahoe);
+            let mut section =
+                Section::of_table("[tahoe]", table(tahoe), &tahoe_table, source, variables);
+            let read_settings = TahoeSettings::read(&mut section, source, tahoe.is_some());
+            let read = section.finish();
+            problems.extend(read.problems);
+            if tahoe.is_some() {
+                shown.push(("[tahoe]", read.shown));
+            }
+            read_settings
+        };
+        #[cfg(not(feature = "gateway-tahoe"))]
+        let _ = tahoe;
         Self {
             s3: s3_settings,
             server: server_settings,
             combiner: combiner_settings,
+            #[cfg(feature = "gateway-tahoe")]
+            tahoe: tahoe_settings,
             problems,
             shown,
         }
@@ -216,6 +239,7 @@ impl S3Settings {
 
 impl ServerSettings {
     fn read(section: &mut Section<'_>) -> Self {
+        let admin_is_given = section.has("admin");
         let admin = section.text("admin").or(ADMIN.into());
         let admin = match admin.as_str() {
             "off" => None,
@@ -244,6 +268,7 @@ impl ServerSettings {
         limits.drain_time_max = section.time("drain_time_max").or(limits.drain_time_max);
         Self {
             admin,
+            admin_is_given,
             log,
             traces: section.text("traces").optional(),
             limits,

@@ -1,0 +1,15 @@
+//! The storage protocol as clients meet it, on a store in memory and without a socket.
+
+#![allow(clippy::unwrap_used, reason = "a test may stop at what cannot be")]
+
+mod advisories;
+mod costs;
+mod expiry;
+mod immutable;
+mod leases;
+mod mutable;
+mod order;
+mod reads;
+mod restarts;
+mod support;
+mod together;
