@@ -7,6 +7,8 @@ mod s3_transfer;
 #[cfg(feature = "gateway-s3")]
 mod serve;
 mod store;
+#[cfg(feature = "gateway-tahoe")]
+mod tahoe;
 mod transfer;
 mod upkeep;
 
@@ -22,6 +24,8 @@ pub(crate) use s3_transfer::{AboutArgs, Checksum, CopyArgs, Filters, SyncArgs, T
 #[cfg(feature = "gateway-s3")]
 pub(crate) use serve::{ServeArgs, Served};
 pub(crate) use store::{Read, StoreCommand, StoreWhich, Write};
+#[cfg(feature = "gateway-tahoe")]
+pub(crate) use tahoe::{IdentityCommand, TahoeCommand, TahoeWhich};
 pub(crate) use transfer::{ExportArgs, ImportArgs, StoreBenchArgs};
 pub(crate) use upkeep::CollectArgs;
 
@@ -85,12 +89,16 @@ pub(crate) enum Command {
     /// Work with a store: keys and values with transactions and full history
     #[command(subcommand)]
     Store(StoreCommand),
-    /// Serve a store to every S3 client
+    /// Serve a store to every S3 client, and to those of Tahoe-LAFS
     #[cfg(feature = "gateway-s3")]
     Serve(ServeArgs),
     /// Work with the buckets and objects of any S3 service
     #[cfg(feature = "s3")]
     S3(Box<S3Args>),
+    /// Look after a storage server for Tahoe-LAFS
+    #[cfg(feature = "gateway-tahoe")]
+    #[command(subcommand)]
+    Tahoe(TahoeCommand),
     /// Find out whether a provider keeps what it promises
     Conformance(ConformanceArgs),
     /// What `conformance` starts as its second process

@@ -10,6 +10,8 @@ pub(crate) mod s3;
 #[cfg(feature = "gateway-s3")]
 pub(crate) mod serve;
 pub(crate) mod store;
+#[cfg(feature = "gateway-tahoe")]
+pub(crate) mod tahoe;
 mod target;
 mod walk;
 

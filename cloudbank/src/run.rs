@@ -126,6 +126,8 @@ async fn execute(registry: Registry, cli: Cli, interrupt: watch::Receiver<bool>)
         Command::Serve(arguments) => commands::serve::run(&context, &arguments).await,
         #[cfg(feature = "s3")]
         Command::S3(arguments) => commands::s3::run(&context, *arguments).await,
+        #[cfg(feature = "gateway-tahoe")]
+        Command::Tahoe(command) => commands::tahoe::run(&context, command).await,
         Command::Conformance(arguments) => commands::conformance::run(&context, arguments).await,
         Command::ConformanceWorker { which } => commands::conformance::work(&context, &which).await,
         Command::Completions { shell } => commands::completions::run(&context, shell),

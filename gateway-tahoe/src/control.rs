@@ -48,7 +48,7 @@ impl Control {
             (&Method::GET, "/now") => said(StatusCode::OK, &json!({ "now": self.clock.now() })),
             (&Method::POST, "/advance") => {
                 let body = Limited::new(body, BODY_BYTES_MAX).collect().await;
-                let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+                let body = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
                 let given: Value = serde_json::from_slice(&body).unwrap_or_default();
                 let Some(seconds) = given.get("seconds").and_then(whole) else {
                     return wrong("the body must be {\"seconds\": N}, where N is not negative");

@@ -68,6 +68,7 @@ impl Ranges {
 }
 
 #[cfg(test)]
+#[allow(clippy::single_range_in_vec_init, reason = "one range is what is meant")]
 mod tests {
     use super::*;
 

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use http_body::Body;
 use http_body_util::BodyExt as _;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::error::{Error, Refusal, Result};
 use crate::ranges::Ranges;
@@ -232,7 +232,7 @@ impl Uploads {
         if range.end > upload.size || range.is_empty() {
             return Err(Refusal::OutOfRange.into());
         }
-        let _turn = upload.turn.acquire().await.expect("nobody closes it");
+        let _turn = upload.turn().await;
         let found = self.find(place, upload_secret)?;
         if !Arc::ptr_eq(&found, &upload) {
             return Err(Refusal::NotFound.into());
@@ -287,7 +287,7 @@ impl Uploads {
         };
         upload.check(upload_secret)?;
         // What is being written, or stored, comes first.
-        let _turn = upload.turn.acquire().await.expect("nobody closes it");
+        let _turn = upload.turn().await;
         if upload.written().over {
             let (index, number) = place;
             let complete = self.shares().reader(Kind::Immutable, index, number).await?.is_some();
@@ -505,6 +505,11 @@ impl Upload {
             return Ok(());
         }
         Err(Refusal::WrongSecret.into())
+    }
+
+    /// Waits until nobody else writes to it.
+    async fn turn(&self) -> SemaphorePermit<'_> {
+        self.turn.acquire().await.expect("nobody closes it")
     }
 
     fn written(&self) -> MutexGuard<'_, Written> {

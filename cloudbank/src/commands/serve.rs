@@ -105,7 +105,7 @@ pub(crate) async fn run(context: &Context, arguments: &ServeArgs) -> Result<()> 
     let health = Health::new(store.clone());
     let mut tasks = JoinSet::new();
     tasks.spawn(keys.clone().watch());
-    spawn_upkeep(&mut tasks, &config, &name, (&store, &gateway), serving).await?;
+    spawn_upkeep(&mut tasks, &config, &name, (&store, Some(&gateway)), serving).await?;
 
     let given = &serving.s3;
     let only_key = keys.only().filter(|_| !given.keys_are_given);
@@ -343,7 +343,7 @@ async fn spawn_upkeep(
     tasks: &mut JoinSet<()>,
     config: &Config,
     name: &str,
-    (store, gateway): (&Store, &Gateway),
+    (store, gateway): (&Store, Option<&Gateway>),
     serving: &Serving,
 ) -> Result<()> {
     let server = &serving.server;
@@ -355,7 +355,9 @@ async fn spawn_upkeep(
         records_per_second: server.expire_records_per_second,
         day: server.expire_day,
     };
-    tasks.spawn(upkeep::expire(gateway.clone(), expire));
+    if let Some(gateway) = gateway {
+        tasks.spawn(upkeep::expire(gateway.clone(), expire));
+    }
     tasks.spawn(upkeep::compact(store.clone(), server.compact_every));
     tasks.spawn(upkeep::collect(store.clone(), server.collect_every));
     let to_read = config.provider(Some(name))?.open_to_read().await?;

@@ -33,8 +33,8 @@ pub(crate) fn read_allocate(body: Bytes) -> Result<AllocateRequest> {
     let mut input = Input::new(body);
     let (mut numbers, mut size) = (None, None);
     input.map(2, |input, key| match key {
-        "share-numbers" if numbers.is_none() => Ok(numbers = Some(input.set()?)),
-        "allocated-size" if size.is_none() => Ok(size = Some(input.uint()?)),
+        "share-numbers" => fill(&mut numbers, input.set()?),
+        "allocated-size" => fill(&mut size, input.uint()?),
         _ => wrong("a key that does not belong there"),
     })?;
     match (numbers, size) {
@@ -48,7 +48,7 @@ pub(crate) fn read_corrupt(body: Bytes) -> Result<String> {
     let mut input = Input::new(body);
     let mut reason = None;
     input.map(1, |input, key| match key {
-        "reason" if reason.is_none() => Ok(reason = Some(input.text(REASON_BYTES_MAX)?)),
+        "reason" => fill(&mut reason, input.text(REASON_BYTES_MAX)?),
         _ => wrong("a key that does not belong there"),
     })?;
     match reason {
@@ -82,8 +82,8 @@ pub(crate) fn read_test_write(body: Bytes) -> Result<ReadTestWrite> {
             input.items(len, VECTORS_MAX, |input| {
                 let (mut offset, mut size) = (None, None);
                 input.map(2, |input, key| match key {
-                    "offset" if offset.is_none() => Ok(offset = Some(input.uint()?)),
-                    "size" if size.is_none() => Ok(size = Some(input.uint()?)),
+                    "offset" => fill(&mut offset, input.uint()?),
+                    "size" => fill(&mut size, input.uint()?),
                     _ => wrong("a key that does not belong there"),
                 })?;
                 let (Some(offset), Some(size)) = (offset, size) else {
@@ -111,9 +111,9 @@ fn share_change(input: &mut Input, writes: &mut usize) -> Result<ShareChange> {
             input.items(len, VECTORS_MAX, |input| {
                 let (mut offset, mut size, mut specimen) = (None, None, None);
                 input.map(3, |input, key| match key {
-                    "offset" if offset.is_none() => Ok(offset = Some(input.uint()?)),
-                    "size" if size.is_none() => Ok(size = Some(input.uint()?)),
-                    "specimen" if specimen.is_none() => Ok(specimen = Some(input.bytes()?)),
+                    "offset" => fill(&mut offset, input.uint()?),
+                    "size" => fill(&mut size, input.uint()?),
+                    "specimen" => fill(&mut specimen, input.bytes()?),
                     _ => wrong("a key that does not belong there"),
                 })?;
                 let (Some(offset), Some(size), Some(specimen)) = (offset, size, specimen) else {
@@ -133,8 +133,8 @@ fn share_change(input: &mut Input, writes: &mut usize) -> Result<ShareChange> {
                 }
                 let (mut offset, mut data) = (None, None);
                 input.map(2, |input, key| match key {
-                    "offset" if offset.is_none() => Ok(offset = Some(input.uint()?)),
-                    "data" if data.is_none() => Ok(data = Some(input.bytes()?)),
+                    "offset" => fill(&mut offset, input.uint()?),
+                    "data" => fill(&mut data, input.bytes()?),
                     _ => wrong("a key that does not belong there"),
                 })?;
                 let (Some(offset), Some(data)) = (offset, data) else {
@@ -336,6 +336,14 @@ impl Input {
             }
             item(self)?;
         }
+    }
+}
+
+/// Notes what a key has, which is there once.
+fn fill<T>(place: &mut Option<T>, value: T) -> Result<()> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => wrong("a key is there twice"),
     }
 }
 

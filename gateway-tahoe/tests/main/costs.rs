@@ -18,7 +18,8 @@ async fn an_upload_takes_one_request_more_than_it_has_pieces_however_many_shares
     for shares in [1_u8, 10] {
         let bench = Bench::new().await;
         // The first large one of a session has a request more: it says that there is the session.
-        bench.share(20, &bytes(65_000)).await;
+        let first = Data::Bytes(bytes(100_000).into());
+        bench.shares().put_immutable((StorageIndex([1; 16]), 0), &first, &[]).await.unwrap();
         // A client writes pieces of about a million bytes.
         for (size, pieces) in [(1_000_u32, 1), (50_000, 1), (1_001_000, 2), (10_001_000, 10)] {
             let data = bytes(size as usize);

@@ -12,7 +12,8 @@ use storage_txn::{Options, Store};
 use storage_wrappers::TokioEnv;
 use tokio::task::JoinSet;
 
-use crate::config::{Address, Config, TahoeSettings};
+use crate::commands::tahoe::failed;
+use crate::config::{Address, TahoeSettings};
 use crate::error::{Error, Result};
 use crate::run::Context;
 use crate::serve::tahoe::{Controlled, Tahoe};
@@ -53,16 +54,6 @@ pub(super) struct Server {
     controlled: Option<(Listener, Control)>,
     limits: Limits,
     expire: Option<(Duration, Duration)>,
-}
-
-/// The configuration that stands in for one there is not: a store in the folder of the server.
-pub(super) fn config_in(context: &Context, folder: &Path) -> Result<Config> {
-    let path = std::path::absolute(folder.join("store"))
-        .map_err(Error::file(format!("find {}", folder.display())))?;
-    let path = toml::Value::String(path.display().to_string());
-    let text = format!("[providers.local]\ntype = \"fs\"\npath = {path}\ncreate = true\n");
-    let variables = |name: &str| std::env::var_os(name);
-    Config::read(&context.registry, crate::config::Source::built_in(&text), &variables)
 }
 
 impl Server {
@@ -258,14 +249,5 @@ async fn expire(gateway: Gateway, after: Duration, every: Duration) {
             Ok(done) => tracing::info!(shares = done.shares, bytes = done.bytes, "expired"),
             Err(error) => tracing::warn!("shares could not be let go of: {error}"),
         }
-    }
-}
-
-pub(super) fn failed(error: gateway_tahoe::Error) -> Error {
-    match error {
-        gateway_tahoe::Error::File { path, error } => {
-            Error::File { what: path.display().to_string(), error }
-        }
-        error => Error::Failed(error.to_string()),
     }
 }

@@ -8,9 +8,10 @@ use serde_json::json;
 use storage_core::StorageProvider;
 use tokio::task::JoinSet;
 
-use super::tahoe::{Overrides, Server, config_in, store_options};
+use super::tahoe::{Overrides, Server, store_options};
 use super::{ADMIN_REQUESTS_MAX, address, bind, open, spawn_upkeep, tidy};
 use crate::cli::ServeArgs;
+use crate::commands::tahoe::config_in;
 use crate::config::{Address, LogFormat, Serving};
 use crate::error::{Error, Result};
 use crate::run::Context;
@@ -22,12 +23,7 @@ use crate::serve::metrics::Recorder;
 /// Serves Tahoe-LAFS clients and nobody else.
 pub(super) async fn run(context: &Context, arguments: &ServeArgs) -> Result<()> {
     let given = &arguments.tahoe;
-    let config = context.config();
-    let config = match (&config, &given.dir) {
-        // Nothing is configured, so everything is in that folder.
-        (Ok(found), Some(folder)) if found.source().built_in => config_in(context, folder),
-        _ => config,
-    };
+    let config = config_in(context, given.dir.as_deref());
     let format = config.as_ref().ok().and_then(|config| config.serving().ok());
     let log = format.map_or(LogFormat::Text, |serving| serving.server.log);
     logs::start(&context.global, log, None);
@@ -66,7 +62,7 @@ pub(super) async fn run(context: &Context, arguments: &ServeArgs) -> Result<()> 
     let server = context.unless_interrupted(remains, opening).await?;
 
     let mut tasks = JoinSet::new();
-    spawn_upkeep(&mut tasks, &config, &name, &store, serving).await?;
+    spawn_upkeep(&mut tasks, &config, &name, (&store, None), serving).await?;
     say(context, &server, (&name, &described), admin_listener.as_ref())?;
     server.announce()?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), provider = name, "serving");
