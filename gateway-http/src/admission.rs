@@ -32,6 +32,8 @@ struct Pool {
     units: Arc<Semaphore>,
     /// What one body takes at most.
     most: u32,
+    /// How many wait for it.
+    waiting: AtomicUsize,
 }
 
 /// What a request that was let in holds. It is let go when this is dropped.
@@ -48,6 +50,7 @@ impl Admission {
         let pool = |size: u32, stream_bytes: usize| Pool {
             units: Arc::new(Semaphore::new(size as usize)),
             most: units(stream_bytes as u64).clamp(1, size),
+            waiting: AtomicUsize::new(0),
         };
         Self(Arc::new(Gate {
             requests: Arc::new(Semaphore::new(limits.requests_max)),
@@ -82,12 +85,25 @@ impl Admission {
         self.take(&self.0.outgoing, body_bytes).await
     }
 
+    /// Whether answers wait for memory.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.0.outgoing.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
     async fn take(&self, pool: &Pool, bytes: Option<u64>) -> Option<OwnedSemaphorePermit> {
         let needed = bytes.map_or(pool.most, |bytes| units(bytes).clamp(1, pool.most));
         let semaphore = match bytes {
             Some(bytes) if bytes <= SMALL_BYTES_MAX => &self.0.small,
             _ => &pool.units,
         };
+        if let Ok(permit) = semaphore.clone().try_acquire_many_owned(needed) {
+            return Some(permit);
+        }
+        let _waiting = Place::take(&pool.waiting, usize::MAX);
         // Nobody closes it, so this is an answer.
         semaphore.clone().acquire_many_owned(needed).await.ok()
     }

@@ -17,6 +17,12 @@ use crate::connection::Outgoing;
 use crate::door::Record;
 use crate::limits::Limits;
 
+/// An answer is handed to the connection in pieces of at most so many bytes: a client has to take one, and not whatever
+/// the handler has at hand, within the time that it is given.
+const PIECE_BYTES_MAX: usize = 256 << 10;
+/// Where others wait for the memory of an answer, who holds some has to take so many bytes a second.
+const CROWDED_BYTES_PER_SECOND_MIN: u64 = 64 << 10;
+
 /// The error of a body, whatever it is.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -94,7 +100,7 @@ impl Body for RequestBody {
     }
 }
 
-/// Whether bytes come as fast as they must. Only the time counts for which they were waited.
+/// Whether bytes come, or are taken, as fast as they must. Only the time counts for which they were waited.
 #[derive(Debug)]
 struct Pace {
     stall_time_max: Duration,
@@ -102,11 +108,14 @@ struct Pace {
     waited: Duration,
     /// Since when the next bytes are being waited for, and the end of patience.
     waiting: Option<(Instant, Pin<Box<Sleep>>)>,
+    /// Since when a part is with the connection.
+    handed_over: Option<Instant>,
 }
 
 impl Pace {
     fn new(stall_time_max: Duration, bytes_per_second_min: u64) -> Self {
-        Self { stall_time_max, bytes_per_second_min, waited: Duration::ZERO, waiting: None }
+        let (waited, waiting, handed_over) = (Duration::ZERO, None, None);
+        Self { stall_time_max, bytes_per_second_min, waited, waiting, handed_over }
     }
 
     /// Ready when they have been waited for too long.
@@ -126,12 +135,38 @@ impl Pace {
         if let Some((since, _)) = self.waiting.take() {
             self.waited += since.elapsed();
         }
-        let least = self.waited.as_secs_f64() * self.bytes_per_second_min as f64;
-        if self.waited > self.stall_time_max && (bytes as f64) < least {
-            let rate = self.bytes_per_second_min;
-            return Err(format!("the client sends less than {rate} bytes of the body a second"));
+        match self.is_slow(bytes, self.bytes_per_second_min) {
+            true => {
+                let rate = self.bytes_per_second_min;
+                Err(format!("the client sends less than {rate} bytes of the body a second"))
+            }
+            false => Ok(()),
         }
-        Ok(())
+    }
+
+    /// The connection has got a part, and the client is to take it.
+    fn handed_over(&mut self) {
+        self.handed_over = Some(Instant::now());
+    }
+
+    /// The client has taken so many bytes by now. Where others wait it has to be faster.
+    fn taken(&mut self, bytes: u64, crowded: bool) -> Result<(), String> {
+        if let Some(since) = self.handed_over.take() {
+            self.waited += since.elapsed();
+        }
+        let rate = match crowded {
+            true => self.bytes_per_second_min.max(CROWDED_BYTES_PER_SECOND_MIN),
+            false => self.bytes_per_second_min,
+        };
+        match self.is_slow(bytes, rate) {
+            true => Err(format!("the client takes less than {rate} bytes of the answer a second")),
+            false => Ok(()),
+        }
+    }
+
+    fn is_slow(&self, bytes: u64, rate: u64) -> bool {
+        let least = self.waited.as_secs_f64() * rate as f64;
+        self.waited > self.stall_time_max && (bytes as f64) < least
     }
 }
 
@@ -140,13 +175,18 @@ impl Pace {
 pub(crate) struct ResponseBody<B> {
     inner: Pin<Box<B>>,
     memory: Memory,
+    admission: Admission,
     outgoing: Outgoing,
+    pace: Pace,
+    sent: u64,
+    /// What is left of a part that is handed over in pieces.
+    rest: Bytes,
     record: Arc<Record>,
 }
 
 enum Memory {
     /// Nothing was asked for yet.
-    Untouched(Admission, Option<u64>),
+    Untouched(Option<u64>),
     Waiting(Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send>>),
     Held(#[allow(dead_code)] Option<OwnedSemaphorePermit>), // Let go when it is dropped.
 }
@@ -159,12 +199,36 @@ impl<B> ResponseBody<B> {
         outgoing: Outgoing,
         record: Arc<Record>,
     ) -> Self {
+        let limits = admission.limits();
+        let pace = Pace::new(limits.stall_time_max, limits.body_bytes_per_second_min);
+        // A client that takes nothing at all is not even asked for: the head is with the connection by then.
+        outgoing.handed_over();
         Self {
             inner: Box::pin(inner),
-            memory: Memory::Untouched(admission, held),
+            memory: Memory::Untouched(held),
+            admission,
             outgoing,
+            pace,
+            sent: 0,
+            rest: Bytes::new(),
             record,
         }
+    }
+
+    /// Hands over the next piece of a part.
+    fn hand_over(&mut self, mut part: Bytes) -> Frame<Bytes> {
+        self.rest = part.split_off(part.len().min(PIECE_BYTES_MAX));
+        self.sent += part.len() as u64;
+        self.record.sent(part.len() as u64);
+        self.outgoing.handed_over();
+        self.pace.handed_over();
+        Frame::data(part)
+    }
+
+    /// Whether the client takes what it is given, if it holds memory that others wait for.
+    fn check_pace(&mut self) -> Result<(), BoxError> {
+        let crowded = matches!(self.memory, Memory::Held(Some(_))) && self.admission.is_crowded();
+        Ok(self.pace.taken(self.sent, crowded)?)
     }
 }
 
@@ -178,11 +242,19 @@ impl<B: Body<Data = Bytes, Error = BoxError>> Body for ResponseBody<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
         this.outgoing.asked();
+        if let Err(late) = this.check_pace() {
+            this.record.failed(&late);
+            return Poll::Ready(Some(Err(late)));
+        }
+        if !this.rest.is_empty() {
+            let rest = std::mem::take(&mut this.rest);
+            return Poll::Ready(Some(Ok(this.hand_over(rest))));
+        }
         loop {
             match &mut this.memory {
-                Memory::Untouched(admission, held) => {
+                Memory::Untouched(held) => {
                     let bytes = this.inner.size_hint().exact().or(*held);
-                    let admission = admission.clone();
+                    let admission = this.admission.clone();
                     let wait = async move { admission.send(bytes).await };
                     this.memory = Memory::Waiting(Box::pin(wait));
                 }
@@ -194,23 +266,31 @@ impl<B: Body<Data = Bytes, Error = BoxError>> Body for ResponseBody<B> {
             }
         }
         let frame = std::task::ready!(this.inner.as_mut().poll_frame(context));
-        match &frame {
-            Some(Ok(frame)) => {
-                this.record.sent(frame.data_ref().map_or(0, |data| data.len() as u64));
-                this.outgoing.handed_over();
+        Poll::Ready(match frame {
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(part) => Some(Ok(this.hand_over(part))),
+                Err(other) => Some(Ok(other)),
+            },
+            Some(Err(error)) => {
+                this.record.failed(&error);
+                Some(Err(error))
             }
-            Some(Err(error)) => this.record.failed(error),
-            None => {}
-        }
-        Poll::Ready(frame)
+            None => None,
+        })
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.rest.is_empty() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        let (rest, inner) = (self.rest.len() as u64, self.inner.size_hint());
+        let mut hint = SizeHint::new();
+        hint.set_lower(inner.lower() + rest);
+        if let Some(upper) = inner.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint
     }
 }
 
@@ -252,6 +332,25 @@ mod tests {
         for bytes in 1..10 {
             tokio::time::sleep(Duration::from_secs(60)).await;
             pace.came(bytes).unwrap();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_little_at_a_time_is_let_go_and_sooner_where_others_wait() {
+        // Pieces of so many bytes, one every 20 s: after how many it is too slow.
+        let cases = [
+            (10_000, false, Some(2)),
+            (30_000, false, None),
+            (30_000, true, Some(2)),
+            (2_000_000, true, None),
+        ];
+        for (bytes, crowded, expected) in cases {
+            let mut pace = Pace::new(Duration::from_secs(30), 1024);
+            let slow = (1..10).find(|pieces| {
+                pace.handed_over = Some(Instant::now() - Duration::from_secs(20));
+                pace.taken(pieces * bytes, crowded).is_err()
+            });
+            assert_eq!(slow, expected, "{bytes} {crowded}");
         }
     }
 }

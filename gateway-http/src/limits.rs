@@ -32,10 +32,12 @@ pub struct Limits {
     /// How long a connection may be without a request.
     pub idle_time_max: Duration,
     /// How long a client may keep the server waiting for the next bytes of a body, or to take the next ones of an
-    /// answer.
+    /// answer: at most 256 KiB.
     pub stall_time_max: Duration,
-    /// The fewest bytes a second of a request's body, measured over the time that the server waited for them and not
-    /// before [`stall_time_max`](Self::stall_time_max) of it.
+    /// The fewest bytes a second of a request's body, measured over the time that the server waited for them, and of an
+    /// answer's, over the time that it waited for them to be taken; not before
+    /// [`stall_time_max`](Self::stall_time_max) of it. Of large answers 64 KiB a second while others wait for the
+    /// memory that they hold.
     pub body_bytes_per_second_min: u64,
     /// How long a request may take until its answer begins.
     pub request_time_max: Duration,

@@ -20,6 +20,7 @@ mod route;
 mod s3;
 mod settings;
 mod uploads;
+mod version_2;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;

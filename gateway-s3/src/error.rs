@@ -104,6 +104,7 @@ codes! {
     OwnershipControlsNotFoundError 404 "the bucket has no ownership controls",
     PreconditionFailed 412 "a condition does not hold",
     ReplicationConfigurationNotFoundError 404 "the bucket has no replication configuration",
+    RequestTimeTooSkewed 403 "the date of the request is too far from now",
     ServerSideEncryptionConfigurationNotFoundError 404 "the bucket has no encryption configuration",
     ServiceUnavailable 503 "the storage cannot be reached; try again",
     SignatureDoesNotMatch 403 "the signature of the body is wrong",

@@ -61,6 +61,6 @@ pub use access::{Access, AccessKey, Level, Right, User};
 pub use error::SweepError;
 pub use gateway::{Body, Gateway};
 pub use op::lifecycle::{Sweep, Swept};
-pub use options::{Options, OptionsError};
+pub use options::{Options, OptionsError, SignatureV2};
 pub use origin::Origin;
 pub use seal::EncryptionKey;

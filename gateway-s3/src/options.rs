@@ -60,8 +60,22 @@ pub struct Options {
     /// gateways of a store need the same.
     pub encryption_key: Option<EncryptionKey>,
     /// Whether forms may be signed with version 2 (HMAC-SHA1 of the policy), as older tools do. The policy of a form
-    /// says until when and for what it is good; requests and URLs that are signed with version 2 are always refused.
+    /// says until when and for what it is good. True is the default.
     pub sign_forms_v2: bool,
+    /// Where signatures of version 2 (HMAC-SHA1) are taken besides. Addresses are the default.
+    pub signature_v2: SignatureV2,
+}
+
+/// Where signatures of version 2 are taken. They say nothing of a body, and are never taken for what they do not cover.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SignatureV2 {
+    /// Nowhere.
+    Off,
+    /// In presigned URLs, which boto3 makes so in `us-east-1` unless it is told otherwise.
+    #[default]
+    Urls,
+    /// In the headers of requests too, for programs that know no other.
+    On,
 }
 
 /// An option that is out of its bounds.
@@ -143,6 +157,7 @@ impl Default for Options {
             batch_token_time: Duration::from_secs(24 * HOUR),
             encryption_key: None,
             sign_forms_v2: true,
+            signature_v2: SignatureV2::default(),
         }
     }
 }

@@ -333,6 +333,7 @@ fn gateway(
     options.region.clone_from(&s3.region);
     options.domains.clone_from(&s3.domains);
     options.encryption_key = encryption_key;
+    options.signature_v2 = s3.signature_v2;
     options.staleness_max = s3.staleness_max.unwrap_or_default();
     options.put_bytes_max = options.put_bytes_max.min(serving.server.limits.body_bytes_max);
     Gateway::new(store.clone(), keys.clone(), options)

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use gateway_s3::SignatureV2;
 use storage_core::Secret;
 
 use super::document::{Entry, Table, Value};
@@ -54,6 +55,8 @@ pub(crate) struct S3Settings {
     pub(crate) region: String,
     pub(crate) domains: Vec<String>,
     pub(crate) staleness_max: Option<Duration>,
+    /// Where signatures of version 2 are taken.
+    pub(crate) signature_v2: SignatureV2,
     pub(crate) keys: Vec<KeyEntry>,
     /// Where further keys are.
     pub(crate) keys_file: PathBuf,
@@ -206,6 +209,10 @@ impl S3Settings {
         let region = section.text("region").or("us-east-1".into());
         let domains = section.one_or_more("domains").or(Vec::new());
         let staleness_max = section.time("staleness_max").optional();
+        let (off, on) = (("off", SignatureV2::Off), ("on", SignatureV2::On));
+        let signature_v2 = section
+            .choice("signature_v2", &[off, ("urls", SignatureV2::Urls), on])
+            .or("urls", SignatureV2::Urls);
         let has_file = section.has("keys_file");
         let keys_file = section.path("keys_file").optional();
         let keys = section.entry("keys");
@@ -228,6 +235,7 @@ impl S3Settings {
             region,
             domains,
             staleness_max,
+            signature_v2,
             keys,
             keys_file,
             keys_are_given,

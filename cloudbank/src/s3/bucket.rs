@@ -29,6 +29,13 @@ struct Buckets {
     list: Vec<Bucket>,
 }
 
+/// Whether a bucket can be called so, as far as all services agree.
+pub(super) fn is_bucket_name(name: &str) -> bool {
+    let plain =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte);
+    (3..=63).contains(&name.len()) && name.bytes().all(plain)
+}
+
 impl Client {
     /// All buckets of whose key it is.
     pub(crate) async fn buckets(&self) -> Result<Vec<Bucket>> {

@@ -14,6 +14,7 @@ use indicatif::ProgressBar;
 use serde::de::DeserializeOwned;
 use storage_core::{Effect, ErrorKind};
 
+use super::bucket::is_bucket_name;
 use super::endpoint::Endpoint;
 use super::failure::Failure;
 use super::sign::{self, Signer, UNSIGNED, joined};
@@ -268,19 +269,27 @@ impl Client {
         if answer.status().is_success() {
             return Ok(answer);
         }
-        Err(self.refusal(answer, call.mutates()).await)
+        Err(self.refusal(answer, call).await)
     }
 
     /// What an answer says that is no success.
-    async fn refusal(&self, answer: Response<Incoming>, mutates: bool) -> Failure {
+    async fn refusal(&self, answer: Response<Incoming>, call: &Call) -> Failure {
         let (head, body) = answer.into_parts();
         // That the reason did not arrive is not the reason.
         let body = self.whole(body, false).await.unwrap_or_default();
-        let error = xml::error(&body).unwrap_or_default();
+        let mut error = xml::error(&body).unwrap_or_default();
+        // An answer to HEAD has no body to say so in.
+        if head.status == StatusCode::BAD_REQUEST
+            && call.method == Method::HEAD
+            && !is_bucket_name(&call.bucket)
+        {
+            error.code = "InvalidBucketName".to_owned();
+        }
         let header = |name: &str| {
             head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
         };
-        let mut failure = Failure::of_answer(head.status, &error.code, &error.message, mutates);
+        let mut failure =
+            Failure::of_answer(head.status, &error.code, &error.message, call.mutates());
         failure.request_id = header("x-amz-request-id").or(error.request_id);
         failure.retry_after =
             header("retry-after").and_then(|text| text.parse().ok()).map(Duration::from_secs);

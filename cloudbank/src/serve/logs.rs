@@ -22,6 +22,9 @@ const OURS: [&str; 8] = [
     "backend_azure",
 ];
 
+/// A crate that logs what clients do wrong as errors, whole bodies among it. What was answered is logged by ours.
+const PROTOCOL: &str = "s3s";
+
 /// From now on logs go to standard error: what an operator should know of; with `-v` every request, with `-vv` every one
 /// to the provider too.
 ///
@@ -43,7 +46,7 @@ pub(crate) fn start(global: &Global, format: LogFormat, spans: Option<Spans>) {
     // Also where everything is asked for: signatures and tokens are among it.
     let filter = filter.and(filter_fn(|metadata| {
         let of = metadata.target().split("::").next().unwrap_or_default();
-        OURS.contains(&of) || *metadata.level() <= Level::WARN
+        OURS.contains(&of) || (of != PROTOCOL && *metadata.level() <= Level::WARN)
     }));
     let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let logs = match format {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // A test that unwraps an error has failed as it should.
 
+mod http2;
 mod limits;
 mod manners;
 mod stopping;

@@ -1,9 +1,11 @@
-//! Forms of browsers: the name of the file takes the place of `${filename}` in the key.
+//! Forms of browsers: the name of the file takes the place of `${filename}` in the key, and fields that `s3s` does not
+//! read are noted.
 //!
 //! `s3s` reads forms but knows nothing of that, so the fields are held until the file's own name has come by. Policies
 //! are then compared with the key as it will be.
 
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
@@ -15,14 +17,38 @@ use s3s::Body;
 /// What stands for the name of the file.
 const FILE_NAME: &str = "${filename}";
 
+/// What a form says that `s3s` hands on to nobody. It is in the extensions of the request, and known once the file is.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Noted(Arc<Mutex<Fields>>);
+
+/// The fields of a form.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Fields {
+    /// The tags, as XML.
+    pub(super) tagging: Option<String>,
+    /// There is a policy.
+    pub(super) policy: bool,
+}
+
+impl Noted {
+    pub(super) fn fields(&self) -> Fields {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 /// The request, with that in the key of its form, if it is one.
-pub(super) fn expand(request: Request<Body>, fields_bytes_max: usize) -> Request<Body> {
+pub(super) fn expand(mut request: Request<Body>, fields_bytes_max: usize) -> Request<Body> {
     match boundary(request.headers()) {
-        Some(boundary) if request.method() == Method::POST => request.map(|body| {
-            let delimiter = format!("--{boundary}").into_bytes();
-            let held = BytesMut::new();
-            Body::http_body_unsync(Form { body, delimiter, held, fields_bytes_max, done: false })
-        }),
+        Some(boundary) if request.method() == Method::POST => {
+            let noted = Noted::default();
+            request.extensions_mut().insert(noted.clone());
+            request.map(|body| {
+                let delimiter = format!("--{boundary}").into_bytes();
+                let held = BytesMut::new();
+                let form = Form { body, delimiter, held, fields_bytes_max, noted, done: false };
+                Body::http_body_unsync(form)
+            })
+        }
         _ => request,
     }
 }
@@ -49,6 +75,7 @@ struct Form {
     /// The fields so far.
     held: BytesMut,
     fields_bytes_max: usize,
+    noted: Noted,
     /// Whether the fields have been handed on, and the rest goes through as it comes.
     done: bool,
 }
@@ -78,7 +105,11 @@ impl http_body::Body for Form {
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => true,
             };
-            let expanded = expanded(&self.held, &self.delimiter);
+            let read = expanded(&self.held, &self.delimiter);
+            let expanded = read.map(|(expanded, fields)| {
+                *self.noted.0.lock().unwrap_or_else(PoisonError::into_inner) = fields;
+                expanded
+            });
             if expanded.is_some() || ended || self.held.len() > self.fields_bytes_max {
                 self.done = true;
                 let held = self.held.split().freeze();
@@ -88,9 +119,10 @@ impl http_body::Body for Form {
     }
 }
 
-/// All that has come, with the name in the key; nothing while the part with the file has not begun.
-fn expanded(held: &[u8], delimiter: &[u8]) -> Option<Bytes> {
-    let mut at = 0;
+/// All that has come, with the name in the key, and what the fields say; nothing while the part with the file has not
+/// begun.
+fn expanded(held: &[u8], delimiter: &[u8]) -> Option<(Bytes, Fields)> {
+    let (mut at, mut fields) = (0, Fields::default());
     let mut key = None;
     loop {
         let begin = at + find(&held[at..], delimiter)? + delimiter.len();
@@ -104,10 +136,15 @@ fn expanded(held: &[u8], delimiter: &[u8]) -> Option<Bytes> {
         match disposition.and_then(|text| parameter(text, "name")) {
             Some("file") => {
                 let name = disposition.and_then(|text| parameter(text, "filename"));
-                return Some(with_name(held, key, name.unwrap_or_default()));
+                return Some((with_name(held, key, name.unwrap_or_default()), fields));
             }
             Some(name) if name.eq_ignore_ascii_case("key") => {
                 key = Some((at, at + find(&held[at..], b"\r\n")?));
+            }
+            Some(name) if name.eq_ignore_ascii_case("policy") => fields.policy = true,
+            Some(name) if name.eq_ignore_ascii_case("tagging") => {
+                let value = &held[at..at + find(&held[at..], b"\r\n--")?];
+                fields.tagging = Some(String::from_utf8_lossy(value).into_owned());
             }
             _ => {}
         }
@@ -189,6 +226,21 @@ mod tests {
                 assert_eq!(after(&form, piece).await, wanted, "{key} {name} {piece}");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn tags_and_a_policy_are_noted_once_the_file_has_come() {
+        let tags = "<Tagging>\r\n<TagSet/></Tagging>";
+        let form = field("tagging", tags) + &field("Policy", "e30=") + &file("a");
+        let request = Request::post("/bucket")
+            .header(CONTENT_TYPE, "multipart/form-data; boundary=x")
+            .body(Body::from(form))
+            .unwrap();
+        let request = expand(request, 500);
+        let noted = request.extensions().get::<Noted>().cloned().unwrap();
+        assert_eq!(noted.fields(), Fields::default());
+        request.into_body().collect().await.unwrap();
+        assert_eq!(noted.fields(), Fields { tagging: Some(tags.to_owned()), policy: true });
     }
 
     #[tokio::test]

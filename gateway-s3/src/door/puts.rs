@@ -9,7 +9,7 @@ use s3s::{S3Request, S3Response, S3Result, TrailingHeaders};
 use crate::body::{Expected, Incoming};
 use crate::door::convert::{self, Sums, show, sums};
 use crate::door::refuse::told;
-use crate::door::{Inner, encryption, lifecycle, locks, present};
+use crate::door::{Inner, encryption, form, lifecycle, locks, present};
 use crate::error::{Code, Error, Refusal, Result};
 use crate::op::conditions::Conditions;
 use crate::op::copy::{Copy, Source};
@@ -31,12 +31,18 @@ impl Inner {
     ) -> Result<S3Response<dto::PutObjectOutput>> {
         let caller = self.caller(&request);
         // `s3s` hands on what a form says as if it had been put.
-        let form = request.method == Method::POST;
+        let is_form = request.method == Method::POST;
         // Signatures of version 2 have no region; of those only forms come this far.
         let version_2 = request.credentials.is_some() && request.region.is_none();
-        if form && version_2 && !self.options.sign_forms_v2 {
+        if is_form && version_2 && !self.options.sign_forms_v2 {
             let why = "forms that are signed with version 2 are not taken";
             return Err(Error::new(Code::AccessDenied, why));
+        }
+        let noted = request.extensions.get::<form::Noted>().map(form::Noted::fields);
+        let noted = noted.unwrap_or_default();
+        if noted.policy && request.credentials.is_none() {
+            let why = "the form has a policy that is not signed";
+            return Err(Error::new(Code::InvalidArgument, why));
         }
         let mut input = request.input;
         let name = present(&input.bucket, &request.headers)?;
@@ -67,8 +73,8 @@ impl Inner {
                 (input.grant_full_control.as_deref(), crate::record::Permission::FullControl),
             ],
         )?;
-        let tags = if form {
-            form_tags(input.tagging.as_deref())?
+        let tags = if is_form {
+            form_tags(noted.tagging.or(input.tagging.take()).as_deref())?
         } else {
             convert::header_tags(input.tagging.as_deref())?
         };
@@ -95,7 +101,7 @@ impl Inner {
             ..Conditions::default()
         };
         let length = match length(input.content_length, &request.headers) {
-            None if form => Some(0),
+            None if is_form => Some(0),
             length => length,
         };
         let md5 = input.content_md5.take().or_else(|| header(&request.headers, "content-md5"));

@@ -5,13 +5,14 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use s3s::{Body, S3Error, S3ErrorCode};
 
 use crate::Options;
+use crate::door::version_2;
 use crate::error::{Code, Error, Refusal};
 
 const V4: &str = "AWS4-HMAC-SHA256";
 
 /// # Errors
 ///
-/// What is not to be looked at: signatures of version 2, presigned URLs that are good for too long, credentials
+/// What is not to be looked at: signatures of version 2 where they are not taken, presigned URLs that are good for too long, credentials
 /// that are none, and documents that are too long.
 pub(super) fn unwelcome(request: &Request<Body>, options: &Options) -> Result<(), Error> {
     let query = request.uri().query().unwrap_or_default();
@@ -28,21 +29,22 @@ pub(super) fn unwelcome(request: &Request<Body>, options: &Options) -> Result<()
     }
     if let Some(authorization) = request.headers().get(AUTHORIZATION) {
         let text = authorization.to_str().unwrap_or_default();
-        if text.starts_with("AWS ") {
-            return Err(version_2());
-        }
-        if !text.starts_with(V4) {
+        if let Some(credentials) = text.strip_prefix("AWS ") {
+            version_2::check_header(request.headers(), credentials, options)?;
+            version_2::check_query(query)?;
+        } else if !text.starts_with(V4) {
             return Err(Error::new(Code::AccessDenied, format!("only {V4} signatures are taken")));
         }
     }
     let mut signed = false;
-    let (mut expires, mut old) = (None, false);
+    let (mut expires, mut old_expires, mut old) = (None, None, false);
     for pair in query.split('&') {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         match &*percent_encoding::percent_decode_str(name).decode_utf8_lossy() {
             "X-Amz-Signature" => signed = true,
             "X-Amz-Expires" => expires = Some(value.to_owned()),
             "Signature" | "AWSAccessKeyId" => old = true,
+            "Expires" => old_expires = Some(value),
             "max-keys" | "max-uploads" | "max-parts" | "part-number-marker" | "max-buckets"
                 if value.parse::<i32>().is_err() =>
             {
@@ -53,13 +55,14 @@ pub(super) fn unwelcome(request: &Request<Body>, options: &Options) -> Result<()
         }
     }
     if old {
-        return Err(version_2());
+        version_2::check_presigned(old_expires, options)?;
+        version_2::check_query(query)?;
+    }
+    if (signed || old) && request.headers().contains_key(AUTHORIZATION) {
+        let why = "a request is signed in its address or in its headers, not in both";
+        return Err(Error::new(Code::InvalidArgument, why));
     }
     if signed {
-        if request.headers().contains_key(AUTHORIZATION) {
-            let why = "a request is signed in its address or in its headers, not in both";
-            return Err(Error::new(Code::InvalidArgument, why));
-        }
         let most = options.presigned_lifetime_max.as_secs();
         let expires = expires.as_deref().and_then(|text| text.parse::<u64>().ok());
         if !expires.is_some_and(|seconds| (1..=most).contains(&seconds)) {
@@ -128,11 +131,6 @@ pub(super) fn is_failed_policy(answer: &Response<Body>) -> bool {
     text.contains("<Code>InvalidPolicyDocument</Code>") && text.contains("Policy condition ")
 }
 
-fn version_2() -> Error {
-    let why = format!("signatures of version 2 are not taken; use {V4}");
-    Error::new(Code::AccessDenied, why)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,6 +142,7 @@ mod tests {
             ("/b/k", None, None),
             ("/b/k", Some(v4), None),
             ("/b/k", Some("AWS a:b"), Some(Code::AccessDenied)),
+            ("/b/k", Some("AWS HAHAHA"), Some(Code::InvalidArgument)),
             ("/b/k", Some(""), Some(Code::AccessDenied)),
             ("/b/k", Some("Basic eDp5"), Some(Code::AccessDenied)),
             ("/b/k?Signature=x&AWSAccessKeyId=y&Expires=1", None, Some(Code::AccessDenied)),

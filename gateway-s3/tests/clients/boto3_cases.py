@@ -375,7 +375,14 @@ def case_signatures_are_asked_for_and_checked(alice, bob, nobody, bucket):
     at = signed.index("X-Amz-Signature=") + len("X-Amz-Signature=")
     assert fetch(signed[:at] + ("1" if signed[at] == "0" else "0") + signed[at + 1 :])[0] == 403
     assert fetch(sign(604801))[0] == 403
-    assert fetch(url)[0] == (200 if "X-Amz-Signature" in url else 403)
+    # boto3 signs addresses of this region with version 2, unless it is told otherwise.
+    assert fetch(url)[0::2] == (200, b"x")
+    if "X-Amz-Signature" not in url:
+        for wrong in (url.replace("a?", "b?"), url + "&acl", url + "&retention", re.sub("Expires=1", "Expires=2", url)):
+            assert fetch(wrong)[0] == 403, wrong
+        assert fetch(url, "PUT", data=b"y")[0] == 403
+        late = alice.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "a"}, ExpiresIn=700_000)
+        assert fetch(late)[0] == 403
     old = client("alice", signature_version="s3")
     refused(lambda: old.list_buckets(), 403, "AccessDenied")
     put = v4.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "p"}, ExpiresIn=60)

@@ -21,6 +21,10 @@ fn buckets_and_objects_come_and_go() {
         ! error: make s3://of_people: InvalidBucketName
         !   = a bucket has 3 to 63 lower-case letters, digits, dots and hyphens for a name
         [1]
+        $ s3 cat s3://of_people/a
+        ! error: read s3://of_people/a: InvalidBucketName
+        !   = a bucket has 3 to 63 lower-case letters, digits, dots and hyphens for a name
+        [1]
         $ s3 cp a.txt s3://photos
         upload   a.txt -> s3://photos/a.txt
         1 object copied (5 B), in TIME
@@ -85,6 +89,7 @@ fn buckets_and_objects_come_and_go() {
          s3 mb s3://photos
          s3 mb photos --if-absent
          s3 mb s3://of_people
+         s3 cat s3://of_people/a
          s3 cp a.txt s3://photos
          s3 cp a.txt s3://photos/2026/b.txt --quiet
          s3 cp a.txt s3://photos/2026/c/ --json

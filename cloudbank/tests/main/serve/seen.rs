@@ -160,6 +160,10 @@ fn every_answer_has_the_id_of_its_request_in_the_logs_and_no_secret_is_there() {
     client.put("/bucket/key", b"a body nobody should read").unwrap();
     let answer = client.get("/bucket/key").unwrap();
     let id = answer.header("x-amz-request-id").unwrap().to_owned();
+    // What a client does wrong is no failure of the server.
+    assert_eq!(client.put("/Bad_Name", b"").unwrap().status, 400);
+    assert_eq!(client.get("/bucket/none").unwrap().status, 404);
+    assert_eq!(client.put("/bucket?tagging", b"<no-xml").unwrap().status, 400);
     let stranger = server.client_as(&client.access_key, "a-wrong-secret-of-somebody");
     let refused = stranger.get("/bucket/key?X-Amz-Security-Token=canary").unwrap();
     assert_eq!(refused.status, 403);
@@ -167,6 +171,8 @@ fn every_answer_has_the_id_of_its_request_in_the_logs_and_no_secret_is_there() {
     let logs = server.stop().logs;
     let of_ours: Vec<Value> =
         logs.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let errors: Vec<_> = of_ours.iter().filter(|line| line["level"] == "ERROR").collect();
+    assert!(errors.is_empty(), "{errors:?}");
     for (id, status) in [(id, "200"), (refused_id, "403")] {
         let line = of_ours
             .iter()
@@ -175,8 +181,13 @@ fn every_answer_has_the_id_of_its_request_in_the_logs_and_no_secret_is_there() {
         assert_eq!(line["status"], status);
         assert_eq!(line["span"]["operation"], "GetObject");
     }
-    let secrets =
-        [client.secret_key.as_str(), "a-wrong-secret", "nobody should read", "Signature="];
+    let secrets = [
+        client.secret_key.as_str(),
+        "a-wrong-secret",
+        "nobody should read",
+        "Signature=",
+        "<no-xml",
+    ];
     for secret in secrets.into_iter().chain(["canary"]) {
         assert!(!logs.contains(secret), "{secret} is in the logs:\n{logs}");
     }
