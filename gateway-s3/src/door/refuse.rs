@@ -145,7 +145,15 @@ mod tests {
             ("/b/k", Some("AWS HAHAHA"), Some(Code::InvalidArgument)),
             ("/b/k", Some(""), Some(Code::AccessDenied)),
             ("/b/k", Some("Basic eDp5"), Some(Code::AccessDenied)),
-            ("/b/k?Signature=x&AWSAccessKeyId=y&Expires=1", None, Some(Code::AccessDenied)),
+            // That it is over is found with the signature.
+            ("/b/k?Signature=x&AWSAccessKeyId=y&Expires=1", None, None),
+            ("/b/k?Signature=x&AWSAccessKeyId=y", None, Some(Code::AccessDenied)),
+            (
+                "/b/k?Signature=x&AWSAccessKeyId=y&Expires=99999999999",
+                None,
+                Some(Code::AccessDenied),
+            ),
+            ("/b/k?Signature=x&Expires=1&retention", None, Some(Code::AccessDenied)),
             ("/b/k?X-Amz-Signature=x&X-Amz-Expires=604800", None, None),
             ("/b/k?X-Amz-Signature=x&X-Amz-Expires=604801", None, Some(Code::AccessDenied)),
             ("/b/k?X-Amz-Signature=x&X-Amz-Expires=0", None, Some(Code::AccessDenied)),
