@@ -11,7 +11,7 @@ use crate::renew::check_kept;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
 use crate::store::{key, prefix};
-use crate::{At, Result, Store, Version};
+use crate::{At, ErrorKind, Result, Store, Version};
 
 /// What the names of pins begin with.
 const PREFIX: &str = "pin/";
@@ -58,7 +58,7 @@ impl Pin {
     /// kept, [`Corrupt`](crate::ErrorKind::Corrupt), [`Storage`](crate::ErrorKind::Storage). The pin is what it was
     /// then.
     pub async fn renew(&mut self, time: Duration) -> Result<()> {
-        let renewed = self.snapshot.pin(time).await?;
+        let renewed = self.snapshot.hold(time, Some(self.name)).await?;
         let before = std::mem::replace(self, renewed);
         // It would end by itself, so this may fail.
         let _ = before.release().await;
@@ -105,6 +105,11 @@ impl Snapshot {
     /// [`SnapshotExpired`](crate::ErrorKind::SnapshotExpired) when the version is no longer kept,
     /// [`Corrupt`](crate::ErrorKind::Corrupt), [`Storage`](crate::ErrorKind::Storage).
     pub async fn pin(&self, time: Duration) -> Result<Pin> {
+        self.hold(time, None).await
+    }
+
+    /// As [`pin`](Self::pin), where another may hold it already.
+    async fn hold(&self, time: Duration, held: Option<PinName>) -> Result<Pin> {
         let shared = &self.shared;
         let expiry = shared.env.wall().saturating_add(time).as_millis();
         let expiry = u64::try_from(expiry).unwrap_or(u64::MAX);
@@ -114,6 +119,14 @@ impl Snapshot {
         // before is not in the view of now.
         let view = match self.view_of_now().await {
             Ok(view) => view,
+            // Whoever packed listed the pins before there was the first one; those who collect see it since, and leave
+            // what its view reads.
+            Err(error)
+                if error.kind() == ErrorKind::SnapshotExpired
+                    && held.is_some_and(|held| !held.has_expired(shared.env.wall())) =>
+            {
+                self.view.clone()
+            }
             Err(error) => {
                 // Nobody holds it, and it ends by itself.
                 let _ = shared.shelf.provider.delete(&name.key()?).await;

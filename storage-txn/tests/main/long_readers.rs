@@ -9,7 +9,7 @@ use storage_txn::{
 
 use crate::collect::at_once;
 use crate::flush::{Provider, check, counted, fill, names, put};
-use crate::gated::Clock;
+use crate::gated::{Clock, Gated, Stop};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -92,6 +92,36 @@ async fn a_reader_past_its_pin_is_told_so_and_before_that_reads_what_was() {
     assert_eq!(other.collect(&at_once()).await.unwrap(), Collected::default());
     let last = reader.snapshot(At::Latest).await.unwrap();
     assert_eq!(last.get("k1").await.unwrap().unwrap(), "more");
+}
+
+#[tokio::test]
+async fn a_pin_that_was_put_while_a_pack_was_under_way_holds_and_can_be_renewed() {
+    let clock = Clock::new();
+    let (provider, _) = counted().await;
+    let store = open(&provider, &clock).await;
+    let states = fill(&store, 4).await;
+    let (version, expected) = &states[10];
+    store.compact().await.unwrap();
+    let gated = Gated::new(&provider, "log/", Stop::Waits);
+    let other = Store::open(gated.clone(), clock.clone(), forgetful()).await.unwrap();
+    gated.shut(0);
+    let packing = tokio::spawn(async move { other.pack(At::Latest).await });
+    // It has looked for pins, and says in the log what is gone only after there is one.
+    gated.reached().await;
+    let reader = open(&provider, &clock).await;
+    let mut pin = reader.pin(At::Version(*version), HOUR).await.unwrap();
+    gated.open();
+    let horizon = packing.await.unwrap().unwrap();
+    assert!(horizon > *version, "packed up to {horizon} only");
+    for _ in 0..2 {
+        store.collect(&at_once()).await.unwrap();
+        assert_eq!(scan(pin.snapshot()).await.unwrap(), *expected);
+        pin.renew(HOUR).await.unwrap();
+    }
+    clock.forward(2 * HOUR);
+    store.collect(&at_once()).await.unwrap();
+    assert_eq!(pin.renew(HOUR).await.unwrap_err().kind(), ErrorKind::SnapshotExpired);
+    assert_eq!(names(&provider, "pin/").await, []);
 }
 
 #[tokio::test]
