@@ -260,6 +260,21 @@ async fn what_was_refused_while_another_may_have_it_is_never_committed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn handles_that_combine_are_dropped_as_others_are() {
+    let Combined { provider, one, two, line } = combined(Options::default()).await;
+    two.transact(async |tx| tx.put("x", "1")).await.unwrap();
+    line.set(Mode::Kept);
+    two.transact(async |tx| tx.put("x", "2")).await.unwrap();
+    // Greetings that are under way end.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let weak = (Arc::downgrade(&line), Arc::downgrade(&provider));
+    drop((one, two, line, provider));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    // The store has its combiner, and the combiner the other store.
+    assert_eq!((weak.0.strong_count(), weak.1.strong_count()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn conflicts_and_preconditions_are_those_of_the_log() {
     let Combined { provider, one, two, .. } = combined(Options::default()).await;
     let first = one.transact(async |tx| tx.put("x", "1")).await.unwrap().version;

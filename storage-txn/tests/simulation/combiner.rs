@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -26,7 +26,7 @@ impl Board {
             3 => node.choose(3),
             _ => 0,
         };
-        let line = Line { from: node.clone(), to, board: self.clone(), key: key() };
+        let line = Line { from: node.clone(), to, board: Arc::downgrade(self), key: key() };
         store.combine_through(Arc::new(line), key());
     }
 }
@@ -39,7 +39,8 @@ fn key() -> CombineKey {
 struct Line {
     from: Node,
     to: u32,
-    board: Arc<Board>,
+    /// Which has the handles that have this: weak, or none of them would ever be dropped.
+    board: Weak<Board>,
     key: CombineKey,
 }
 
@@ -80,7 +81,7 @@ impl Line {
 
     /// Brings a message to the other node after a while; what it answers comes out of the channel, unless it crashes.
     fn deliver(&self, message: Bytes, delay: Duration) -> Option<oneshot::Receiver<Bytes>> {
-        let (there, store) = lock(&self.board.0).get(&self.to).cloned()?;
+        let (there, store) = lock(&self.board.upgrade()?.0).get(&self.to).cloned()?;
         let (send, answer) = oneshot::channel();
         let (env, key) = (there.env(), self.key.clone());
         let back = Duration::from_millis(u64::from(self.from.choose(3)));
