@@ -50,6 +50,7 @@ mod gateway;
 mod identity;
 mod index;
 mod layout;
+mod metrics;
 mod options;
 mod ranges;
 mod record;
@@ -62,6 +63,7 @@ pub use error::{Error, Refusal, Result};
 pub use gateway::{AnswerBody, Gateway};
 pub use identity::Identity;
 pub use index::StorageIndex;
+pub use metrics::describe_metrics;
 pub use options::Options;
 pub use record::{LEASE_SECONDS, Lease, LeaseSecrets, lease_hash};
 pub use shares::{

@@ -53,6 +53,11 @@ impl Default for Options {
 }
 
 impl Options {
+    /// How many bytes all changes of slots hold at a time: as many as the largest one.
+    pub(crate) fn work_bytes(&self) -> usize {
+        self.change_bytes_max.max(self.answer_bytes_max)
+    }
+
     pub(crate) fn check(&self) -> Result<()> {
         let plain =
             |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);

@@ -32,6 +32,7 @@ use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::error::{Error, Refusal, Result};
 use crate::layout::{DataId, Layout};
+use crate::metrics::STORED;
 use crate::options::Options;
 use crate::record::{Slot, decode};
 
@@ -39,6 +40,9 @@ use crate::record::{Slot, decode};
 pub const SHARES_MAX: usize = 256;
 /// Changes of one slot by this process are done one after the other; these are in as many lines as this.
 const TURNS: usize = 1024;
+
+/// Memory is counted in units of so many bytes.
+const WORK_UNIT_BYTES: usize = 64 << 10;
 
 /// Which kind of file a share is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,9 +72,10 @@ struct Core {
     /// Places for large parts that are on their way.
     parts: Semaphore,
     turns: Vec<Semaphore>,
+    /// Memory for what slots are changed by, and for what is read of them.
+    work: Semaphore,
     /// What is known of the bytes of all shares.
     used: AtomicI64,
-    used_at: Mutex<u64>,
 }
 
 /// What can be read from: a transaction, or what is.
@@ -98,8 +103,8 @@ impl Shares {
             cache: Cache::new(options.cache_bytes_max),
             parts: Semaphore::new(options.parts_at_once),
             turns: (0..TURNS).map(|_| Semaphore::new(1)).collect(),
+            work: Semaphore::new(options.work_bytes().div_ceil(WORK_UNIT_BYTES)),
             used: AtomicI64::new(0),
-            used_at: Mutex::new(0),
             store,
             env,
             clock,
@@ -150,7 +155,7 @@ impl Shares {
         let snapshot = self.core.store.snapshot(At::Latest).await?;
         let used = number(snapshot.get(self.core.layout.used()).await?);
         self.core.used.store(used, Ordering::Relaxed);
-        *self.core.used_at.lock().unwrap_or_else(PoisonError::into_inner) = self.now();
+        metrics::gauge!(STORED).set(used as f64);
         Ok(())
     }
 
@@ -188,6 +193,14 @@ impl Shares {
         self.core.turns[line].acquire().await.expect("nobody closes it")
     }
 
+    /// Waits until there is memory for a request that holds so many bytes, or all there is.
+    async fn memory(&self, bytes: u64) -> SemaphorePermit<'_> {
+        let most = self.core.options.work_bytes();
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX).min(most);
+        let units = u32::try_from(bytes.div_ceil(WORK_UNIT_BYTES)).unwrap_or(u32::MAX);
+        self.core.work.acquire_many(units).await.expect("nobody closes it")
+    }
+
     /// What was added to the shares, for the counts of all.
     fn tally(&self, transaction: &Transaction, bytes: i64, shares: i64) -> Result<()> {
         if bytes != 0 {
@@ -201,7 +214,8 @@ impl Shares {
 
     /// That it is done.
     fn tallied(&self, bytes: i64) {
-        self.core.used.fetch_add(bytes, Ordering::Relaxed);
+        let before = self.core.used.fetch_add(bytes, Ordering::Relaxed);
+        metrics::gauge!(STORED).set((before + bytes) as f64);
     }
 
     /// Runs `closure` in a transaction and commits it. When nobody knows whether it was committed, it is found out.

@@ -17,6 +17,7 @@ use http_body_util::BodyExt as _;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::error::{Error, Refusal, Result};
+use crate::metrics::UPLOADS;
 use crate::ranges::Ranges;
 use crate::record::{Lease, LeaseSecrets};
 use crate::shares::{Data, SHARES_MAX, Shares};
@@ -197,6 +198,7 @@ impl Uploads {
                 of_file += 1;
             }
         }
+        metrics::gauge!(UPLOADS).set(self.count() as f64);
         if let Err(error) = self.inner.journal.add(&entries) {
             let mut open = self.opened();
             for number in &allocated {
@@ -382,19 +384,15 @@ impl Uploads {
 
     /// An upload is over: completed, aborted or given up.
     fn forget(&self, upload: &Upload) -> Result<()> {
-        let touched = {
-            let mut written = upload.written();
-            written.over = true;
-            !written.ranges.is_empty()
-        };
+        upload.written().over = true;
         self.opened().remove(upload.place);
+        metrics::gauge!(UPLOADS).set(self.count() as f64);
         self.inner.journal.add(&[Entry::Over { id: upload.id }])?;
         let path = self.path(upload.id);
         match std::fs::remove_file(&path) {
-            Err(error) if touched || error.kind() != std::io::ErrorKind::NotFound => {
-                Err(Error::file(&path)(error))
-            }
-            _ => Ok(()),
+            // Nothing was written, or who stored it at the same time was first.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            done => done.map_err(Error::file(&path)),
         }
     }
 

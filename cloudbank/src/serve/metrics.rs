@@ -128,6 +128,8 @@ fn describe_all() {
     store::describe_metrics();
     super::traces::describe_metrics();
     super::upkeep::describe_metrics();
+    #[cfg(feature = "gateway-tahoe")]
+    gateway_tahoe::describe_metrics();
 }
 
 impl metrics::Recorder for Recorder {

@@ -19,6 +19,9 @@ pub(super) const CBOR: &str = "application/cbor";
 const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
+/// Bytes of shares up to so many are held until they are sent.
+const SMALL_BYTES_MAX: u64 = 64 << 10;
+
 /// The body of an answer. Says how long it is.
 pub struct AnswerBody {
     first: Option<Bytes>,
@@ -139,10 +142,16 @@ pub(super) async fn share(
     told: Option<String>,
 ) -> Result<Response<AnswerBody>> {
     let left = range.end - range.start;
-    let mut pieces = reader.stream(range).boxed();
+    let mut pieces = reader.clone().stream(range.clone()).boxed();
     // What can be said to be wrong is said before anything else.
-    let first = pieces.next().await.transpose()?;
-    let rest = first.as_ref().is_some_and(|first| (first.len() as u64) < left).then_some(pieces);
+    let mut first = pieces.next().await.transpose()?;
+    let mut rest =
+        first.as_ref().is_some_and(|first| (first.len() as u64) < left).then_some(pieces);
+    if left > SMALL_BYTES_MAX {
+        // Who waits to send it must not hold it: it is in the cache, most likely, when it is its turn.
+        first = None;
+        rest = Some(reader.stream(range).boxed());
+    }
     let mut response = Response::new(AnswerBody { first, rest, left });
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, BYTES);

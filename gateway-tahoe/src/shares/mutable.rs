@@ -7,11 +7,15 @@ use storage_txn::Transaction;
 
 use super::edit::Edit;
 use super::leases::renew;
+use super::read::BLOCK_BYTES;
 use super::{SHARES_MAX, Shares, View, put, refused};
 use crate::StorageIndex;
 use crate::error::{Refusal, Result};
 use crate::layout::Leased;
 use crate::record::{Lease, LeaseSecrets, MutableShare, Slot};
+
+/// Of so many shares a slot is taken to be, where how many is not known yet.
+const SHARES_READ: u64 = 4;
 
 /// What is asked of a slot at once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -85,6 +89,18 @@ impl std::fmt::Debug for Write {
     }
 }
 
+impl ReadTestWrite {
+    /// About how many bytes it holds besides those it comes with: blocks that are written to, and what is read of some shares.
+    fn memory_bytes(&self) -> u64 {
+        let of_block = |write: &Write| (write.data.len() as u64 / BLOCK_BYTES + 2) * BLOCK_BYTES;
+        let writes = self.changes.values().flat_map(|change| &change.writes).map(of_block);
+        let tests = self.changes.values().flat_map(|change| &change.tests);
+        let tests = tests.map(|test| test.specimen.len() as u64);
+        let reads = self.reads.iter().map(|read| read.size.saturating_mul(SHARES_READ));
+        writes.chain(tests).chain(reads).fold(0, u64::saturating_add)
+    }
+}
+
 /// Who asks for a read-test-write.
 struct Asker<'a> {
     index: StorageIndex,
@@ -110,6 +126,7 @@ impl Shares {
         let lease = self.lease(secrets);
         let asker = Asker { index, enabler, lease: &lease };
         let _turn = self.turn(index).await;
+        let _memory = self.memory(request.memory_bytes()).await;
         let (answer, bytes) = self
             .transact(|transaction| {
                 let asker = &asker;

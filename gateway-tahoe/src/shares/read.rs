@@ -179,11 +179,16 @@ impl Shares {
     }
 }
 
-/// So many of these bytes from `at` on, or those that there are.
+/// So many of these bytes from `at` on, or those that there are. Much less than all is copied: it would keep all in memory
+/// for as long as the client takes it.
 fn piece(value: &Bytes, at: u64, bytes: u64) -> Bytes {
     let len = value.len() as u64;
     let (start, end) = (at.min(len), at.saturating_add(bytes).min(len));
-    value.slice(start as usize..end as usize)
+    let piece = start as usize..end as usize;
+    match piece.len() * 2 <= value.len() {
+        true => Bytes::copy_from_slice(&value[piece]),
+        false => value.slice(piece),
+    }
 }
 
 impl Reader {

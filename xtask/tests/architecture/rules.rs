@@ -95,7 +95,7 @@ const RULES: &[Rule] = &[
     Rule {
         member: "gateway-*",
         may_use: &["storage-core", "storage-txn"],
-        tests_may_use: &["backend-memory", "storage-wrappers"],
+        tests_may_use: &["backend-memory", "simulation", "storage-wrappers"],
         others: None,
         because: "a gateway serves any store and names no backend",
     },
