@@ -153,6 +153,7 @@ impl Door {
             return refuse::answer(refused);
         }
         let form = request.method() == Method::POST;
+        let request = version_2::as_signed(request, &self.inner.options);
         let request = form::expand(request, FORM_FIELDS_BYTES_MAX);
         let query = request.uri().query().unwrap_or_default();
         let attributes = query.split('&').any(|pair| pair.trim_end_matches('=') == "attributes");

@@ -3,12 +3,14 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::HeaderMap;
 use http::header::DATE;
+use http::{HeaderMap, Request, Uri};
+use s3s::Body;
 use time::OffsetDateTime;
 use time::format_description::FormatItem;
 use time::macros::format_description;
 
+use crate::door::auth::only_bucket_of;
 use crate::door::puts::header;
 use crate::error::{Code, Error, Result};
 use crate::{Options, SignatureV2};
@@ -137,6 +139,25 @@ pub(super) fn check_presigned(expires: Option<&str>, options: &Options) -> Resul
     Ok(())
 }
 
+/// The request with the path that clients sign, which for a bucket has a slash at its end, however it was sent.
+pub(super) fn as_signed(mut request: Request<Body>, options: &Options) -> Request<Body> {
+    let query = request.uri().query().unwrap_or_default();
+    let in_header =
+        header(request.headers(), "authorization").is_some_and(|text| text.starts_with("AWS "));
+    let in_query = query.split('&').any(|pair| pair.starts_with("AWSAccessKeyId="));
+    let path = request.uri().path();
+    let is_bucket = only_bucket_of(request.uri(), request.headers(), options).is_some();
+    if (in_header || in_query) && is_bucket && !path.ends_with('/') {
+        let question = if query.is_empty() { "" } else { "?" };
+        let mut parts = request.uri().clone().into_parts();
+        parts.path_and_query = format!("{path}/{question}{query}").parse().ok();
+        if let Ok(uri) = Uri::from_parts(parts) {
+            *request.uri_mut() = uri;
+        }
+    }
+    request
+}
+
 fn check_taken(taken: bool) -> Result<()> {
     if taken {
         return Ok(());
@@ -208,6 +229,30 @@ mod tests {
         }
         let off = Options { signature_v2: SignatureV2::Off, ..Options::default() };
         assert!(check_presigned(Some(&soon), &off).is_err());
+    }
+
+    #[test]
+    fn a_bucket_is_signed_with_a_slash_at_its_end() {
+        let options = Options { domains: vec!["s3.localhost".to_owned()], ..Options::default() };
+        let cases = [
+            ("/bucket", "s3.localhost", Some("AWS a:b"), "/bucket/"),
+            ("/bucket?acl", "s3.localhost", Some("AWS a:b"), "/bucket/?acl"),
+            ("/bucket?AWSAccessKeyId=a", "1.2.3.4", None, "/bucket/?AWSAccessKeyId=a"),
+            ("/bucket/", "1.2.3.4", Some("AWS a:b"), "/bucket/"),
+            ("/bucket/key", "1.2.3.4", Some("AWS a:b"), "/bucket/key"),
+            ("/key", "bucket.s3.localhost", Some("AWS a:b"), "/key"),
+            ("/", "1.2.3.4", Some("AWS a:b"), "/"),
+            ("/bucket", "1.2.3.4", Some("AWS4-HMAC-SHA256 x"), "/bucket"),
+            ("/bucket", "1.2.3.4", None, "/bucket"),
+        ];
+        for (uri, host, authorization, expected) in cases {
+            let mut request = Request::get(uri).header("host", host);
+            if let Some(text) = authorization {
+                request = request.header("authorization", text);
+            }
+            let signed = as_signed(request.body(Body::empty()).unwrap(), &options);
+            assert_eq!(signed.uri().to_string(), expected, "{host} {authorization:?}");
+        }
     }
 
     #[test]
