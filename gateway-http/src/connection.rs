@@ -18,6 +18,9 @@ use crate::metrics::CUT;
 
 /// How long a connection that was asked to end is given before it is cut.
 const ENDING_TIME_MAX: Duration = Duration::from_secs(5);
+/// A client may take so many times `stall_time_max` for the next piece of an answer. The system takes more of an answer
+/// only once a third of what it holds is with the client, which is megabytes where the way is fast and the client slow.
+const TAKING_TIMES: u32 = 4;
 /// How often a connection is looked at, at least.
 const LOOK_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// How many bytes of an HTTP/2 request a client may send before they are taken.
@@ -171,7 +174,8 @@ impl Activity {
 
     fn state(&self, limits: &Limits) -> State {
         let known = self.known();
-        let stalled = |since: &Instant| since.elapsed() >= limits.stall_time_max;
+        let most = limits.stall_time_max * TAKING_TIMES;
+        let stalled = |since: &Instant| since.elapsed() >= most;
         if known.handed_over.values().any(stalled) {
             return State::Stalled;
         }

@@ -31,8 +31,8 @@ pub struct Limits {
     pub header_time_max: Duration,
     /// How long a connection may be without a request.
     pub idle_time_max: Duration,
-    /// How long a client may keep the server waiting for the next bytes of a body, or to take the next ones of an
-    /// answer: at most 256 KiB.
+    /// How long a client may keep the server waiting for the next bytes of a body, and a fourth of how long it may take
+    /// for the next ones of an answer: at most 256 KiB beside what the system holds.
     pub stall_time_max: Duration,
     /// The fewest bytes a second of a request's body, measured over the time that the server waited for them, and of an
     /// answer's, over the time that it waited for them to be taken; not before
