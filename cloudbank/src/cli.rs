@@ -1,5 +1,6 @@
 //! The command line: every word a user can type.
 
+mod array;
 #[cfg(feature = "s3")]
 mod s3;
 #[cfg(feature = "s3")]
@@ -15,6 +16,7 @@ mod upkeep;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+pub(crate) use array::{ArrayCommand, Change, ScrubDepth, Speed, WhichArrays};
 #[cfg(feature = "s3")]
 pub(crate) use s3::{
     Connection, LsArgs, PresignMethod, RmArgs, S3Args, S3Command, Style, WhichVersion,
@@ -89,6 +91,9 @@ pub(crate) enum Command {
     /// Work with a store: keys and values with transactions and full history
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Look after providers that are made of others: mirror, erasure, shard, encrypt
+    #[command(subcommand)]
+    Array(ArrayCommand),
     /// Serve a store to every S3 client, and to those of Tahoe-LAFS
     #[cfg(feature = "gateway-s3")]
     Serve(ServeArgs),

@@ -4,6 +4,7 @@
 //! provider's table is read by its type through a [`Section`], which notes everything that is wrong.
 
 mod document;
+mod edit;
 mod find;
 mod link;
 mod problem;
@@ -26,6 +27,7 @@ pub use reference::Variables;
 pub use section::{Choice, Meaning, Section, Setting};
 pub use source::{Position, Source};
 
+pub(crate) use edit::Edit;
 pub(crate) use find::FILE_NAME;
 pub(crate) use section::Shown;
 #[cfg(all(feature = "gateway-s3", feature = "s3"))]
@@ -37,12 +39,13 @@ pub(crate) use serve::{
     ADDRESS_EXPECTED, Address, CombinerSettings, KeyEntry, Level, LogFormat, Serving,
     read_keys_file,
 };
-pub(crate) use units::{exact_size, human_size, parse_size};
+pub(crate) use units::{SIZE_EXPECTED, exact_size, human_size, parse_size};
 
 use document::{Entry, Table, Value};
 use problem::alternatives;
 use store::StoreRoles;
 
+use crate::arrays::Arrays;
 use crate::error::{Error, Result};
 use crate::registry::Registry;
 
@@ -59,6 +62,7 @@ pub struct Config {
     providers: BTreeMap<String, Provider>,
     problems: Vec<Problem>,
     store: StoreRoles,
+    arrays: Arrays,
     #[cfg(feature = "gateway-s3")]
     serving: Serving,
 }
@@ -104,6 +108,7 @@ impl Config {
             providers: BTreeMap::new(),
             problems: Vec::new(),
             store: StoreRoles::default(),
+            arrays: Arrays::default(),
             #[cfg(feature = "gateway-s3")]
             serving,
         };
@@ -219,6 +224,11 @@ impl Config {
         &self.source
     }
 
+    /// The arrays that are opened through it.
+    pub(crate) fn arrays(&self) -> &Arrays {
+        &self.arrays
+    }
+
     /// The providers, by name.
     pub fn providers(&self) -> impl Iterator<Item = &Provider> {
         // Not the one that is made of the two that `[store]` names: nobody has written it.
@@ -293,6 +303,11 @@ impl Config {
             }
             error => error,
         })
+    }
+
+    /// Whether `[store]` names this provider, in whatever role.
+    pub(crate) fn names_store(&self, name: &str) -> bool {
+        self.store_named().is_some_and(|named| named.split('+').any(|it| it == name))
     }
 
     /// The name of the provider that `[store]` names, if it does.

@@ -11,6 +11,7 @@
 //! 4. [`main_with`], [`run`]: the command line.
 //! 5. [`Error`], [`Code`]: why a command failed, and the exit code that says so.
 
+mod arrays;
 mod cli;
 mod commands;
 mod config;

@@ -6,8 +6,10 @@ use std::future::Future;
 use std::sync::Arc;
 
 use conformance::Hooks;
+use storage_array::Prices;
 use storage_core::{BoxFuture, Result, StorageProvider};
 
+use crate::arrays::Array;
 use crate::config::Section;
 use crate::raw::RawService;
 
@@ -15,7 +17,8 @@ type Read = dyn Fn(&mut Section<'_>) -> Backend + Send + Sync;
 type Open = dyn Fn() -> BoxFuture<'static, Result<Arc<dyn StorageProvider>>> + Send + Sync;
 type Act = dyn Fn() -> BoxFuture<'static, Result<()>> + Send + Sync;
 type MakeHooks = dyn Fn() -> Hooks + Send + Sync;
-type Build = dyn Fn(&Members) -> Result<Arc<dyn StorageProvider>> + Send + Sync;
+type Build = dyn Fn(&Opened) -> Result<Built> + Send + Sync;
+type OpenArray = dyn Fn(bool) -> BoxFuture<'static, Result<Array>> + Send + Sync;
 type OpenRaw = dyn Fn() -> Result<Box<dyn RawService>> + Send + Sync;
 
 /// Every type that `type = "..."` can name.
@@ -95,10 +98,24 @@ pub struct Backend {
     #[cfg(feature = "s3")]
     s3: Option<Arc<backend_s3::Config>>,
     parts: Option<Parts>,
+    open_array: Option<Arc<OpenArray>>,
 }
 
 /// The providers that an array is made of, by their names.
 pub type Members = BTreeMap<String, Arc<dyn StorageProvider>>;
+
+/// The members of an array, opened, and what they charge.
+pub(crate) struct Opened {
+    pub(crate) providers: Members,
+    pub(crate) prices: BTreeMap<String, Prices>,
+}
+
+/// What was made of members.
+pub(crate) struct Built {
+    pub(crate) provider: Arc<dyn StorageProvider>,
+    /// The array itself, where it is one that can be looked after.
+    pub(crate) array: Option<Array>,
+}
 
 /// What an array is made of, and how.
 #[derive(Clone)]
@@ -114,6 +131,26 @@ impl Backend {
     pub fn array(
         settings: impl IntoIterator<Item = (String, Vec<String>)>,
         build: impl Fn(&Members) -> Result<Arc<dyn StorageProvider>> + Send + Sync + 'static,
+    ) -> Self {
+        Self::made_of(settings, move |opened| {
+            Ok(Built { provider: build(&opened.providers)?, array: None })
+        })
+    }
+
+    /// One of our own, which can be looked after besides.
+    pub(crate) fn known_array(
+        settings: impl IntoIterator<Item = (String, Vec<String>)>,
+        build: impl Fn(&Opened) -> Result<Array> + Send + Sync + 'static,
+    ) -> Self {
+        Self::made_of(settings, move |opened| {
+            let array = build(opened)?;
+            Ok(Built { provider: array.provider(), array: Some(array) })
+        })
+    }
+
+    fn made_of(
+        settings: impl IntoIterator<Item = (String, Vec<String>)>,
+        build: impl Fn(&Opened) -> Result<Built> + Send + Sync + 'static,
     ) -> Self {
         let parts = Parts { settings: settings.into_iter().collect(), build: Arc::new(build) };
         let unlinked = || async {
@@ -139,6 +176,23 @@ impl Backend {
         self
     }
 
+    /// The same with a way to open it as what it is.
+    pub(crate) fn opened_as_array<F>(
+        mut self,
+        open: impl Fn(bool) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<Array>> + Send + 'static,
+    {
+        self.open_array = Some(Arc::new(move |trusting| Box::pin(open(trusting))));
+        self
+    }
+
+    /// Opens it as the array it is; `None` if it is none. `trusting` as in [`trust_with`](Self::trust_with).
+    pub(crate) fn open_array(&self, trusting: bool) -> Option<BoxFuture<'static, Result<Array>>> {
+        self.open_array.as_ref().map(|open| open(trusting))
+    }
+
     pub(crate) fn parts(&self) -> Option<&Parts> {
         self.parts.as_ref()
     }
@@ -160,6 +214,7 @@ impl Backend {
             #[cfg(feature = "s3")]
             s3: None,
             parts: None,
+            open_array: None,
         }
     }
 

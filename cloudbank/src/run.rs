@@ -3,11 +3,13 @@
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
+use crate::arrays::Arrays;
 use crate::cli::{self, Cli, Command, Global};
 use crate::commands;
 use crate::config::Config;
@@ -25,6 +27,8 @@ pub(crate) struct Context {
     pub(crate) registry: Registry,
     pub(crate) global: Global,
     pub(crate) output: Output,
+    /// The arrays that were opened, by each configuration that was read.
+    arrays: Mutex<Vec<Arrays>>,
     interrupt: watch::Receiver<bool>,
 }
 
@@ -32,7 +36,20 @@ impl Context {
     /// The configuration.
     pub(crate) fn config(&self) -> Result<Config> {
         let variables = |name: &str| std::env::var_os(name);
-        Config::load(&self.registry, self.global.config.as_deref(), &variables)
+        let config = Config::load(&self.registry, self.global.config.as_deref(), &variables)?;
+        self.arrays.lock().unwrap_or_else(PoisonError::into_inner).push(config.arrays().clone());
+        Ok(config)
+    }
+
+    /// Brings the members of arrays what they are owed, now that the command is done.
+    async fn settle(&self) {
+        let arrays = self.arrays.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for arrays in arrays {
+            tokio::select! {
+                () = arrays.settle(&self.output) => {}
+                () = self.interrupted() => return,
+            }
+        }
     }
 
     /// Ends when the user interrupts the command.
@@ -117,11 +134,12 @@ pub async fn run(registry: Registry, arguments: impl IntoIterator<Item = OsStrin
 async fn execute(registry: Registry, cli: Cli, interrupt: watch::Receiver<bool>) -> Code {
     let Cli { global, command } = cli;
     let output = Output::new(global.json, global.quiet);
-    let context = Context { registry, global, output, interrupt };
+    let context = Context { registry, global, output, arrays: Mutex::default(), interrupt };
     let done = match command {
         Command::Config(command) => commands::config::run(&context, command).await,
         Command::Provider(command) => commands::provider::run(&context, command).await,
         Command::Store(command) => commands::store::run(&context, command).await,
+        Command::Array(command) => commands::array::run(&context, command).await,
         #[cfg(feature = "gateway-s3")]
         Command::Serve(arguments) => commands::serve::run(&context, &arguments).await,
         #[cfg(feature = "s3")]
@@ -132,6 +150,7 @@ async fn execute(registry: Registry, cli: Cli, interrupt: watch::Receiver<bool>)
         Command::ConformanceWorker { which } => commands::conformance::work(&context, &which).await,
         Command::Completions { shell } => commands::completions::run(&context, shell),
     };
+    context.settle().await;
     // Results of a command that failed later on are results all the same.
     let flushed = context.output.flush();
     match done.and(flushed) {

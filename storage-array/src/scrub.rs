@@ -48,6 +48,8 @@ pub struct Scrub {
     /// Keep on the members how far it is and what it found, and go on where a walk like this one was
     /// interrupted. `start_after` is then not asked for.
     pub on_record: bool,
+    /// Begin anew all the same.
+    pub anew: bool,
     /// How many objects are looked at together. Each is held in memory, with all its pieces, when bytes are
     /// checked.
     pub at_once: usize,
@@ -67,6 +69,7 @@ impl Scrub {
             start_after: None,
             forget_deleted_after: Some(Duration::from_secs(24 * 3600)),
             on_record: false,
+            anew: false,
             at_once: 1,
             bytes_per_second_max: None,
         }
@@ -225,6 +228,7 @@ impl Core {
     /// A walk from its beginning, or from where it was interrupted.
     async fn begin_walk(&self, scrub: &Scrub) -> Result<Walk> {
         if scrub.on_record
+            && !scrub.anew
             && let Some(walk) = self.last_walk().await
             && walk.is_interrupted(scrub)
         {

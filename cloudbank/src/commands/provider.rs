@@ -120,12 +120,12 @@ impl Place {
 }
 
 /// A key as typed.
-fn key(text: &str) -> Result<Key> {
+pub(super) fn key(text: &str) -> Result<Key> {
     Key::new(text).map_err(|problem| not_a_name("key", text, &problem))
 }
 
 /// A prefix as typed.
-fn prefix(text: &str) -> Result<Prefix> {
+pub(super) fn prefix(text: &str) -> Result<Prefix> {
     Prefix::new(text).map_err(|problem| not_a_name("prefix", text, &problem))
 }
 

@@ -131,7 +131,7 @@ pub(crate) async fn run(context: &Context, arguments: &ServeArgs) -> Result<()> 
     limits.request_stream_bytes = UPLOAD_BYTES;
     limits.answer_stream_bytes = DOWNLOAD_BYTES;
     let door = S3::new(gateway, health.clone(), &given.domains);
-    let admin = Admin::new(health.clone(), recorder, store.clone());
+    let admin = Admin::new(health.clone(), recorder, store.clone(), config.arrays().clone());
     let taker = combining.map(|settings| combiner::taker(settings, &store));
     let combiner = combiner_listener.zip(taker);
     let served = (listeners, door);

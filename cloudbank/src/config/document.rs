@@ -25,7 +25,7 @@ pub(crate) enum Value {
     Text(String),
     /// `None` when it is beyond what fits.
     Integer(Option<i64>),
-    Float,
+    Float(f64),
     Boolean(bool),
     DateTime,
     List(Vec<Entry>),
@@ -38,7 +38,7 @@ impl Value {
         match self {
             Self::Text(_) => "text",
             Self::Integer(_) => "a whole number",
-            Self::Float => "a number with a fraction",
+            Self::Float(_) => "a number with a fraction",
             Self::Boolean(_) => "true or false",
             Self::DateTime => "a date or time",
             Self::List(_) => "a list",
@@ -76,7 +76,7 @@ fn own_value(value: DeValue<'_>) -> Value {
         DeValue::Integer(number) => {
             Value::Integer(i64::from_str_radix(number.as_str(), number.radix()).ok())
         }
-        DeValue::Float(_) => Value::Float,
+        DeValue::Float(number) => Value::Float(number.as_str().parse().unwrap_or(f64::NAN)),
         DeValue::Boolean(value) => Value::Boolean(value),
         DeValue::Datetime(_) => Value::DateTime,
         DeValue::Array(list) => Value::List(

@@ -110,7 +110,7 @@ impl Config {
         if !provider.is_wrong() {
             let members: Vec<&Provider> =
                 names.into_iter().filter_map(|name| self.providers.get(name)).collect();
-            provider.link(&members);
+            provider.link(&members, &self.arrays);
         }
         self.providers.insert(name.to_owned(), provider);
     }

@@ -1,12 +1,14 @@
 //! One configured provider: its table as meant, and how it is opened.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use storage_array::Prices;
 use storage_core::{
-    Error as StorageError, ErrorKind, Result as StorageResult, Secret, StorageProvider,
+    BoxFuture, Error as StorageError, ErrorKind, Result as StorageResult, Secret, StorageProvider,
 };
 
 use super::document::{Table, Value};
@@ -14,8 +16,9 @@ use super::problem::{Problem, Problems, alternatives};
 use super::reference::Variables;
 use super::section::{Section, Shown};
 use super::source::Source;
+use crate::arrays::{Array, Arrays};
 use crate::error::{Error, Result};
-use crate::registry::{Backend, Registry};
+use crate::registry::{Backend, Built, Opened, Registry};
 
 /// The most times a failed request is sent again, unless `retries_max` says otherwise.
 const RETRIES_MAX: u64 = 5;
@@ -32,13 +35,25 @@ pub struct Provider {
     kind: String,
     backend: Option<Backend>,
     limits: Limits,
+    prices: Prices,
     problems: Vec<Problem>,
     shown: Vec<Shown>,
     secrets: Vec<Secret>,
     source: Source,
     span: Range<usize>,
-    settings: Vec<(String, Range<usize>)>,
+    settings: Vec<Written>,
 }
+
+/// A setting as it is written: its name, where that is, and where its value is.
+#[derive(Debug, Clone)]
+pub(super) struct Written {
+    pub(super) name: String,
+    pub(super) name_span: Range<usize>,
+    pub(super) span: Range<usize>,
+}
+
+/// What a provider may charge for, in `prices`.
+const PRICES: [&str; 4] = ["gb_month", "gb_read", "thousand_puts", "thousand_gets"];
 
 /// What every provider can be given, whatever its type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +81,7 @@ impl Provider {
                 retries_max: RETRIES_MAX,
                 concurrency_max: CONCURRENCY_MAX,
             },
+            prices: Prices::default(),
             problems: Vec::new(),
             shown: Vec::new(),
             secrets: Vec::new(),
@@ -73,7 +89,11 @@ impl Provider {
             span: span.clone(),
             settings: table
                 .iter()
-                .map(|(name, entry)| (name.clone(), entry.name_span.clone()))
+                .map(|(name, entry)| Written {
+                    name: name.clone(),
+                    name_span: entry.name_span.clone(),
+                    span: entry.span.clone(),
+                })
                 .collect(),
         };
         let kind = match provider.kind_of(registry, table) {
@@ -92,6 +112,7 @@ impl Provider {
             retries_max: section.number("retries_max", 0, 100).or(RETRIES_MAX),
             concurrency_max: section.number("concurrency_max", 1, 10_000).or(CONCURRENCY_MAX),
         };
+        provider.prices = prices(&mut section);
         let read = section.finish();
         provider.problems = read.problems;
         provider.shown = read.shown;
@@ -139,6 +160,7 @@ impl Provider {
             kind: "split".into(),
             backend: Some(backend),
             limits: log.limits,
+            prices: Prices::default(),
             problems: Vec::new(),
             shown: Vec::new(),
             secrets: [log.secrets.clone(), objects.secrets.clone()].concat(),
@@ -149,15 +171,19 @@ impl Provider {
     }
 
     /// The settings that name other providers, with the names; none unless it is an array.
-    pub(super) fn parts(&self) -> &[(String, Vec<String>)] {
+    pub(crate) fn parts(&self) -> &[(String, Vec<String>)] {
         let parts = self.backend.as_ref().and_then(Backend::parts);
         parts.map_or(&[], |parts| &parts.settings)
     }
 
     /// Where a setting is written, or else the provider.
     fn span_of(&self, setting: &str) -> Range<usize> {
-        let found = self.settings.iter().find(|(name, _)| name == setting);
-        found.map_or(self.span.clone(), |(_, span)| span.clone())
+        self.written(setting).map_or(self.span.clone(), |written| written.name_span.clone())
+    }
+
+    /// A setting as it is written, if it is.
+    pub(super) fn written(&self, setting: &str) -> Option<&Written> {
+        self.settings.iter().find(|written| written.name == setting)
     }
 
     /// Notes that something is wrong with a setting.
@@ -173,31 +199,50 @@ impl Provider {
 
     /// Gives an array the providers that it is made of. Each is opened when it is first needed: one that is
     /// away keeps nobody waiting.
-    pub(super) fn link(&mut self, members: &[&Self]) {
+    pub(super) fn link(&mut self, members: &[&Self], arrays: &Arrays) {
         let Some(backend) = &mut self.backend else { return };
         let Some(parts) = backend.parts().cloned() else { return };
-        let members: Vec<_> = members
+        let given = members;
+        let members: Vec<_> = given
             .iter()
             .filter_map(|member| {
                 Some((member.name.clone(), member.backend.clone()?, member.limits))
             })
             .collect();
+        let prices: BTreeMap<String, Prices> =
+            given.iter().map(|member| (member.name.clone(), member.prices)).collect();
+        let (name, arrays) = (self.name.clone(), arrays.clone());
         let volatile = members.iter().any(|(_, backend, _)| backend.is_volatile());
         let open = move |trusting: bool| {
             let (members, parts) = (members.clone(), parts.clone());
+            let (prices, name, arrays) = (prices.clone(), name.clone(), arrays.clone());
             async move {
-                let mut opened = crate::registry::Members::new();
+                let mut providers = crate::registry::Members::new();
                 for (name, backend, limits) in members {
                     let later =
                         crate::providers::Later::new(&name, backend, limits, trusting).await;
-                    opened.insert(name, Arc::new(later));
+                    providers.insert(name, Arc::new(later));
                 }
-                (parts.build)(&opened)
+                let built = (parts.build)(&Opened { providers, prices })?;
+                if let Some(array) = &built.array {
+                    arrays.add(&name, array.clone());
+                }
+                Ok(built)
             }
         };
-        let trusting = open.clone();
-        let linked = Backend::array(self.parts().to_vec(), |_| unreachable_build());
-        let linked = linked.opened_with(move || open(false), move || trusting(true));
+        let (trusting, as_array) = (open.clone(), open.clone());
+        let provider = |opening: BoxFuture<'static, StorageResult<Built>>| async move {
+            opening.await.map(|built| built.provider)
+        };
+        let linked = Backend::array(self.parts().to_vec(), |_| unreachable_build())
+            .opened_with(
+                move || provider(Box::pin(open(false))),
+                move || provider(Box::pin(trusting(true))),
+            )
+            .opened_as_array(move |trusting| {
+                let opening = as_array(trusting);
+                async move { opening.await?.array.ok_or_else(not_our_array) }
+            });
         self.backend = Some(if volatile { linked.keeps_nothing() } else { linked });
     }
 
@@ -267,10 +312,19 @@ impl Provider {
         self.in_time(self.backend().open()).await
     }
 
-    async fn in_time(
-        &self,
-        opening: impl Future<Output = StorageResult<Arc<dyn StorageProvider>>>,
-    ) -> Result<Arc<dyn StorageProvider>> {
+    /// Opens it as the array it is; `None` if it is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub(crate) async fn open_array(&self, trusting: bool) -> Result<Option<Array>> {
+        match self.backend().open_array(trusting) {
+            Some(opening) => self.in_time(opening).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn in_time<T>(&self, opening: impl Future<Output = StorageResult<T>>) -> Result<T> {
         let opened =
             tokio::time::timeout(self.limits.timeout, opening).await.unwrap_or_else(|_| {
                 let time = super::units::exact_time(self.limits.timeout);
@@ -306,10 +360,26 @@ impl Provider {
     /// The first setting that a message names in backticks and that is written in this table.
     fn setting_named_in(&self, message: &str) -> Option<(String, Range<usize>)> {
         message.split('`').skip(1).step_by(2).find_map(|word| {
-            let (name, span) = self.settings.iter().find(|(name, _)| name == word)?;
-            Some((name.clone(), span.clone()))
+            let written = self.written(word)?;
+            Some((written.name.clone(), written.name_span.clone()))
         })
     }
+}
+
+fn prices(section: &mut Section<'_>) -> Prices {
+    let given = section.decimals("prices", &PRICES).optional().unwrap_or_default();
+    let price =
+        |name: &str| given.iter().find(|(given, _)| given == name).map_or(0.0, |(_, price)| *price);
+    Prices {
+        gb_month: price("gb_month"),
+        gb_read: price("gb_read"),
+        thousand_puts: price("thousand_puts"),
+        thousand_gets: price("thousand_gets"),
+    }
+}
+
+fn not_our_array() -> StorageError {
+    StorageError::not_applied(ErrorKind::Misconfigured, "it is no array that can be looked after")
 }
 
 /// A linked array is opened, not built.

@@ -364,6 +364,50 @@ impl<'a> Section<'a> {
         })
     }
 
+    /// A table of numbers that are not negative, with these names.
+    pub(crate) fn decimals(
+        &mut self,
+        name: &str,
+        names: &[&str],
+    ) -> Setting<'_, 'a, Vec<(String, f64)>> {
+        self.setting(name, |section, entry| {
+            let example = format!("{{ {} = 0.02 }}", names[0]);
+            let Value::Table(table) = &entry.value else {
+                return section.wrong_kind(name, entry, &format!("a table: {example}"), None);
+            };
+            let mut numbers = Vec::new();
+            for (inner, item) in table {
+                let number = match item.value {
+                    Value::Float(number) => Some(number),
+                    Value::Integer(Some(number)) => Some(number as f64),
+                    _ => None,
+                };
+                let number = number.filter(|number| number.is_finite() && *number >= 0.0);
+                match (names.contains(&inner.as_str()), number) {
+                    (true, Some(number)) => numbers.push((inner.clone(), number)),
+                    (true, None) => {
+                        let problem = Problem::error(format!("`{inner}` of `{name}` is no price"))
+                            .at(item.span.clone())
+                            .expected("a number that is not negative, such as 0.02");
+                        section.problems.push(problem);
+                        return None;
+                    }
+                    (false, _) => {
+                        let problem = Problem::error(format!("`{name}` has no `{inner}`"))
+                            .at(item.name_span.clone())
+                            .expected(format!("one of {}", names.join(", ")))
+                            .suggest(inner, names.iter().copied());
+                        section.problems.push(problem);
+                        return None;
+                    }
+                }
+            }
+            let shown: Vec<_> =
+                numbers.iter().map(|(name, number)| format!("{name} = {number}")).collect();
+            Some((numbers, format!("{{ {} }}", shown.join(", "))))
+        })
+    }
+
     /// One text or a list of them, none of them empty.
     #[cfg(feature = "gateway-s3")]
     pub(crate) fn one_or_more(&mut self, name: &str) -> Setting<'_, 'a, Vec<String>> {

@@ -6,8 +6,9 @@ use storage_array::{Encrypt, Erasure, Member, Mirror, Shard};
 use storage_core::Env;
 use storage_wrappers::TokioEnv;
 
+use crate::arrays::Array;
 use crate::config::{Problem, Section};
-use crate::registry::{Backend, Members, Registry};
+use crate::registry::{Backend, Opened, Registry};
 
 /// The greatest weight of a member of a shard.
 const WEIGHT_MAX: u64 = 1_000_000;
@@ -28,6 +29,8 @@ fn env() -> Arc<dyn Env> {
 /// The names of the members and the domains they fail in.
 struct Named {
     members: Vec<String>,
+    /// What they are known by in the array: a member that took the place of another keeps its name there.
+    places: Vec<String>,
     domains: Vec<String>,
 }
 
@@ -43,21 +46,32 @@ impl Named {
                 "one for each member, in the same order: members that fail together share one";
             section.problem("domains", Problem::error(message).help(help));
         }
-        Self { members, domains }
+        let places = section.texts("places").optional().unwrap_or_else(|| members.clone());
+        if places.len() != members.len() {
+            let (places, members) = (places.len(), members.len());
+            let message = format!("`places` has {places} names for the {members} of `members`");
+            let help = "one for each member, in the same order: what it is known by in the array";
+            section.problem("places", Problem::error(message).help(help));
+        }
+        Self { members, places, domains }
     }
 
     fn settings(&self) -> [(String, Vec<String>); 1] {
         [("members".into(), self.members.clone())]
     }
 
-    fn of(&self, opened: &Members) -> Vec<Member> {
-        let named = self.members.iter().zip(&self.domains);
+    fn of(&self, opened: &Opened) -> Vec<Member> {
+        let named = self.members.iter().zip(&self.places).zip(&self.domains);
         named
-            .map(|(name, domain)| {
-                Member::new(name.as_str(), opened[name].clone()).in_domain(domain.as_str())
-            })
+            .map(|((name, place), domain)| member(place, name, opened).in_domain(domain.as_str()))
             .collect()
     }
+}
+
+/// A member that is known by `place`, on the provider `name`.
+fn member(place: &str, name: &str, opened: &Opened) -> Member {
+    let prices = opened.prices.get(name).copied().unwrap_or_default();
+    Member::new(place, opened.providers[name].clone()).at_prices(prices)
 }
 
 fn names(section: &mut Section<'_>) -> Vec<String> {
@@ -83,8 +97,8 @@ fn mirror(section: &mut Section<'_>) -> Backend {
         section.problem("members", Problem::error("`members` must have 1 to 255 names"));
     }
     let quorum = quorum(section, 1, named.members.len());
-    Backend::array(named.settings(), move |opened| {
-        Ok(Arc::new(Mirror::new(named.of(opened), quorum, env())?))
+    Backend::known_array(named.settings(), move |opened| {
+        Mirror::new(named.of(opened), quorum, env()).map(|array| Array::Mirror(Arc::new(array)))
     })
 }
 
@@ -103,8 +117,9 @@ fn erasure(section: &mut Section<'_>) -> Backend {
         section.problem("members", Problem::error(message).help(help));
     }
     let quorum = quorum(section, data, if counted { data + parity } else { 0 });
-    Backend::array(named.settings(), move |opened| {
-        Ok(Arc::new(Erasure::new(data, parity, named.of(opened), quorum, env())?))
+    Backend::known_array(named.settings(), move |opened| {
+        let array = Erasure::new(data, parity, named.of(opened), quorum, env())?;
+        Ok(Array::Erasure(Arc::new(array)))
     })
 }
 
@@ -118,17 +133,17 @@ fn shard(section: &mut Section<'_>) -> Backend {
     let previous_weights = previous.as_ref().map(|it| weights_of_previous(section, it));
     let mut settings = vec![("members".to_owned(), members.clone())];
     settings.extend(previous.iter().map(|previous| ("previous".to_owned(), previous.clone())));
-    Backend::array(settings, move |opened| {
+    Backend::known_array(settings, move |opened| {
         let weighted = |names: &[String], weights: &[u64]| -> Vec<(Member, f64)> {
             let named = names.iter().zip(weights);
-            let member = |name: &String| Member::new(name.as_str(), opened[name].clone());
-            named.map(|(name, weight)| (member(name), *weight as f64)).collect()
+            named.map(|(name, weight)| (member(name, name, opened), *weight as f64)).collect()
         };
         let shard = Shard::new(weighted(&members, &weights))?;
-        Ok(Arc::new(match (&previous, &previous_weights) {
+        let shard = match (&previous, &previous_weights) {
             (Some(previous), Some(weights)) => shard.growing_from(weighted(previous, weights))?,
             _ => shard,
-        }))
+        };
+        Ok(Array::Shard(Arc::new(shard)))
     })
 }
 
@@ -151,7 +166,8 @@ fn encrypt(section: &mut Section<'_>) -> Backend {
     let inner = section.text("inner").required();
     let key = section.secret("key").required();
     section.check(storage_array::check_keys(&key));
-    Backend::array([("inner".to_owned(), vec![inner.clone()])], move |opened| {
-        Ok(Arc::new(Encrypt::new(opened[&inner].clone(), &key, env())?))
+    Backend::known_array([("inner".to_owned(), vec![inner.clone()])], move |opened| {
+        let encrypt = Encrypt::new(opened.providers[&inner].clone(), &key, env())?;
+        Ok(Array::Encrypt(Arc::new(encrypt)))
     })
 }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::health::Health;
 use super::metrics::Recorder;
+use crate::arrays::Arrays;
 
 /// How old the numbers of the store may be: asking for them takes two requests to the provider.
 const NUMBERS_EVERY: Duration = Duration::from_secs(60);
@@ -27,13 +28,14 @@ pub(crate) struct Admin {
     health: Health,
     recorder: Recorder,
     store: Store,
+    arrays: Arrays,
     /// When the store was last asked for its numbers.
     asked: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Admin {
-    pub(crate) fn new(health: Health, recorder: Recorder, store: Store) -> Self {
-        Self { health, recorder, store, asked: Arc::default() }
+    pub(crate) fn new(health: Health, recorder: Recorder, store: Store, arrays: Arrays) -> Self {
+        Self { health, recorder, store, arrays, asked: Arc::default() }
     }
 
     async fn metrics(&self) -> String {
@@ -50,6 +52,7 @@ impl Admin {
         super::metrics::set_counters(&self.store.counters());
         super::metrics::set_combining(self.store.combining().as_ref());
         super::metrics::set_maintenance(self.store.maintenance_error().is_none());
+        super::metrics::set_arrays(&self.arrays);
         self.recorder.render()
     }
 }

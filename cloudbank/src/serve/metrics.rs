@@ -1,5 +1,6 @@
 //! Metrics, kept in memory and told in the text format of Prometheus.
 
+mod arrays;
 mod histogram;
 mod store;
 
@@ -12,6 +13,7 @@ use metrics::{
     Counter, Gauge, Key, KeyName, Label, Metadata, SharedString, Unit, set_global_recorder,
 };
 
+pub(crate) use arrays::set_arrays;
 use histogram::Buckets;
 pub(crate) use store::{set_combining, set_counters, set_maintenance, set_store};
 
@@ -125,6 +127,7 @@ impl Recorder {
 fn describe_all() {
     gateway_http::describe_metrics();
     storage_wrappers::describe_metrics();
+    arrays::describe_metrics();
     store::describe_metrics();
     super::traces::describe_metrics();
     super::upkeep::describe_metrics();

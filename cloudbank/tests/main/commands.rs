@@ -66,6 +66,7 @@ fn config_init_writes_what_works_and_never_overwrites() {
         timeout = "1m"  # default
         retries_max = 5  # default
         concurrency_max = 64  # default
+        # prices is not set
         $ config init --config a/b/other.toml --json
         {"file":"a/b/other.toml"}
     "#]]

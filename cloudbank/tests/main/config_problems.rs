@@ -43,8 +43,8 @@ path = "data"
               |
             3 | pth = "data"
               | ^^^
-              = expected one of concurrency_max, create, durability, object_bytes_max, path, retries_max,
-                timeout, type
+              = expected one of concurrency_max, create, durability, object_bytes_max, path, prices,
+                retries_max, timeout, type
               = did you mean `path`?"#]],
     );
 }
@@ -63,7 +63,7 @@ colour = "blue"
               |
             3 | colour = ***
               | ^^^^^^
-              = expected one of concurrency_max, object_bytes_max, retries_max, timeout, type, versions"#]],
+              = expected one of concurrency_max, object_bytes_max, prices, retries_max, timeout, type, versions"#]],
     );
 }
 
@@ -219,18 +219,18 @@ d = { type = \"memory\", size = 1 }";
     check(
         &format!("{THREE}{nested}"),
         expect![[r#"
-        error: `members`: there is something wrong with `d`
-         --> cloudbank.toml:5:24
-          |
-        5 | x = { type = "mirror", members = ["a", "d"] }
-          |                        ^^^^^^^
+            error: `members`: there is something wrong with `d`
+             --> cloudbank.toml:5:24
+              |
+            5 | x = { type = "mirror", members = ["a", "d"] }
+              |                        ^^^^^^^
 
-        error: a provider of type `memory` has no setting `size`
-         --> cloudbank.toml:6:24
-          |
-        6 | d = ***
-          |     ^^^
-          = expected one of concurrency_max, object_bytes_max, retries_max, timeout, type, versions"#]],
+            error: a provider of type `memory` has no setting `size`
+             --> cloudbank.toml:6:24
+              |
+            6 | d = ***
+              |     ^^^
+              = expected one of concurrency_max, object_bytes_max, prices, retries_max, timeout, type, versions"#]],
     );
 }
 
@@ -670,9 +670,9 @@ fn common_misnomers_of_other_tools_find_their_setting() {
               | ^^^^^^^^^^^
               = expected one of access_key_id, allow_http, allow_invalid_certificates, bucket, ca_certificate,
                 checksum, concurrency_max, conditional_put, config_file, connect_timeout, credentials,
-                credentials_file, endpoint, idle_timeout, names, object_bytes_max, prefix, probe, profile,
-                region, request_timeout, retries_max, secret_access_key, session_token, sign_payload, timeout,
-                type, virtual_hosted_style
+                credentials_file, endpoint, idle_timeout, names, object_bytes_max, prefix, prices, probe,
+                profile, region, request_timeout, retries_max, secret_access_key, session_token, sign_payload,
+                timeout, type, virtual_hosted_style
               = did you mean `endpoint`?
 
             error: a provider of type `s3` has no setting `access_key`
@@ -682,9 +682,9 @@ fn common_misnomers_of_other_tools_find_their_setting() {
               | ^^^^^^^^^^
               = expected one of access_key_id, allow_http, allow_invalid_certificates, bucket, ca_certificate,
                 checksum, concurrency_max, conditional_put, config_file, connect_timeout, credentials,
-                credentials_file, endpoint, idle_timeout, names, object_bytes_max, prefix, probe, profile,
-                region, request_timeout, retries_max, secret_access_key, session_token, sign_payload, timeout,
-                type, virtual_hosted_style
+                credentials_file, endpoint, idle_timeout, names, object_bytes_max, prefix, prices, probe,
+                profile, region, request_timeout, retries_max, secret_access_key, session_token, sign_payload,
+                timeout, type, virtual_hosted_style
               = did you mean `access_key_id`?"#]],
     );
 }
@@ -802,7 +802,7 @@ fn several_problems_are_reported_together_in_the_order_of_the_file() {
               |
             5 | versons = "per-write"
               | ^^^^^^^
-              = expected one of concurrency_max, object_bytes_max, retries_max, timeout, type, versions
+              = expected one of concurrency_max, object_bytes_max, prices, retries_max, timeout, type, versions
               = did you mean `versions`?
 
             error: `timeout` cannot be understood
@@ -956,10 +956,10 @@ fn problems_come_as_data_when_asked_for() {
     let bench = Bench::with_config("[providers.local]\ntype = \"memory\"\nversons = 1\n");
     expect![[r#"
         $ config check --json
-        {"file":"cloudbank.toml","problems":[{"column":1,"expected":"one of concurrency_max, object_bytes_max, retries_max, timeout, type, versions","file":"cloudbank.toml","help":"did you mean `versions`?","line":3,"message":"a provider of type `memory` has no setting `versons`","severity":"error"}],"providers":[{"error":null,"name":"local","opened":null,"type":"memory","valid":false}]}
+        {"file":"cloudbank.toml","problems":[{"column":1,"expected":"one of concurrency_max, object_bytes_max, prices, retries_max, timeout, type, versions","file":"cloudbank.toml","help":"did you mean `versions`?","line":3,"message":"a provider of type `memory` has no setting `versons`","severity":"error"}],"providers":[{"error":null,"name":"local","opened":null,"type":"memory","valid":false}]}
         [2]
         $ provider ls --json
-        ! {"code":2,"error":"usage","message":"1 problem in the configuration","problems":[{"column":1,"expected":"one of concurrency_max, object_bytes_max, retries_max, timeout, type, versions","file":"cloudbank.toml","help":"did you mean `versions`?","line":3,"message":"a provider of type `memory` has no setting `versons`","severity":"error"}]}
+        ! {"code":2,"error":"usage","message":"1 problem in the configuration","problems":[{"column":1,"expected":"one of concurrency_max, object_bytes_max, prices, retries_max, timeout, type, versions","file":"cloudbank.toml","help":"did you mean `versions`?","line":3,"message":"a provider of type `memory` has no setting `versons`","severity":"error"}]}
         [2]
     "#]].assert_eq(&bench.session("config check --json\nprovider ls --json"));
 }

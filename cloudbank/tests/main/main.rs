@@ -1,6 +1,7 @@
 //! The command line as its users meet it, and everything that can be wrong with a configuration.
 #![allow(clippy::unwrap_used)] // A test that unwraps an error has failed as it should.
 
+mod array;
 mod commands;
 mod config_problems;
 mod conformance;
