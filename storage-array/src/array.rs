@@ -13,7 +13,7 @@ use crate::inspect::{Inspect, Inspection};
 use crate::member::Member;
 use crate::mend::{Mend, Mended};
 use crate::price::{Prices, Traffic};
-use crate::repair::Repaired;
+use crate::repair::{Look, Repaired};
 use crate::scrub::{Scrub, Scrubbed};
 
 /// How an array and its members are doing.
@@ -139,7 +139,7 @@ impl Array {
     }
 
     pub(crate) async fn repair(&self, key: &Key) -> Result<Repaired> {
-        self.core.repair(key, &BTreeSet::new(), true).await
+        self.core.repair(key, &BTreeSet::new(), Look { whole: true, patient: true }).await
     }
 
     pub(crate) async fn scrub(

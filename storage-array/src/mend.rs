@@ -11,7 +11,11 @@ use crate::cell::{Kind, kind_by_length};
 use crate::core::Core;
 use crate::listing::Stretch;
 use crate::pace::Pace;
+use crate::repair::Look;
 use crate::scrub::Scrubbed;
+
+/// A piece that is not there needs no more to be found out.
+const HEADS: Look = Look { whole: false, patient: true };
 
 /// What to repair, and how fast.
 #[derive(Debug, Clone)]
@@ -157,7 +161,7 @@ impl Core {
                 {
                     mending.push_back(async move {
                         pace.wait(self).await;
-                        (key, self.repair(key, &BTreeSet::new(), false).await)
+                        (key, self.repair(key, &BTreeSet::new(), HEADS).await)
                     });
                 }
                 let Some((key, repaired)) = mending.next().await else { break };

@@ -15,6 +15,7 @@ use futures_util::future::join_all;
 use storage_core::{Error, ErrorKind, Key, Prefix, PutIf, Result, StorageProviderExt as _};
 
 use crate::core::{Core, MARKS, lock};
+use crate::repair::Look;
 
 /// How many objects a member may be owed before they are no longer counted one by one.
 const OWED_MAX: usize = 100_000;
@@ -164,7 +165,8 @@ impl Core {
             if members.iter().all(|member| self.workers[*member].is_aside()) {
                 continue;
             }
-            let repaired = self.repair(&key, &suspects, false).await;
+            let repaired =
+                self.repair(&key, &suspects, Look { whole: false, patient: false }).await;
             if let Ok(report) = repaired {
                 let settled: BTreeSet<usize> =
                     members.into_iter().filter(|member| !report.failed.contains(member)).collect();

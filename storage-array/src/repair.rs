@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::{Either, select};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use storage_core::{Key, Result};
 
 use crate::cell::{Generation, Header, Kind};
@@ -31,6 +34,18 @@ pub struct Repaired {
     /// Whether it is deleted, on every member, and since when in milliseconds since the Unix epoch.
     pub(crate) deleted: Option<u64>,
 }
+
+/// How an object is looked at before it is repaired.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Look {
+    /// Whether all bytes are read, not just heads.
+    pub(crate) whole: bool,
+    /// Whether members that are slow are waited for: else they are left out, and told of as not reached.
+    pub(crate) patient: bool,
+}
+
+/// How long a member is waited for by those who are patient.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Repaired {
     fn is_damaged(&mut self, member: usize) {
@@ -60,10 +75,10 @@ impl Core {
         self: &Arc<Self>,
         key: &Key,
         suspects: &BTreeSet<usize>,
-        whole: bool,
+        look: Look,
     ) -> Result<Repaired> {
         let inside = self.cell_key(key)?;
-        let survey = self.survey_of(key, &inside, whole).await?;
+        let survey = self.look_over(key, &inside, look).await?;
         // What was begun is finished with what is missing.
         let generation = match survey.verdict(self) {
             Verdict::Nothing => return Ok(Repaired::default()),
@@ -79,7 +94,7 @@ impl Core {
         let mut report = Repaired { size: header.size, ..Repaired::default() };
         if header.kind == Kind::Pointer {
             let aside = self.aside_key(generation);
-            let all = self.survey_of(key, &aside, whole).await?;
+            let all = self.look_over(key, &aside, look).await?;
             self.repair_pieces(key, &aside, &header, &all, suspects, &mut report).await?;
         }
         if header.kind == Kind::Piece {
@@ -95,6 +110,52 @@ impl Core {
             report.deleted = Some(header.written);
         }
         Ok(report)
+    }
+
+    /// What the members have of an object.
+    pub(crate) async fn look_over(&self, key: &Key, inside: &Key, look: Look) -> Result<Survey> {
+        if look.patient {
+            self.patient_survey(key, inside, look.whole).await
+        } else {
+            self.survey_of(key, inside, look.whole).await
+        }
+    }
+
+    /// The same of all members that are not known to be down, however slow they are.
+    async fn patient_survey(&self, key: &Key, inside: &Key, whole: bool) -> Result<Survey> {
+        let total = self.workers.len();
+        let mut asked: Vec<usize> =
+            (0..total).filter(|member| !self.workers[*member].is_aside()).collect();
+        if asked.len() < self.answers_needed() {
+            asked = (0..total).collect();
+        }
+        let mut survey = Survey::new(total);
+        let mut waiting: FuturesUnordered<_> = asked
+            .clone()
+            .into_iter()
+            .map(|member| async move { (member, self.look(member, key, inside, whole).await) })
+            .collect();
+        let mut late = self.env.sleep(PATIENCE);
+        loop {
+            match select(waiting.next(), late).await {
+                Either::Left((Some((member, seen)), left)) => {
+                    survey.seen[member] = Some(seen);
+                    late = left;
+                }
+                Either::Left((None, _)) => break,
+                Either::Right(_) => break,
+            }
+        }
+        for member in asked.into_iter().filter(|member| survey.seen[*member].is_none()) {
+            // So that it is left alone when this goes on.
+            self.workers[member].health().failed(self.env.monotonic());
+        }
+        // Damaged cells are answers here: they are there to be replaced.
+        let damaged = survey.seen.iter().flatten().filter(|it| matches!(it, Seen::Damaged(_)));
+        if total - survey.unknown() + damaged.count() < self.answers_needed() {
+            return Err(self.unreadable(&survey, key));
+        }
+        Ok(survey)
     }
 
     /// The members whose cell must be written anew, and those that have what it takes.

@@ -10,7 +10,7 @@ use storage_core::{Error, ErrorKind, Key, Prefix, Result};
 use crate::core::Core;
 use crate::gather::Verdict;
 use crate::pace::Pace;
-use crate::repair::Repaired;
+use crate::repair::{Look, Repaired};
 use crate::walk::Walk;
 
 /// How many keys are taken from lists at a time.
@@ -73,6 +73,10 @@ impl Scrub {
             at_once: 1,
             bytes_per_second_max: None,
         }
+    }
+
+    fn look(&self) -> Look {
+        Look { whole: self.depth == Depth::Bytes, patient: true }
     }
 }
 
@@ -257,13 +261,13 @@ impl Core {
         }
         let looked = match scrub.repair {
             true => self.repair_one(scrub, key).await,
-            false => self.examine(key, scrub.depth == Depth::Bytes).await,
+            false => self.examine(key, scrub.look()).await,
         };
         looked.unwrap_or_else(One::Failed)
     }
 
     async fn repair_one(self: &Arc<Self>, scrub: &Scrub, key: &Key) -> Result<One> {
-        let found = self.repair(key, &BTreeSet::new(), scrub.depth == Depth::Bytes).await?;
+        let found = self.repair(key, &BTreeSet::new(), scrub.look()).await?;
         let old = |since: u64, age: Duration| {
             u128::from(self.wall_millis().saturating_sub(since)) >= age.as_millis()
         };
@@ -276,9 +280,9 @@ impl Core {
     }
 
     /// Looks and repairs nothing.
-    async fn examine(&self, key: &Key, whole: bool) -> Result<One> {
+    async fn examine(&self, key: &Key, look: Look) -> Result<One> {
         let inside = self.cell_key(key)?;
-        let survey = self.survey_of(key, &inside, whole).await?;
+        let survey = self.look_over(key, &inside, look).await?;
         let generation = match survey.verdict(self) {
             Verdict::Nothing => return Ok(One::Deleted),
             Verdict::Present(generation) | Verdict::Begun(generation) => generation,
@@ -291,7 +295,6 @@ impl Core {
         let (_, sound) = self.lost(&survey, generation, &BTreeSet::new(), &mut found);
         found.size = survey.header(generation).map_or(0, |header| header.size);
         let short = self.workers.len() - sound.len().min(self.workers.len());
-        found.failed.clear();
         Ok(One::Looked { found, short, forgotten: false })
     }
 

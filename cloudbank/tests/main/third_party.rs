@@ -79,8 +79,8 @@ fn its_settings_are_checked_like_ours() {
               |
             4 | pasword = ***
               | ^^^^^^^
-              = expected one of cache_bytes_max, concurrency_max, hosts, mode, pages, password, retries_max,
-                table, timeout, type, url
+              = expected one of cache_bytes_max, concurrency_max, hosts, mode, pages, password, prices,
+                retries_max, table, timeout, type, url
               = did you mean `password`?"#]],
     );
     check(

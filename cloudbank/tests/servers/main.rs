@@ -31,6 +31,13 @@ fn main() -> ExitCode {
             is_set("CLOUDBANK_TEST_SEAWEEDFS") || is_set("CLOUDBANK_TEST_MOTO"),
             buckets_and_objects_of_other_services_are_worked_with,
         ),
+        trial(
+            "arrays_of_a_folder_and_three_services_keep_the_contract",
+            ["CLOUDBANK_TEST_SEAWEEDFS", "CLOUDBANK_TEST_MOTO", "CLOUDBANK_TEST_AZURITE"]
+                .into_iter()
+                .all(is_set),
+            arrays_of_a_folder_and_three_services_keep_the_contract,
+        ),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
@@ -127,6 +134,53 @@ fn objects_travel_from_server_to_server_and_back() {
         );
         bench.ok(&format!("provider rm -p {name} --prefix a --yes {believe}"));
         bench.ok(&format!("provider destroy -p {name} --yes {believe}"));
+    }
+}
+
+/// Each array with the members that it is made of; the suite at the levels that it declares.
+fn arrays_of_a_folder_and_three_services_keep_the_contract() {
+    let (bench, names) = servers();
+    let config = String::from_utf8(bench.read("cloudbank.toml")).unwrap();
+    for name in names.iter().filter(|name| **name != "rclone") {
+        bench.ok(&format!("provider create -p {name}"));
+    }
+    // That conditions are kept was verified by the commands above.
+    let config = config.replace("request_timeout =", "probe = \"off\"\nrequest_timeout =");
+    for (array, members) in [
+        ("type = \"mirror\"\n", ["local", "seaweedfs", "azurite"]),
+        ("type = \"erasure\"\ndata = 2\nparity = 1\n", ["seaweedfs", "moto", "azurite"]),
+        ("type = \"erasure\"\ndata = 2\nparity = 1\n", ["local", "moto", "azurite"]),
+    ] {
+        bench.write(
+            "arrays.toml",
+            format!("{config}[providers.safe]\n{array}members = {members:?}\n"),
+        );
+        let level = std::env::var("CLOUDBANK_ARRAYS_LEVEL").unwrap_or_else(|_| "core".into());
+        let line = format!("conformance -p safe --level {level} --config arrays.toml");
+        let output = bench.feed(&line, b"");
+        assert!(output.status.success(), "{array}{members:?}: {}", bench.shown(&output));
+        // And a member that has lost everything is filled again.
+        for number in 0..5 {
+            let line = format!("provider put -p safe a/{number} - --config arrays.toml");
+            assert!(bench.feed(&line, &vec![b'x'; number * 50_000]).status.success());
+        }
+        bench.ok(&format!("provider rm -p {} --prefix= --yes --config arrays.toml", members[1]));
+        let status = bench.session("array status --config arrays.toml");
+        assert!(status.contains("5 short by 1 piece") && status.ends_with("[1]\n"), "{status}");
+        bench.ok("array repair --config arrays.toml");
+        bench.ok("array status --config arrays.toml");
+        bench.ok(&format!("provider rm -p {} --prefix= --yes --config arrays.toml", members[0]));
+        for number in 0..5 {
+            let line = format!("provider get -p safe a/{number} back --config arrays.toml");
+            bench.ok(&line);
+            assert_eq!(bench.read("back"), vec![b'x'; number * 50_000], "{array}{members:?}");
+        }
+        for member in members {
+            bench.ok(&format!("provider rm -p {member} --prefix= --yes --config arrays.toml"));
+        }
+    }
+    for name in names.iter().filter(|name| **name != "rclone") {
+        bench.ok(&format!("provider destroy -p {name} --yes --config arrays.toml"));
     }
 }
 

@@ -15,7 +15,7 @@ use crate::running::Running;
 use crate::support::Bench;
 
 /// How many seconds each place is soaked.
-const SECONDS: &str = "CLOUDBANK_SOAK_SECONDS";
+pub(crate) const SECONDS: &str = "CLOUDBANK_SOAK_SECONDS";
 /// Unless the environment says otherwise.
 const SECONDS_OF_A_TEST: u64 = 8;
 const CLIENTS: u64 = 4;
@@ -151,7 +151,7 @@ pub(crate) fn check(client: &Client, puts: &[(String, usize)], how: &str) {
 }
 
 /// What is in an object: its own name, again and again.
-fn content(target: &str, size: usize) -> Vec<u8> {
+pub(crate) fn content(target: &str, size: usize) -> Vec<u8> {
     target.bytes().cycle().take(size).collect()
 }
 

@@ -9,6 +9,7 @@
 mod client;
 mod combined;
 mod killed;
+mod members;
 mod memory;
 #[path = "../main/serve/running.rs"]
 #[allow(dead_code)] // The other binary uses the rest.
@@ -44,6 +45,14 @@ fn main() -> ExitCode {
             Trial::test(title, test).with_ignored_flag(!there)
         })
         .collect();
+    let members = Trial::test(
+        "clients_notice_nothing_when_one_cloud_after_the_other_is_killed_or_wiped",
+        || {
+            members::run();
+            Ok(())
+        },
+    );
+    trials.push(members.with_ignored_flag(quick));
     let memory = Trial::test("memory_has_a_bound_however_many_clients_stream", || {
         memory::run();
         Ok(())

@@ -10,5 +10,6 @@ mod losses;
 mod register;
 mod restore;
 mod rig;
+mod seasons;
 mod shard;
 mod upkeep;
