@@ -177,7 +177,10 @@ fn wait_for<T>(
 ) {
     let wanted = puts.lock().unwrap().len() + more;
     while puts.lock().unwrap().len() < wanted {
-        assert!(!working.iter().any(|client| client.is_finished()), "a client has failed");
+        assert!(
+            !working.iter().any(std::thread::ScopedJoinHandle::is_finished),
+            "a client has failed"
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
 }
