@@ -68,7 +68,7 @@ pub(super) async fn run(context: &Context, arguments: &ServeArgs) -> Result<()> 
     tracing::info!(version = env!("CARGO_PKG_VERSION"), provider = name, "serving");
 
     let health = Health::new(store.clone());
-    let admin = Admin::new(health.clone(), recorder, store.clone());
+    let admin = Admin::new(health.clone(), recorder, store.clone(), config.arrays().clone());
     let mut admin_limits = limits.clone();
     admin_limits.requests_max = ADMIN_REQUESTS_MAX;
     admin_limits.drain_time_max = Duration::from_secs(1);
