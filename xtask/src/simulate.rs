@@ -21,6 +21,10 @@ pub(crate) struct Arguments {
     /// Search all orders of two writers with two faults, to the end.
     #[arg(long, conflicts_with_all = ["replay", "seeds", "seed"])]
     search: bool,
+    /// Run arrays through seasons of harm: several processes, and one member after the other that is down, slow, wiped,
+    /// damaged or back with what it had long ago; 10,000 seeds unless told otherwise.
+    #[arg(long, conflicts_with_all = ["enumerate", "search", "replay"])]
+    arrays: bool,
     /// Run this again and tell everything: the text that a failure ends with.
     #[arg(long, value_name = "TEXT", conflicts_with_all = ["seeds", "seed"])]
     replay: Option<String>,
@@ -32,7 +36,11 @@ pub(crate) struct Arguments {
 /// Runs `cargo xtask simulate`.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let mut command = workspace::cargo();
-    command.args(["test", "--release", "--package", "storage-txn", "--test", "simulation"]);
+    let (package, test) = match arguments.arrays {
+        true => ("storage-array", "arrays"),
+        false => ("storage-txn", "simulation"),
+    };
+    command.args(["test", "--release", "--package", package, "--test", test]);
     command.args(["--", "--nocapture"]);
     let mut seeds = 20_000;
     if arguments.enumerate {
@@ -40,6 +48,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         command.args(["--include-ignored", "every_point_to_crash_at_with_every_single_fault"]);
     } else if arguments.search {
         command.args(["--include-ignored", "are_searched_to_the_end"]);
+    } else if arguments.arrays {
+        seeds = 10_000;
+        command.arg("befalls_one_member_at_a_time");
     } else if let Some(text) = &arguments.replay {
         command.env("SIMULATION_REPLAY", text);
         command.env("SIMULATION_SCENARIO", &arguments.scenario);
