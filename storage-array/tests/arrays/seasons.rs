@@ -300,8 +300,24 @@ impl World {
             8 => {
                 let before = self.known.lock().unwrap().clone();
                 let listed: Result<Vec<_>> = provider.list_all(&Prefix::all()).try_collect().await;
-                let listed = listed.map_err(|error| error.to_string())?;
                 let now = self.known.lock().unwrap().clone();
+                let listed = match listed {
+                    Ok(listed) => listed,
+                    // Of what is being put or deleted, with a member down, nobody can tell whether it is there.
+                    Err(error) if error.kind() == ErrorKind::Unavailable => {
+                        let problem = error.to_string();
+                        let named = |name: &&Key| problem.contains(name.as_str());
+                        let settled = match before.keys().find(named) {
+                            Some(name) => {
+                                before[name] == now[name]
+                                    && !matches!(before[name], State::Going(_))
+                            }
+                            None => false,
+                        };
+                        return if settled { Err(format!("list: {problem}")) } else { Ok(()) };
+                    }
+                    Err(error) => return Err(format!("list: {error}")),
+                };
                 for (name, content) in &before {
                     let found = listed.iter().find(|object| object.key == *name);
                     let is_there = |state: &State| matches!(state, State::There(_));
