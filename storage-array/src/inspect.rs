@@ -28,7 +28,7 @@ pub struct Inspect {
 
 impl Default for Inspect {
     fn default() -> Self {
-        Self { wait: Duration::from_secs(5), walk: true }
+        Self { wait: Duration::from_secs(10), walk: true }
     }
 }
 

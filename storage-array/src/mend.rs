@@ -32,7 +32,7 @@ pub struct Mend {
 
 impl Default for Mend {
     fn default() -> Self {
-        let wait = Duration::from_secs(5);
+        let wait = Duration::from_secs(30);
         Self { prefix: Prefix::all(), wait, at_once: 4, bytes_per_second_max: None }
     }
 }

@@ -56,7 +56,7 @@ Examples:
         #[arg(long)]
         brief: bool,
         /// How long a member may take to answer
-        #[arg(long, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
+        #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
         wait: Duration,
     },
     /// Look over every object, and repair what is missing or damaged

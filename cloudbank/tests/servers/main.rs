@@ -166,10 +166,10 @@ fn arrays_of_a_folder_and_three_services_keep_the_contract() {
             assert!(bench.feed(&line, &vec![b'x'; number * 50_000]).status.success());
         }
         bench.ok(&format!("provider rm -p {} --prefix= --yes --config arrays.toml", members[1]));
-        let status = bench.session("array status --config arrays.toml");
+        let status = bench.session("array status --wait 2m --config arrays.toml");
         assert!(status.contains("5 short by 1 piece") && status.ends_with("[1]\n"), "{status}");
         bench.ok("array repair --config arrays.toml");
-        bench.ok("array status --config arrays.toml");
+        bench.ok("array status --wait 2m --config arrays.toml");
         bench.ok(&format!("provider rm -p {} --prefix= --yes --config arrays.toml", members[0]));
         for number in 0..5 {
             let line = format!("provider get -p safe a/{number} back --config arrays.toml");

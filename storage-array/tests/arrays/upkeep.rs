@@ -55,7 +55,7 @@ fn an_inspection_tells_who_lacks_what_and_how_much_more_may_be_lost() {
         assert!(seen.members[2].answer.is_err() && seen.members[3].answer.is_ok());
         places[2].set_hanging(true);
         let seen = array.inspect(&look, &mut |_| true).await.unwrap();
-        assert!(seen.members[2].answer.as_ref().unwrap_err().contains("5 s"), "{seen:?}");
+        assert!(seen.members[2].answer.as_ref().unwrap_err().contains("10 s"), "{seen:?}");
     });
 }
 
