@@ -4,13 +4,15 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use storage_array::{Encrypt, Erasure, Mirror, Shard, Status};
+use storage_array::{Encrypt, Erasure, MemberState, Mirror, Shard, Status};
 use storage_core::StorageProvider;
 
 use crate::output::{Output, count};
 
 /// How long a command waits at its end for what arrays owe their members.
-const SETTLE_TIME_MAX: Duration = Duration::from_secs(5);
+const SETTLE_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long it waits before it asks slow members again.
+const SETTLE_PAUSE: Duration = Duration::from_millis(100);
 
 /// An array as what it is, for those who look after it.
 #[derive(Debug, Clone)]
@@ -47,6 +49,13 @@ impl Array {
             // They have no quorum: what is acknowledged is where it belongs.
             Self::Shard(_) | Self::Encrypt(_) => 0,
         }
+    }
+
+    /// Whether all who are owed something are down.
+    fn owes_only_the_dead(&self) -> bool {
+        let members = self.known_status().into_iter().flat_map(|status| status.members);
+        let mut owed = members.filter(|member| member.owed > 0);
+        owed.all(|member| member.state == MemberState::Down)
     }
 
     async fn settle(&self) -> usize {
@@ -98,8 +107,14 @@ impl Arrays {
                     let owed = array.owes();
                     progress |= array.settle().await < owed;
                 }
-                if !progress {
+                let owing = owing(self);
+                let hopeless = owing.iter().all(|(_, array)| array.owes_only_the_dead());
+                if owing.is_empty() || (!progress && hopeless) {
                     return;
+                }
+                if !progress {
+                    // Whoever is only slow has it in a moment.
+                    tokio::time::sleep(SETTLE_PAUSE).await;
                 }
             }
         };
