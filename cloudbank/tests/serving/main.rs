@@ -17,6 +17,8 @@ mod running;
 #[path = "../main/support.rs"]
 #[allow(dead_code)] // The other binary uses the rest.
 mod support;
+#[cfg(feature = "gateway-tahoe")]
+mod tahoe;
 
 use std::process::ExitCode;
 
@@ -63,6 +65,14 @@ fn main() -> ExitCode {
     });
     trials.push(combined.with_ignored_flag(quick));
     trials.push(memory.with_ignored_flag(quick || cfg!(not(target_os = "linux"))));
+    #[cfg(feature = "gateway-tahoe")]
+    {
+        let killed = Trial::test("tahoe_keeps_what_it_acknowledged_when_it_is_killed", || {
+            tahoe::run();
+            Ok(())
+        });
+        trials.push(killed.with_ignored_flag(quick));
+    }
     // One after the other: each keeps both cores of a small machine busy.
     let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
     libtest_mimic::run(&arguments, trials).exit_code()
