@@ -1,5 +1,6 @@
 //! Bytes on their way in: counted and summed while they pass, and compared with what the client said of them.
 
+mod aside;
 mod digest;
 
 use std::pin::Pin;
@@ -10,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 use storage_txn::{Store, Value};
 
+use aside::Aside;
 pub(crate) use digest::{Digester, Digests, combine};
 
 use crate::error::{Code, Error, Refusal, Result};
@@ -82,30 +84,43 @@ impl Incoming {
     /// Nothing is left of what was received then.
     pub(crate) async fn receive(self, store: &Store, sealing: Option<Sealing>) -> Result<Arrived> {
         let algorithm = self.expected.checksum.as_ref().map(|(algorithm, _)| *algorithm);
-        let digests = Arc::new(Mutex::new(None));
+        let sums = Arc::new(Mutex::new(None));
         let mut chunks = Checked {
             chunks: self.chunks,
             left: self.length,
-            checks: Some((Digester::new(algorithm), self.expected)),
-            digests: digests.clone(),
+            sums: Some(Aside::new(Digester::new(algorithm))),
+            ended: sums.clone(),
+        };
+        let mut digests = None;
+        // What the body is to be is known when all of it has come; what it is, a moment later.
+        let proof = async {
+            let sums = sums.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let found = async {
+                let found = sums.ok_or(Code::IncompleteBody)?.finish().await?;
+                self.expected.check(&found)?;
+                Ok(found)
+            };
+            digests = Some(found.await.map_err(|error: Error| error.refusal())?);
+            Ok::<_, Refusal>(())
         };
         let received = if self.length <= INLINE_BYTES_MAX {
             let mut bytes = BytesMut::with_capacity(self.length as usize);
             while let Some(chunk) = chunks.next().await {
                 bytes.extend_from_slice(&chunk.map_err(Error::Refused)?);
             }
+            proof.await.map_err(Error::Refused)?;
             Received::Small(bytes.freeze())
         } else {
             match &sealing {
-                None => Received::Value(store.upload(chunks).await?, Bytes::new()),
+                None => Received::Value(store.upload_proven(chunks, proof).await?, Bytes::new()),
                 Some(sealing) => {
                     let salt: [u8; 16] = random()?;
                     let sealer = Sealer::new(chunks, &sealing.key, &salt);
-                    Received::Value(store.upload(sealer).await?, Bytes::copy_from_slice(&salt))
+                    let value = store.upload_proven(sealer, proof).await?;
+                    Received::Value(value, Bytes::copy_from_slice(&salt))
                 }
             }
         };
-        let digests = digests.lock().unwrap_or_else(PoisonError::into_inner).take();
         Ok(Arrived { received, digests: digests.ok_or(Code::IncompleteBody)?, sealing })
     }
 }
@@ -190,14 +205,14 @@ pub(crate) fn decode_checksum(algorithm: Algorithm, text: &str) -> Result<Bytes>
     })
 }
 
-/// Passes a body on, and ends with an error if it was not what was said: so whoever takes it keeps nothing of it.
+/// Passes a body on, and ends with an error if it is not as long as was said: so whoever takes it keeps nothing of it.
 struct Checked {
     chunks: Chunks,
     left: u64,
     /// Taken at the end.
-    checks: Option<(Digester, Expected)>,
-    /// What the body was. Never held across an `.await`.
-    digests: Arc<Mutex<Option<Digests>>>,
+    sums: Option<Aside>,
+    /// Where they are put then. Never held across an `.await`.
+    ended: Arc<Mutex<Option<Aside>>>,
 }
 
 impl Checked {
@@ -205,20 +220,19 @@ impl Checked {
         let left = self.left.checked_sub(chunk.len() as u64);
         let longer = || Error::new(Code::InvalidRequest, "the body is longer than was said");
         self.left = left.ok_or_else(longer)?;
-        if let Some((digester, _)) = &mut self.checks {
-            digester.update(&chunk);
+        if let Some(sums) = &mut self.sums {
+            sums.add(chunk.clone());
         }
         Ok(chunk)
     }
 
     fn end(&mut self) -> Result<()> {
-        let Some((digester, expected)) = self.checks.take() else { return Ok(()) };
         if self.left > 0 {
             return Err(Code::IncompleteBody.into());
         }
-        let digests = digester.finish();
-        expected.check(&digests)?;
-        *self.digests.lock().unwrap_or_else(PoisonError::into_inner) = Some(digests);
+        if let Some(sums) = self.sums.take() {
+            *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(sums);
+        }
         Ok(())
     }
 }
@@ -228,6 +242,11 @@ impl Stream for Checked {
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
+        if let Some(sums) = &mut this.sums
+            && sums.poll_room(context).is_pending()
+        {
+            return Poll::Pending;
+        }
         let passed = match this.chunks.poll_next_unpin(context) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Some(Ok(chunk))) => this.pass(chunk).map(Some),

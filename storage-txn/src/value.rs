@@ -157,7 +157,27 @@ impl Store {
         S: Stream<Item = Result<Bytes, E>> + Send,
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let (content, _) = self.shared.upload(stream).await?;
+        self.upload_proven(stream, async { Ok(()) }).await
+    }
+
+    /// As [`upload`](Self::upload), and keeps what was uploaded only if `proof` is well, such as a checksum that takes as
+    /// long to make as the bytes take to be stored. It is awaited once the stream has ended, at the same time as the last
+    /// of the upload.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`upload`](Self::upload); [`ErrorKind::Aborted`] with the error of `proof` as
+    /// [`source`](std::error::Error::source). Nothing is left then, as far as that can be done.
+    pub async fn upload_proven<S, E>(
+        &self,
+        stream: S,
+        proof: impl Future<Output = Result<(), E>> + Send,
+    ) -> Result<Value>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Send,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (content, _) = self.shared.upload(stream, proof).await?;
         let shared = self.shared.clone();
         Ok(Value { inner: Arc::new(Inner { shared, content, claim: Mutex::new(Claim::Free) }) })
     }
@@ -181,7 +201,8 @@ mod tests {
         let store = Store::init(provider, Arc::new(TokioEnv::new()), options).await.unwrap();
         for (bytes, name) in [(100, "00000000"), (250, "00000001")] {
             let pieces = [Ok::<_, std::io::Error>(Bytes::from(vec![7; bytes]))];
-            let (content, _) = store.shared.upload(stream::iter(pieces)).await.unwrap();
+            let (content, _) =
+                store.shared.upload(stream::iter(pieces), async { Ok(()) }).await.unwrap();
             let Kind::Large(reference) = &content.0 else { panic!("it is large") };
             let mut other = (**reference).clone();
             other.hash = Bytes::copy_from_slice(blake3::hash(b"another").as_bytes());

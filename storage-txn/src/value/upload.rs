@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
+use futures_util::future::join;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use storage_core::{BoxFuture, PutIf, StorageProvider, StorageProviderExt};
 
@@ -58,10 +59,12 @@ impl Uploaded {
 }
 
 impl Shared {
-    /// Uploads what a stream has, unless it turns out to be small.
+    /// Uploads what a stream has, unless it turns out to be small, and keeps it if `proof` is well. That is asked once
+    /// the stream has ended, while the last of it is on its way.
     pub(crate) async fn upload<S, E>(
         self: &Arc<Self>,
         stream: S,
+        proof: impl Future<Output = Result<(), E>> + Send,
     ) -> Result<(Content, Option<Uploaded>)>
     where
         S: Stream<Item = Result<Bytes, E>> + Send,
@@ -78,7 +81,10 @@ impl Shared {
                 }
                 Some(Ok(piece)) => start.extend_from_slice(&piece),
                 Some(Err(error)) => return Err(given_up(error)),
-                None => return Ok((start.freeze().into(), None)),
+                None => {
+                    proof.await.map_err(given_up)?;
+                    return Ok((start.freeze().into(), None));
+                }
             }
         }
         // Once before all, not once for each that goes out at the same time.
@@ -97,8 +103,15 @@ impl Shared {
             }
             next = stream.next().await;
         };
-        let (uploaded, result) = upload.finish(fed).await;
-        match result {
+        let has_ended = fed.is_ok();
+        let proven = async {
+            match has_ended {
+                true => proof.await.map_err(given_up),
+                false => Ok(()),
+            }
+        };
+        let ((uploaded, result), proven) = join(upload.finish(fed), proven).await;
+        match result.and_then(|reference| proven.map(|()| reference)) {
             Ok(reference) => Ok((Content::large(reference), Some(uploaded))),
             Err(error) => {
                 self.delete_uploads(&[uploaded]).await;

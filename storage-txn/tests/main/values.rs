@@ -478,6 +478,15 @@ async fn a_transaction_that_fails_leaves_nothing_of_its_uploads() {
     assert_eq!(error.kind(), ErrorKind::Aborted);
     assert_eq!(error.to_string(), "the upload was given up: the pipe broke");
     assert_eq!(names(&provider, "value/").await, []);
+
+    // It is all there, and turns out to be another; also where it is too small to be stored by itself.
+    for value in [&value, &value.slice(..1)] {
+        let whole = stream::iter([Ok(value.clone())]);
+        let proof = async { Err(std::io::Error::other("the sums differ")) };
+        let error = store.upload_proven(whole, proof).await.unwrap_err();
+        assert_eq!(error.to_string(), "the upload was given up: the sums differ");
+        assert_eq!(names(&provider, "value/").await, []);
+    }
     assert_eq!(names(&provider, "session/").await.len(), 1);
 }
 
