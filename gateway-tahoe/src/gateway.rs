@@ -5,6 +5,7 @@ mod route;
 mod secrets;
 
 use std::collections::BTreeSet;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -32,6 +33,8 @@ const ALLOCATE_BYTES_MAX: usize = 8192;
 const CORRUPT_BYTES_MAX: usize = 32_768;
 /// What a read-test-write has beside the bytes that it writes and compares.
 const VECTORS_BYTES_MAX: usize = 4 << 20;
+/// Of the body of a refused request so much is read: a piece of an upload, as clients send it, and more.
+const DISCARDED_BYTES_MAX: usize = 2 << 20;
 /// How many such bodies are in memory at a time: as many as have so many times the bytes of the largest one.
 const BODIES: usize = 1;
 /// Memory for bodies is counted in units of so many bytes.
@@ -98,14 +101,19 @@ impl Gateway {
         B: Body<Data = Bytes> + Send,
         B::Error: std::fmt::Display,
     {
-        let path = request.uri().path();
-        let reads_share = route::reads_share(request.method(), path);
-        let answer = match Route::of(request.method(), path) {
-            Ok(route) => self.answer(route, request).await,
+        let (parts, body) = request.into_parts();
+        let mut body = std::pin::pin!(body);
+        let path = parts.uri.path();
+        let reads_share = route::reads_share(&parts.method, path);
+        let answer = match Route::of(&parts.method, path) {
+            Ok(route) => self.answer(route, &parts.headers, body.as_mut()).await,
             Err(status) => {
                 said(status, "there is nothing of this name, or it cannot be done with it")
             }
         };
+        if !answer.status().is_success() {
+            discard(body).await;
+        }
         match reads_share && !answer.status().is_success() {
             // The client looks at the type before it looks at the status.
             true => answer::as_bytes(answer),
@@ -113,13 +121,11 @@ impl Gateway {
         }
     }
 
-    async fn answer<B>(&self, route: Route, request: Request<B>) -> Response<AnswerBody>
+    async fn answer<B>(&self, route: Route, headers: &HeaderMap, body: B) -> Response<AnswerBody>
     where
         B: Body<Data = Bytes> + Send,
         B::Error: std::fmt::Display,
     {
-        let (parts, body) = request.into_parts();
-        let headers = &parts.headers;
         let given = headers.get(AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
         // Hashes of this crate are compared in a time that says nothing.
         if blake3::hash(given) != self.inner.authorization {
@@ -315,10 +321,10 @@ where
         Error::Refused(Refusal::TooLarge(why))
     };
     let hint = body.size_hint();
+    let mut body = std::pin::pin!(body);
     if hint.lower() > bytes_max as u64 {
         return Err(too_large());
     }
-    let mut body = std::pin::pin!(body);
     let mut first = Bytes::new();
     let mut bytes = BytesMut::new();
     while let Some(frame) = body.frame().await {
@@ -340,6 +346,21 @@ where
         }
     }
     Ok(Some(if bytes.is_empty() { first } else { bytes.freeze() }))
+}
+
+/// Reads what is left of a body that is refused, up to a bound: whoever is still sending when the connection ends may never
+/// see the answer.
+async fn discard<B>(mut body: Pin<&mut B>)
+where
+    B: Body<Data = Bytes>,
+{
+    let mut bytes = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        bytes += frame.data_ref().map_or(0, Bytes::len);
+        if bytes > DISCARDED_BYTES_MAX {
+            break;
+        }
+    }
 }
 
 fn not_cbor() -> Response<AnswerBody> {
