@@ -186,7 +186,13 @@ impl Identity {
         &self.swissnum
     }
 
-    /// The name of a Foolscap tub that there is not. Clients derive their secrets from it.
+    /// The name of a Foolscap tub that there is not, as it is. Clients derive their secrets from it.
+    #[must_use]
+    pub fn tub_id_bytes(&self) -> [u8; 20] {
+        self.tub_id
+    }
+
+    /// The same, as clients write it: 32 characters of base32.
     #[must_use]
     pub fn tub_id(&self) -> String {
         base32(&self.tub_id)

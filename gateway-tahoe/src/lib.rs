@@ -10,7 +10,8 @@
 //! 2. [`Uploads`]: shares that are not complete yet, in a folder.
 //! 3. [`Gateway`]: the protocol. [`Control`]: the same for tests, that move its clock.
 //! 4. [`Identity`]: who the server is to its clients.
-//! 5. [`Options`], [`Clock`]: the bounds of it, and its time.
+//! 5. [`stock`]: the storage folder of the stock server, whose shares move in and back.
+//! 6. [`Options`], [`Clock`]: the bounds of it, and its time.
 //!
 //! How shares are kept is told in `docs/formats/tahoe.md`, why so in `docs/design/`.
 //!
@@ -55,6 +56,7 @@ mod options;
 mod ranges;
 mod record;
 mod shares;
+pub mod stock;
 mod uploads;
 
 pub use clock::{Clock, StillClock, WallClock};
@@ -67,7 +69,7 @@ pub use metrics::describe_metrics;
 pub use options::Options;
 pub use record::{LEASE_SECONDS, Lease, LeaseSecrets, lease_hash};
 pub use shares::{
-    Advisory, Answer, Collected, Data, Expired, Kind, ReadTestWrite, ReadVector, Reader,
-    SHARES_MAX, ShareChange, ShareInfo, Shares, SlotInfo, Test, Write,
+    AdoptedShare, Advisory, Answer, Collected, Data, Expired, Kind, ReadTestWrite, ReadVector,
+    Reader, SHARES_MAX, ShareChange, ShareInfo, Shares, SlotInfo, Test, Write,
 };
 pub use uploads::{Allocated, Progress, Uploads};

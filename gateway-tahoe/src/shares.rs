@@ -1,5 +1,6 @@
 //! The shares of a server in its store: every operation on them, without HTTP.
 
+mod adopt;
 mod advisories;
 mod allocate;
 mod collect;
@@ -19,6 +20,7 @@ use storage_core::Env;
 use storage_txn::{At, ErrorKind, Item, Merge, Outcome, Scan, Snapshot, Store, Transaction};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+pub use adopt::AdoptedShare;
 pub use advisories::Advisory;
 pub use collect::{Collected, Expired};
 pub(crate) use edit::MUTABLE_BYTES_MAX;

@@ -90,6 +90,44 @@ Examples:
         #[arg(long)]
         dry_run: bool,
     },
+    /// Take over the shares of a stock server: its storage folder
+    #[command(after_help = "\
+FOLDER is the `storage` folder of the stock server, which must not be running. Nothing in it is changed.
+What is there already is not stored again, so an import that was interrupted goes on when it is started
+anew. At the end all bytes and leases are compared with what is stored.
+
+Clients write to their mutable files only where the server has the same tub id: see
+`cloudbank tahoe identity`.
+
+Examples:
+  cloudbank tahoe import ~/.tahoe/storage --dir node
+  cloudbank tahoe import ~/.tahoe/storage --verify-only      compare, and store nothing")]
+    Import {
+        #[command(flatten)]
+        which: TahoeWhich,
+        /// The folder of the stock server, with `shares` in it
+        #[arg(value_name = "FOLDER")]
+        folder: PathBuf,
+        /// Do not compare everything at the end
+        #[arg(long, conflicts_with = "verify_only")]
+        no_verify: bool,
+        /// Only compare
+        #[arg(long)]
+        verify_only: bool,
+    },
+    /// Write all shares as a storage folder of the stock server
+    #[command(after_help = "\
+Containers that are there with the same bytes stay, so an export that was interrupted goes on.
+
+Examples:
+  cloudbank tahoe export /srv/stock/storage --dir node")]
+    Export {
+        #[command(flatten)]
+        which: TahoeWhich,
+        /// The folder, which is made when it is not there
+        #[arg(value_name = "FOLDER")]
+        folder: PathBuf,
+    },
     /// Keep a copy of who the server is, or make it that again
     #[command(subcommand)]
     Identity(IdentityCommand),

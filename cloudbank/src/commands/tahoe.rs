@@ -3,6 +3,7 @@
 mod announce;
 mod identity;
 mod list;
+mod moving;
 mod place;
 mod status;
 
@@ -26,6 +27,11 @@ pub(crate) async fn run(context: &Context, command: TahoeCommand) -> Result<()> 
         TahoeCommand::Gc { which, after, dry_run } => {
             status::collect(context, &which, after, dry_run).await
         }
+        TahoeCommand::Import { which, folder, no_verify, verify_only } => {
+            let tasks = moving::Tasks { import: !verify_only, verify: !no_verify };
+            moving::import(context, &which, &folder, tasks).await
+        }
+        TahoeCommand::Export { which, folder } => moving::export(context, &which, &folder).await,
         TahoeCommand::Identity(IdentityCommand::Export { which, file }) => {
             identity::export(context, &which, &file).await
         }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gateway_tahoe::{Options, Shares, StorageIndex, WallClock};
-use storage_txn::Store;
+use storage_txn::{ErrorKind, Store};
 use storage_wrappers::TokioEnv;
 
 use crate::cli::TahoeWhich;
@@ -21,18 +21,32 @@ pub(crate) struct Place {
     pub(crate) provider: String,
 }
 
+/// What a command does with a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Read,
+    Write,
+    /// Writes, and makes it if it is not there.
+    Make,
+}
+
 impl Place {
     /// Opens what a command writes to.
     pub(crate) async fn find(context: &Context, which: &TahoeWhich) -> Result<Self> {
-        Self::open(context, which, false).await
+        Self::open(context, which, Mode::Write).await
     }
 
     /// Opens what a command only reads.
     pub(crate) async fn find_to_read(context: &Context, which: &TahoeWhich) -> Result<Self> {
-        Self::open(context, which, true).await
+        Self::open(context, which, Mode::Read).await
     }
 
-    async fn open(context: &Context, which: &TahoeWhich, to_read: bool) -> Result<Self> {
+    /// Opens what a command fills, and makes the store if it is not there.
+    pub(crate) async fn find_or_make(context: &Context, which: &TahoeWhich) -> Result<Self> {
+        Self::open(context, which, Mode::Make).await
+    }
+
+    async fn open(context: &Context, which: &TahoeWhich, mode: Mode) -> Result<Self> {
         let config = config_in(context, which.dir.as_deref())?;
         let tahoe = &config.serving()?.tahoe;
         let folder = which.dir.clone().unwrap_or_else(|| tahoe.folder.clone());
@@ -41,12 +55,18 @@ impl Place {
         options.quota_bytes = tahoe.quota_bytes;
         let provider = config.store_provider(which.which.provider.as_deref())?;
         let name = provider.name().to_owned();
-        let place = match to_read {
-            true => provider.open_to_read().await?,
-            false => provider.open().await?,
+        let place = match mode {
+            Mode::Read => provider.open_to_read().await?,
+            Mode::Write | Mode::Make => provider.open().await?,
         };
         let env = Arc::new(TokioEnv::new());
-        let store = Store::open(place, env.clone(), storage_txn::Options::default()).await;
+        let options_of_store = storage_txn::Options::default();
+        let store = match Store::open(place.clone(), env.clone(), options_of_store.clone()).await {
+            Err(error) if mode == Mode::Make && error.kind() == ErrorKind::NoStore => {
+                Store::init(place, env.clone(), options_of_store).await
+            }
+            opened => opened,
+        };
         let store = store.map_err(|error| Error::store(&name, error))?;
         let clock = Arc::new(WallClock::new(env.clone()));
         let shares = Shares::open(store, env, clock, options).await.map_err(failed)?;

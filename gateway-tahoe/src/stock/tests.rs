@@ -1,0 +1,4 @@
+//! Containers and folders, there and back.
+
+mod containers;
+mod moving;
