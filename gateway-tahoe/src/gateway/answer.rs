@@ -201,7 +201,15 @@ pub(super) fn failed(error: &Error) -> Response<AnswerBody> {
         tracing::warn!("a request failed: {error}");
         return said(status, "the server could not do it");
     }
-    said(status, &error.to_string())
+    // The client does not read what these say, and a connection with an answer that nobody reads is not used again.
+    match status {
+        StatusCode::UNAUTHORIZED
+        | StatusCode::NOT_FOUND
+        | StatusCode::METHOD_NOT_ALLOWED
+        | StatusCode::CONFLICT
+        | StatusCode::RANGE_NOT_SATISFIABLE => empty(status),
+        _ => said(status, &error.to_string()),
+    }
 }
 
 #[cfg(test)]

