@@ -103,7 +103,7 @@ fn the_first_schema_has_secrets_that_are_hashed_when_read() {
     };
     let found = read(&bytes).unwrap();
     assert_eq!((found.schema, found.offset, found.size), (Schema::Plain, 12, 5));
-    assert_eq!(found.leases, [lease.clone()]);
+    assert_eq!(found.leases, std::slice::from_ref(&lease));
 
     let mut bytes = Vec::from(*b"Tahoe mutable container v1\n\x75\x09\x44\x03\x8e");
     bytes.extend([9; 20]);
