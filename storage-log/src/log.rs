@@ -4,6 +4,7 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 
+use crate::quorum::VoterStatus;
 use crate::{Entry, LogId, Record, Result, Slot};
 
 /// An ordered log of opaque entries that any number of processes append to.
@@ -53,6 +54,13 @@ pub trait CommitLog: Debug + Send + Sync + 'static {
     ///
     /// [`Error::Storage`](crate::Error::Storage).
     async fn collect(&self, record: &Record) -> Result<()>;
+
+    /// Who votes on what is appended, and how each of them is; nobody where one provider decides alone.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Storage`](crate::Error::Storage) when too few of them answer to tell where the log ends.
+    async fn status(&self) -> Result<Vec<VoterStatus>>;
 }
 
 /// What became of an append.

@@ -8,6 +8,7 @@ use storage_core::{
 };
 
 use crate::planted::planted;
+use crate::quorum::VoterStatus;
 use crate::{Appended, CommitLog, Entry, Error, LogId, Record, Result, Slot};
 
 /// How often an append sends its bytes before it answers "unknown".
@@ -135,6 +136,10 @@ impl CommitLog for ProviderLog {
             self.provider.put(&key, record.tombstone(), PutIf::Always).await?;
         }
         Ok(())
+    }
+
+    async fn status(&self) -> Result<Vec<VoterStatus>> {
+        Ok(Vec::new())
     }
 }
 

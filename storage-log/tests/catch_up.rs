@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use futures_executor::block_on;
+use storage_log::quorum::VoterStatus;
 use storage_log::{
     Appended, CommitLog, Entry, Head, LogId, Record, Result, Slot, catch_up, catch_up_while,
 };
@@ -61,6 +62,9 @@ impl CommitLog for Slow {
         Ok(self.records.get(slot.0 as usize - 1).cloned())
     }
     async fn collect(&self, _: &Record) -> Result<()> {
+        unreachable!("it is only read")
+    }
+    async fn status(&self) -> Result<Vec<VoterStatus>> {
         unreachable!("it is only read")
     }
 }

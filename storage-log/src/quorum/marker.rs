@@ -39,6 +39,13 @@ impl Marker {
         bytes.freeze()
     }
 
+    /// Of which log it is a marker, if it is a whole one.
+    pub(crate) fn log_of(bytes: &Bytes) -> Option<LogId> {
+        let (body, sum) = bytes.split_at_checked(bytes.len().checked_sub(HASH)?)?;
+        (body.len() >= HEADER && body[..4] == MAGIC && hash(body) == sum)
+            .then(|| LogId(array(bytes, 8)))
+    }
+
     /// What is stored as a marker.
     ///
     /// # Errors

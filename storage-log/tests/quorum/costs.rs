@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use simulation::{Node, Plan, Sim, Simulator};
 use storage_core::{Prefix, StorageProvider};
-use storage_log::quorum::{Proof, QuorumLog, QuorumOptions};
+use storage_log::quorum::{Proof, QuorumLog, QuorumOptions, VoterState};
 use storage_log::{Appended, CommitLog, Entry, Error, Head, Record, Slot, catch_up};
 
 use crate::LOG;
@@ -212,6 +212,29 @@ fn who_votes_can_be_changed_while_the_log_is_in_use() {
         gates[3].shut.store(true, Ordering::Relaxed);
         commit(&one, &mut head, 8).await?;
         assert_eq!(catch_up(&other, Head::genesis(LOG), 1, 4, |_| Ok(())).await?, head);
+        Ok(())
+    });
+}
+
+#[test]
+fn it_is_told_which_voters_are_current_which_are_behind_and_which_do_not_answer() {
+    with(3, WINDOW, |node, log, other, gates| async move {
+        let mut head = Head::genesis(LOG);
+        commit(&log, &mut head, 0).await?;
+        node.env().sleep(Duration::from_secs(1)).await;
+        let states = async || {
+            let status = other.status().await?;
+            Ok::<_, Error>(status.into_iter().map(|voter| voter.state).collect::<Vec<_>>())
+        };
+        assert_eq!(states().await?, [VoterState::Current, VoterState::Current, VoterState::Current]);
+        gates[1].shut.store(true, Ordering::Relaxed);
+        for nonce in 1..4 {
+            commit(&log, &mut head, nonce).await?;
+        }
+        node.env().sleep(Duration::from_secs(1)).await;
+        assert!(matches!(states().await?[1], VoterState::Silent(_)));
+        gates[1].shut.store(false, Ordering::Relaxed);
+        assert_eq!(states().await?[1], VoterState::Behind(3));
         Ok(())
     });
 }
