@@ -43,6 +43,7 @@ pub(crate) use units::{SIZE_EXPECTED, exact_size, human_size, parse_size};
 
 use document::{Entry, Table, Value};
 use problem::alternatives;
+use storage_txn::Place;
 use store::StoreRoles;
 
 use crate::arrays::Arrays;
@@ -308,6 +309,34 @@ impl Config {
     /// Whether `[store]` names this provider, in whatever role.
     pub(crate) fn names_store(&self, name: &str) -> bool {
         self.store_named().is_some_and(|named| named.split('+').any(|it| it == name))
+    }
+
+    /// Opens the place of the store that [`store_provider`](Self::store_provider) has found by this name: a provider, or
+    /// voters and a provider of the objects. What only reads is not verified, as in
+    /// [`open_to_read`](Provider::open_to_read).
+    ///
+    /// # Errors
+    ///
+    /// As for [`provider`](Self::provider) and [`Provider::open`].
+    pub async fn open_place(&self, name: &str, to_read: bool) -> Result<Place> {
+        let open = async |provider: &Provider| match to_read {
+            true => provider.open_to_read().await,
+            false => provider.open().await,
+        };
+        let Some(roles) = self.store.quorum().filter(|roles| roles.name() == name) else {
+            return Ok(open(self.provider(Some(name))?).await?.into());
+        };
+        let mut voters = Vec::new();
+        for voter in &roles.voters {
+            voters.push(self.provider(Some(voter))?.open_later(to_read).await);
+        }
+        let objects = open(self.provider(Some(&roles.objects))?).await?;
+        Ok(Place::quorum(voters, objects))
+    }
+
+    /// The voters of the log and the provider of the objects that `[store]` names, if it names several voters.
+    pub(crate) fn store_voters(&self) -> Option<(Vec<String>, String)> {
+        self.store.quorum().map(|roles| (roles.voters, roles.objects))
     }
 
     /// The name of the provider that `[store]` names, if it does.

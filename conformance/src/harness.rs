@@ -134,6 +134,9 @@ pub struct Hooks {
     pub secrets: Vec<Secret>,
     /// Opens the stores of the cases about transactions, in place of [`storage_txn::Store`].
     pub stores: Option<Arc<dyn StoreHook>>,
+    /// How many voters the log of those stores is on: see [`on_quorum`](crate::on_quorum). None, where the provider
+    /// keeps it.
+    pub voters: usize,
 }
 
 /// A place that does not exist.
@@ -167,6 +170,7 @@ impl fmt::Debug for Hooks {
             .field("read_only", &self.read_only.is_some())
             .field("secrets", &self.secrets.len())
             .field("stores", &self.stores.is_some())
+            .field("voters", &self.voters)
             .finish()
     }
 }

@@ -9,7 +9,7 @@
 //! 5. [`history`], [`linearizability`], [`wire`], [`child`]: the oracle of races, the proxy that loses answers and
 //!    the second process, usable on their own.
 //! 6. [`serializability`]: the oracles of transactions.
-//! 7. [`store`]: what the cases about transactions ask of a store.
+//! 7. [`store`]: what the cases about transactions ask of a store; [`on_quorum`]: those on stores with several voters.
 //! 8. [`run()`], [`Settings`], [`Report`], [`Outcome`]: running it from other programs.
 
 mod case;
@@ -20,6 +20,7 @@ mod harness;
 pub mod history;
 pub mod linearizability;
 mod measure;
+mod quorum;
 mod report;
 mod resend;
 mod run;
@@ -37,6 +38,7 @@ pub use harness::{
     CrashHook, Denied, FnHarness, Harness, Hooks, Missing, Opener, ProcessHook, Reach, WireHook,
     harness, opener,
 };
+pub use quorum::on_quorum;
 pub use report::{CaseReport, Latency, Outcome, Progress, Report};
 pub use run::{run, run_until};
 pub use settings::{KnownIssue, Settings};

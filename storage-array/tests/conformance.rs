@@ -44,7 +44,68 @@ conformance::main!([
         let objects = Encrypt::new(objects, &Secret::new("5a".repeat(32)), env())?;
         Ok(Arc::new(Split::new(log, Arc::new(objects))))
     }),
+    on_quorum("quorum-mirror-3", 3, |members| Ok(Arc::new(Mirror::new(members, None, env())?))),
+    on_quorum("quorum-erasure-4-2", 6, |members| {
+        Ok(Arc::new(Erasure::new(4, 2, members, None, env())?))
+    })
+    .ignored_if(quick(), "left out by --quick"),
+    on_quorum("quorum-shard-4", 4, |members| Ok(Arc::new(shard(members)?)))
+        .ignored_if(quick(), "left out by --quick"),
+    on_quorum("quorum-encrypt-erasure-shard", 6, |members| {
+        let erasure = erasure_over_shards(members)?;
+        Ok(Arc::new(Encrypt::new(erasure, &Secret::new("5a".repeat(32)), env())?))
+    })
+    .ignored_if(quick(), "left out by --quick"),
+    quorum_on_disk("quorum-erasure-2-1-on-disk"),
 ]);
+
+fn quick() -> bool {
+    std::env::var_os("CLOUDBANK_TEST_QUICK").is_some()
+}
+
+/// Stores with their log on the first three of these members in memory, and everything else on an array of all of them.
+fn on_quorum(
+    name: &str,
+    members: usize,
+    make: fn(Vec<Member>) -> Result<Arc<dyn StorageProvider>>,
+) -> Target {
+    let config = Config { versions: Versions::PerWrite, object_bytes_max: 1 << 20 };
+    let memory: Vec<_> =
+        (0..members).map(|_| MemoryProvider::with_config(config.clone())).collect();
+    let harness = conformance::on_quorum(3, move || {
+        let providers = memory.iter().map(|one| Arc::new(one.clone()) as Arc<dyn StorageProvider>);
+        let providers: Vec<_> = providers.collect();
+        let members = providers.iter().enumerate();
+        let members = members.map(|(at, it)| Member::new(format!("m{at}"), it.clone())).collect();
+        let objects = make(members);
+        async move { Ok((providers[..3].to_vec(), objects?)) }
+    });
+    Target::new(name, harness).levels(&[Level::Txn])
+}
+
+/// The same with an erasure-coded array over three folders, each of which votes too.
+fn quorum_on_disk(name: &str) -> Target {
+    let folder = Arc::new(tempfile::tempdir().expect("a folder for the test"));
+    let harness = conformance::on_quorum(3, move || {
+        let folder = folder.clone();
+        async move {
+            let mut voters: Vec<Arc<dyn StorageProvider>> = Vec::new();
+            for name in ["a", "b", "c"] {
+                let config = backend_fs::Config {
+                    create: true,
+                    durability: Durability::ProcessCrash,
+                    ..backend_fs::Config::new(folder.path().join(name))
+                };
+                voters.push(Arc::new(FsProvider::open(config).await?));
+            }
+            let members = ["a", "b", "c"].iter().zip(&voters);
+            let members = members.map(|(name, voter)| Member::new(*name, voter.clone()));
+            let objects = Erasure::new(2, 1, members.collect::<Vec<_>>(), None, env())?;
+            Ok((voters, Arc::new(objects) as Arc<dyn StorageProvider>))
+        }
+    });
+    Target::new(name, harness).levels(&[Level::Txn]).ignored_if(quick(), "left out by --quick")
+}
 
 fn shard(members: Vec<Member>) -> Result<Shard> {
     Shard::new(members.into_iter().map(|member| (member, 1.0)))

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 
-use crate::quorum::VoterStatus;
+use crate::quorum::{VoterId, VoterStatus};
 use crate::{Entry, LogId, Record, Result, Slot};
 
 /// An ordered log of opaque entries that any number of processes append to.
@@ -61,6 +61,15 @@ pub trait CommitLog: Debug + Send + Sync + 'static {
     ///
     /// [`Error::Storage`](crate::Error::Storage) when too few of them answer to tell where the log ends.
     async fn status(&self) -> Result<Vec<VoterStatus>>;
+
+    /// Puts another voter in the place of each that was lost, where it was: everything that is decided is copied to it
+    /// first. Tells who they are; nobody where one provider decides alone.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Storage`](crate::Error::Storage): what providers fail with, of which all have to answer; and
+    /// [`Conflict`](storage_core::ErrorKind::Conflict) when somebody else has changed the voters meanwhile.
+    async fn mend(&self) -> Result<Vec<VoterId>>;
 }
 
 /// What became of an append.

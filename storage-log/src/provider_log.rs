@@ -8,7 +8,7 @@ use storage_core::{
 };
 
 use crate::planted::planted;
-use crate::quorum::VoterStatus;
+use crate::quorum::{VoterId, VoterStatus};
 use crate::{Appended, CommitLog, Entry, Error, LogId, Record, Result, Slot};
 
 /// How often an append sends its bytes before it answers "unknown".
@@ -139,6 +139,10 @@ impl CommitLog for ProviderLog {
     }
 
     async fn status(&self) -> Result<Vec<VoterStatus>> {
+        Ok(Vec::new())
+    }
+
+    async fn mend(&self) -> Result<Vec<VoterId>> {
         Ok(Vec::new())
     }
 }

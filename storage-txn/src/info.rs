@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::checkpoint::newest_name;
 use crate::compact::count_runs;
 use crate::format::checkpoint::Checkpoint;
-use crate::{Result, Store, Version};
+use crate::{Result, Store, Version, VoterId, VoterStatus};
 
 /// How large a store is, and how far its maintenance has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +42,8 @@ pub struct StoreInfo {
     pub memory_bytes: u64,
     /// How many bytes of segments this handle keeps in memory to read them again.
     pub cache_bytes: u64,
+    /// Who votes on the log, and how each of them is; nobody where one provider decides alone.
+    pub voters: Vec<VoterStatus>,
 }
 
 impl StoreInfo {
@@ -53,7 +55,8 @@ impl StoreInfo {
 }
 
 impl Store {
-    /// How large the store is at its latest version. Two requests, and what this handle has not read of the log.
+    /// How large the store is at its latest version. Two requests, and what this handle has not read of the log; where
+    /// that is on a quorum, two for each voter besides.
     ///
     /// # Errors
     ///
@@ -80,6 +83,7 @@ impl Store {
     pub async fn info(&self) -> Result<StoreInfo> {
         self.shared.refresh().await?;
         let newest = newest_name(&*self.shared.shelf.provider).await?;
+        let voters = self.shared.log.status().await?;
         let state = self.shared.state();
         let system = &state.view.system;
         let segments = system.segments()?;
@@ -101,6 +105,19 @@ impl Store {
             log_slot: state.head.slot.0,
             memory_bytes: state.memory_bytes() as u64,
             cache_bytes: self.shared.shelf.cache.bytes(),
+            voters,
         })
+    }
+
+    /// Puts another voter in the place of each that was lost, where the log is on a quorum: in a place that was wiped or
+    /// replaced, which keeps its name. All that was decided is copied to it first, and the store may be used meanwhile.
+    /// Tells who they are.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Storage`](crate::ErrorKind::Storage): what the voters fail with, of which all have to answer; and
+    /// [`Conflict`](storage_core::ErrorKind::Conflict) when somebody else has changed the voters meanwhile.
+    pub async fn mend_voters(&self) -> Result<Vec<VoterId>> {
+        Ok(self.shared.log.mend().await?)
     }
 }

@@ -4,17 +4,15 @@ use std::sync::Arc;
 
 use futures_util::future::join;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use storage_core::{Env, Get, StorageProvider, StorageProviderExt};
-use storage_log::ProviderLog;
+use storage_core::{Env, Get, StorageProvider};
 
 use crate::checkpoint::{collected, newest_name, newest_readable};
 use crate::format::checkpoint::Checkpoint;
-use crate::format::root;
 use crate::segment::{Cache, Shelf};
 use crate::shared::Shared;
 use crate::state::{Advanced, State};
-use crate::store::{format_key, key, prefix};
-use crate::{Error, ErrorKind, Options, Result};
+use crate::store::key;
+use crate::{Error, ErrorKind, Options, Place, Result};
 
 /// How many segments are asked for at once.
 const SEGMENTS_AT_ONCE: usize = 16;
@@ -22,29 +20,24 @@ const SEGMENTS_AT_ONCE: usize = 16;
 /// A handle on the store that is there, at the end of its log. Three requests and the entries of the log that no
 /// checkpoint covers.
 pub(crate) async fn open(
-    provider: Arc<dyn StorageProvider>,
+    place: &Place,
     env: Arc<dyn Env>,
     options: Options,
 ) -> Result<Arc<Shared>> {
     options.check()?;
-    let (format, newest) = join(provider.try_get(&format_key()?), newest_name(&*provider)).await;
-    let Some(format) = format? else {
-        return Err(Error::new(
-            ErrorKind::NoStore,
-            format!("there is no store on {}; make one with init", provider.info().name),
-        ));
-    };
-    let newest = newest?;
-    let id = root::decode(&format.body)?;
-    let log = ProviderLog::new(provider.clone(), prefix("log/")?, id)?;
-    let (checkpoint, wrong) = newest_readable(&*provider, id, newest.clone()).await?;
+    let provider = place.objects.clone();
+    let (root, newest) = join(place.root(), newest_name(&*provider)).await;
+    let (root, newest) = (root?, newest?);
+    let checkpoint = newest_readable(&*provider, root.id, newest.clone());
+    let (log, checkpoint) = join(place.log(root, &env), checkpoint).await;
+    let (log, (checkpoint, wrong)) = (log?, checkpoint?);
     let cache = Arc::new(Cache::new(options.cache_bytes_max));
     let shelf = Shelf { provider, cache, scan_read_bytes: options.scan_read_bytes };
-    let mut state = State::new(id, shelf.clone());
+    let mut state = State::new(root.id, shelf.clone());
     if let Some(checkpoint) = &checkpoint {
         state.restore(checkpoint)?;
     }
-    let shared = Shared::new(Arc::new(log), env, options, shelf, state);
+    let shared = Shared::new(log, env, options, shelf, state);
     if checkpoint.is_some() {
         shared.catch_up_from_checkpoint().await?;
     } else {

@@ -4,23 +4,22 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt};
 use prost::Message;
-use storage_core::{Env, StorageProvider, StorageProviderExt};
-use storage_log::{CommitLog, Head, LogId, ProviderLog, Slot, catch_up, catch_up_while};
+use storage_core::Env;
+use storage_log::{Head, LogId, Slot, catch_up, catch_up_while};
 
 use crate::change::Change;
 use crate::flush::Frozen;
 use crate::format::commit::CommitRecord;
 use crate::format::entry::Batch;
-use crate::format::root;
 use crate::format::segment::{SegmentId, SegmentRef, Span};
 use crate::memtable::Memtable;
 use crate::segment::{Cache, Segment, Shelf};
 use crate::shared::Shared;
 use crate::state::{Advanced, State, derived};
-use crate::store::{format_key, key, prefix};
+use crate::store::key;
 use crate::system::{Obsolete, make_obsolete};
 use crate::writes::Writes;
-use crate::{Error, ErrorKind, Options, Result, Store, Version, space};
+use crate::{Error, Options, Place, Result, Store, Version, space};
 
 /// How many times as much as it should have in memory a handle has that reads the whole log, before it puts it into
 /// segments meanwhile.
@@ -71,19 +70,16 @@ impl Store {
     /// # }
     /// ```
     pub async fn rebuild_index(
-        provider: Arc<dyn StorageProvider>,
+        place: impl Into<Place>,
         env: Arc<dyn Env>,
         options: Options,
     ) -> Result<Rebuilt> {
-        let Some(format) = provider.try_get(&format_key()?).await? else {
-            let message = format!("there is no store on {}", provider.info().name);
-            return Err(Error::new(ErrorKind::NoStore, message));
-        };
-        let id = root::decode(&format.body)?;
-        let log: Arc<dyn CommitLog> =
-            Arc::new(ProviderLog::new(provider.clone(), prefix("log/")?, id)?);
+        let place = place.into();
+        let root = place.root().await?;
+        let id = root.id;
+        let log = place.log(root, &env).await?;
         let shelf = Shelf {
-            provider: provider.clone(),
+            provider: place.objects.clone(),
             cache: Arc::new(Cache::new(options.cache_bytes_max)),
             scan_read_bytes: options.scan_read_bytes,
         };
@@ -92,7 +88,7 @@ impl Store {
         if shared.read_whole().await? == Advanced::Yes {
             return shared.rebuild_whole().await;
         }
-        let shared = Self::open(provider, env, options).await?.shared;
+        let shared = Self::open(place, env, options).await?.shared;
         shared.rebuild_damaged(id).await
     }
 }

@@ -1,18 +1,17 @@
-//! A store: an ordered map with transactions and history, on one provider.
+//! A store: an ordered map with transactions and history.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_channel::oneshot;
-use storage_core::{Created, Env, Key, Prefix, StorageProvider, StorageProviderExt};
+use storage_core::{Env, Key, Prefix};
 use storage_log::LogId;
 use storage_log::planted::planted;
 
 use crate::commit::{Hands, Waiting};
 use crate::commits::version_at;
 use crate::format::entry::Logged;
-use crate::format::root;
 use crate::reads::Reads;
 use crate::renew::check_kept;
 use crate::shared::Shared;
@@ -20,7 +19,7 @@ use crate::snapshot::Snapshot;
 use crate::state::version_of;
 use crate::transaction::{Receipt, Transaction};
 use crate::writes::Writes;
-use crate::{Error, ErrorKind, Options, Result, TransactionId, Version, space};
+use crate::{Error, ErrorKind, Options, Place, Result, TransactionId, Version, space};
 
 /// An ordered map from keys (any bytes, up to [`KEY_BYTES_MAX`](crate::KEY_BYTES_MAX)) to values, in which
 /// every transaction leaves a version. Any number of processes may open the same store and write, with no
@@ -69,20 +68,20 @@ impl Store {
     ///
     /// [`ErrorKind::StoreExists`], and those of [`open`](Self::open).
     pub async fn init(
-        provider: Arc<dyn StorageProvider>,
+        place: impl Into<Place>,
         env: Arc<dyn Env>,
         options: Options,
     ) -> Result<Self> {
+        let place = place.into();
         let mut id = [0; 16];
         id[..8].copy_from_slice(&env.random().to_le_bytes());
         id[8..].copy_from_slice(&env.random().to_le_bytes());
-        match provider.create_exact(&format_key()?, root::encode(LogId(id))).await? {
-            Created::Ours(_) => Self::open(provider, env, options).await,
-            Created::Taken(_) => Err(Error::new(
-                ErrorKind::StoreExists,
-                format!("there is a store on {} already", provider.info().name),
-            )),
-        }
+        let token = match place.is_quorum() {
+            true => u128::from(env.random()) << 64 | u128::from(env.random()),
+            false => 0,
+        };
+        place.make(LogId(id), token).await?;
+        Self::open(place, env, options).await
     }
 
     /// Opens the store that is there.
@@ -90,14 +89,17 @@ impl Store {
     /// # Errors
     ///
     /// [`ErrorKind::NoStore`], [`ErrorKind::UnknownFormat`], [`ErrorKind::Corrupt`], [`ErrorKind::Storage`]
-    /// (also of a provider that cannot put on condition that the key is absent); [`ErrorKind::SessionReaped`] when it
+    /// (also of a provider that cannot put on condition that the key is absent; [`Misconfigured`] where the log of the
+    /// store is not what the place says); [`ErrorKind::SessionReaped`] when it
     /// had to make the index anew and slept over that for so long that it was taken for dead: open it again.
+    ///
+    /// [`Misconfigured`]: storage_core::ErrorKind::Misconfigured
     pub async fn open(
-        provider: Arc<dyn StorageProvider>,
+        place: impl Into<Place>,
         env: Arc<dyn Env>,
         options: Options,
     ) -> Result<Self> {
-        let shared = crate::open::open(provider, env, options).await?;
+        let shared = crate::open::open(&place.into(), env, options).await?;
         Ok(Self { shared })
     }
 

@@ -1,6 +1,7 @@
 //! Verifying: everything that is stored is read, and all that is wrong with it is said.
 
 mod checkpoints;
+mod entries;
 mod index;
 mod log;
 mod names;
@@ -14,11 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use storage_core::{Env, StorageProvider};
-use storage_log::ProviderLog;
 
 use self::tolerant::Tolerant;
-use crate::store::prefix;
-use crate::{Result, Store, Version};
+use crate::{Place, Result, Store, Version};
 
 /// How a store is verified.
 ///
@@ -174,7 +173,8 @@ impl Store {
     /// Reads everything that is stored, and tells `tell` of whatever is wrong: with entries of the log, checkpoints,
     /// segments and large values by themselves, with what they say of each other, and with what nobody names.
     ///
-    /// Writes nothing, and needs no store that can be opened. Others may use the store meanwhile. Whether entries at the very
+    /// Writes nothing, and needs no store that can be opened; only where the log is on a quorum, what somebody has begun to
+    /// append may have to be finished. Others may use the store meanwhile. Whether entries at the very
     /// end of the log were lost, which no checkpoint knows of, cannot be told: such a store is as it once was.
     ///
     /// # Errors
@@ -204,13 +204,15 @@ impl Store {
     /// # }
     /// ```
     pub async fn verify(
-        provider: Arc<dyn StorageProvider>,
+        place: impl Into<Place>,
         env: Arc<dyn Env>,
         options: &VerifyOptions,
         tell: &mut (dyn FnMut(VerifyEvent) + Send),
     ) -> Result<VerifyReport> {
-        let tolerant = Arc::new(Tolerant::new(provider));
+        let place = place.into();
+        let tolerant = Arc::new(Tolerant::new(place.objects.clone()));
         let mut verifier = Verifier {
+            place: place.with_objects(tolerant.clone()),
             provider: tolerant.clone(),
             tolerant,
             env,
@@ -225,6 +227,8 @@ impl Store {
 
 /// A store being verified.
 struct Verifier<'a> {
+    place: Place,
+    /// That of its objects.
     provider: Arc<dyn StorageProvider>,
     /// The same.
     tolerant: Arc<Tolerant>,
@@ -236,10 +240,10 @@ struct Verifier<'a> {
 
 impl Verifier<'_> {
     async fn run(&mut self) -> Result<()> {
-        let id = self.root().await?;
+        let root = self.root().await?;
         let listed = self.list().await?;
-        let log = Arc::new(ProviderLog::new(self.provider.clone(), prefix("log/")?, id)?);
-        let walked = self.log(id, &log, &listed).await?;
+        let log = self.place.log(root, &self.env).await?;
+        let walked = self.log(root, &log, &listed).await?;
         self.index(log, walked, listed).await?;
         self.values().await
     }

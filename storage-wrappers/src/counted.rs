@@ -143,6 +143,17 @@ impl Counters {
 }
 
 impl Counts {
+    /// Both together: of several providers.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        Self {
+            put: self.put.plus(&other.put),
+            get: self.get.plus(&other.get),
+            list: self.list.plus(&other.list),
+            delete: self.delete.plus(&other.delete),
+        }
+    }
+
     /// Requests of all operations.
     #[must_use]
     pub fn requests(&self) -> u64 {
@@ -179,6 +190,21 @@ impl Counts {
 }
 
 impl OperationCounts {
+    fn plus(&self, other: &Self) -> Self {
+        let mut errors = self.errors.clone();
+        for (kind, count) in &other.errors {
+            *errors.entry(*kind).or_default() += count;
+        }
+        Self {
+            requests: self.requests + other.requests,
+            answered: self.answered + other.answered,
+            bytes_in: self.bytes_in + other.bytes_in,
+            bytes_out: self.bytes_out + other.bytes_out,
+            keys_listed: self.keys_listed + other.keys_listed,
+            errors,
+        }
+    }
+
     fn since(&self, earlier: &Self) -> Self {
         let errors = self
             .errors

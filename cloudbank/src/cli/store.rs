@@ -302,6 +302,19 @@ Examples:
         #[command(flatten)]
         which: StoreWhich,
     },
+    /// Let others vote in the place of voters of the log that were wiped or replaced
+    #[command(after_help = "\
+For a store whose log is on several voters, when `store info` says that one is lost. The configuration
+stays as it is: what has the name of the lost one votes again, once it has a copy of all that was
+decided. The store may be used meanwhile. All voters have to answer.
+
+Examples:
+  cloudbank store info
+  cloudbank store mend")]
+    Mend {
+        #[command(flatten)]
+        which: StoreWhich,
+    },
     /// Merge segments, so that there are few, and what is current is apart from what was
     #[command(after_help = "\
 Everything can be read as before. It is done in the background too, by processes that write much;

@@ -178,7 +178,14 @@ fn show(context: &Context) -> Result<()> {
         for provider in config.providers() {
             show_provider(context, provider)?;
         }
-        match config.store_named().as_deref().map(|name| (name, name.split_once('+'))) {
+        if let Some((voters, objects)) = config.store_voters() {
+            let voters: Vec<_> = voters.iter().map(|name| format!("\"{name}\"")).collect();
+            let voters = voters.join(", ");
+            let roles = format_args!("\n[store]\nlog = [{voters}]\nobjects = \"{objects}\"");
+            context.output.line(roles)?;
+        }
+        let named = config.store_named().filter(|_| config.store_voters().is_none());
+        match named.as_deref().map(|name| (name, name.split_once('+'))) {
             Some((_, Some((log, objects)))) => {
                 let roles = format_args!("\n[store]\nlog = \"{log}\"\nobjects = \"{objects}\"");
                 context.output.line(roles)?;

@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use gateway_http::{Certificates, Drained, Limits, Listener};
 use gateway_s3::Gateway;
-use storage_core::StorageProvider;
-use storage_txn::{ErrorKind, Options, Store};
+use storage_txn::{ErrorKind, Options, Place, Store};
 use storage_wrappers::TokioEnv;
 use tokio::task::JoinSet;
 
@@ -83,10 +82,10 @@ pub(crate) async fn run(context: &Context, arguments: &ServeArgs) -> Result<()> 
     let keys = Arc::new(load_keys(context, serving)?);
 
     let name = provider.name().to_owned();
-    let opened = provider.open();
+    let opened = config.open_place(&name, false);
     let remains = "nothing was served";
     let place = context.unless_interrupted(remains, opened).await?;
-    let described = place.info().name.clone();
+    let described = place.name();
     #[cfg(feature = "gateway-tahoe")]
     let tahoe_place = place.clone();
     let options = s3_options(serving);
@@ -277,12 +276,7 @@ fn s3_options(serving: &Serving) -> Options {
 }
 
 /// Opens the store, or makes one where there is none.
-async fn open(
-    context: &Context,
-    name: &str,
-    place: Arc<dyn StorageProvider>,
-    options: Options,
-) -> Result<Store> {
+async fn open(context: &Context, name: &str, place: Place, options: Options) -> Result<Store> {
     let env = Arc::new(TokioEnv::new());
     let open = || Store::open(place.clone(), env.clone(), options.clone());
     let opened = match open().await {
@@ -361,7 +355,7 @@ async fn spawn_upkeep(
     }
     tasks.spawn(upkeep::compact(store.clone(), server.compact_every));
     tasks.spawn(upkeep::collect(store.clone(), server.collect_every));
-    let to_read = config.provider(Some(name))?.open_to_read().await?;
+    let to_read = config.open_place(name, true).await?;
     tasks.spawn(upkeep::scrub(to_read, server.scrub_every, server.scrub_bytes_per_second));
     Ok(())
 }

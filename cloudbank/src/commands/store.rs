@@ -15,6 +15,7 @@ mod info;
 mod init;
 mod log;
 mod ls;
+mod mend;
 mod open;
 mod outcome;
 mod put;
@@ -119,6 +120,10 @@ pub(crate) async fn run(context: &Context, command: StoreCommand) -> Result<()> 
         StoreCommand::Rebuild { which } => {
             let remains = "the store is as it was, or as it was to be";
             context.unless_interrupted(remains, rebuild::run(context, &which)).await
+        }
+        StoreCommand::Mend { which } => {
+            let remains = "the voters are as they were, or as they were to be";
+            context.unless_interrupted(remains, mend::run(context, &which)).await
         }
         StoreCommand::Compact { which } => {
             let remains = "the store is as it was, or compacted";

@@ -17,6 +17,14 @@ impl Config {
             let split = Provider::split(log, objects);
             self.providers.insert(split.name().to_owned(), split);
         }
+        if self.problems.is_empty()
+            && let Some(roles) = self.store.quorum()
+            && let Some(objects) = self.providers.get(&roles.objects)
+        {
+            let voters = roles.voters.iter().filter_map(|name| self.providers.get(name));
+            let quorum = Provider::quorum(&roles.name(), voters, objects);
+            self.providers.insert(roles.name(), quorum);
+        }
         self.check_names();
         self.check_shared();
         let mut done = BTreeSet::new();

@@ -170,6 +170,48 @@ impl Provider {
         }
     }
 
+    /// What stands for a store with its log on these voters and everything else on `objects`: it has a name and is not
+    /// opened itself.
+    pub(super) fn quorum<'a>(
+        name: &str,
+        voters: impl Iterator<Item = &'a Self>,
+        objects: &'a Self,
+    ) -> Self {
+        let unopened = || async {
+            let what = "the log of the store is on several voters: use the commands of the store";
+            Err::<Arc<dyn StorageProvider>, _>(StorageError::not_applied(
+                ErrorKind::Misconfigured,
+                what,
+            ))
+        };
+        let volatile = |of: &Self| of.backend.as_ref().is_some_and(Backend::is_volatile);
+        let all: Vec<_> = voters.chain([objects]).collect();
+        let backend = Backend::new(unopened);
+        let backend =
+            if all.iter().any(|of| volatile(of)) { backend.keeps_nothing() } else { backend };
+        let secrets = all.iter().flat_map(|of| of.secrets.clone()).collect();
+        Self {
+            name: name.into(),
+            kind: "quorum".into(),
+            backend: Some(backend),
+            limits: objects.limits,
+            prices: Prices::default(),
+            problems: Vec::new(),
+            shown: Vec::new(),
+            secrets,
+            source: objects.source.clone(),
+            span: objects.span.clone(),
+            settings: Vec::new(),
+        }
+    }
+
+    /// As [`open`](Self::open), as one of several voters: opened when it is first needed, so that one that is away keeps
+    /// nobody waiting.
+    pub(super) async fn open_later(&self, to_read: bool) -> Arc<dyn StorageProvider> {
+        let backend = self.backend().clone();
+        Arc::new(crate::providers::Later::new(&self.name, backend, self.limits, to_read).await)
+    }
+
     /// The settings that name other providers, with the names; none unless it is an array.
     pub(crate) fn parts(&self) -> &[(String, Vec<String>)] {
         let parts = self.backend.as_ref().and_then(Backend::parts);

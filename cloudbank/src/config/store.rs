@@ -1,10 +1,13 @@
 //! The table `[store]`: which providers keep the store.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::document::{Entry, Table, Value};
 use super::problem::Problem;
 
+/// The most voters that a log has.
+const VOTERS_MAX: usize = 15;
 /// The settings of `[store]`, all of which name providers.
 pub(super) const SETTINGS: [&str; 3] = ["provider", "log", "objects"];
 
@@ -16,11 +19,25 @@ pub(super) struct StoreRoles {
     objects: Option<Role>,
 }
 
-/// A setting, and the provider that it names; `None` when it names several, or is no name at all.
+/// A setting, and the providers that it names: none when it is no name at all.
 #[derive(Debug)]
 struct Role {
-    provider: Option<String>,
+    providers: Vec<String>,
     span: Range<usize>,
+}
+
+/// A store with its log on several voters.
+#[derive(Debug, Clone)]
+pub(super) struct QuorumRoles {
+    pub(super) voters: Vec<String>,
+    pub(super) objects: String,
+}
+
+impl QuorumRoles {
+    /// What the two together are called.
+    pub(super) fn name(&self) -> String {
+        format!("{}+{}", self.voters.join("+"), self.objects)
+    }
 }
 
 impl StoreRoles {
@@ -43,6 +60,11 @@ impl StoreRoles {
             (Some(_), None, Some(other)) => Err(contradiction("objects", other)),
             (None, Some(log), None) => Err(alone("log", "objects", log)),
             (None, None, Some(objects)) => Err(alone("objects", "log", objects)),
+            (None, Some(log), Some(objects)) if log.providers.len() > 1 => {
+                log.check_voters()?;
+                objects.one()?;
+                Ok(self.quorum().map(|roles| roles.name()))
+            }
             (None, Some(log), Some(objects)) => {
                 let (log_on, objects_on) = (log.one()?, objects.one()?);
                 Ok(match (log_on, objects_on) {
@@ -58,32 +80,63 @@ impl StoreRoles {
     /// The providers of the log and of the objects, where they are two.
     pub(super) fn apart(&self) -> Option<(&str, &str)> {
         let (log, objects) = (self.log.as_ref()?, self.objects.as_ref()?);
-        let (log, objects) = (log.provider.as_deref()?, objects.provider.as_deref()?);
+        let (log, objects) = (log.one().ok()??, objects.one().ok()??);
         (self.provider.is_none() && log != objects).then_some((log, objects))
+    }
+
+    /// The voters of the log and the provider of the objects, where there are voters.
+    pub(super) fn quorum(&self) -> Option<QuorumRoles> {
+        let (log, objects) = (self.log.as_ref()?, self.objects.as_ref()?);
+        let is_quorum = self.provider.is_none() && log.check_voters().is_ok();
+        let objects = objects.one().ok()??.to_owned();
+        is_quorum.then(|| QuorumRoles { voters: log.providers.clone(), objects })
     }
 }
 
 impl Role {
     fn read(entry: &Entry) -> Self {
-        let provider = match &entry.value {
+        let names = match &entry.value {
+            Value::List(voters) => voters.iter().collect(),
+            _ => vec![entry],
+        };
+        let name = |entry: &&Entry| match &entry.value {
             Value::Text(name) => Some(name.clone()),
-            Value::List(voters) => match &voters[..] {
-                [Entry { value: Value::Text(name), .. }] => Some(name.clone()),
-                _ => None,
-            },
             _ => None,
         };
-        Self { provider, span: entry.span.clone() }
+        let providers = names.iter().filter_map(name).collect();
+        Self { providers, span: entry.span.clone() }
     }
 
     fn one(&self) -> Result<Option<&str>, Problem> {
-        self.provider.as_deref().map(Some).ok_or_else(|| {
-            Problem::error(
-                "a log on several providers is something this version of cloudbank cannot do yet",
+        match &self.providers[..] {
+            // What is no name is said elsewhere.
+            [] => Ok(None),
+            [name] => Ok(Some(name)),
+            _ => Err(Problem::error(
+                "the objects of a store are on one provider, which may be an array",
             )
             .at(self.span.clone())
-            .expected("the name of one provider")
-        })
+            .expected("the name of one provider")),
+        }
+    }
+
+    fn check_voters(&self) -> Result<(), Problem> {
+        let count = self.providers.len();
+        if count < 3 || count.is_multiple_of(2) || count > VOTERS_MAX {
+            let message =
+                format!("a log has one provider, or an odd number of voters, and not {count}");
+            return Err(Problem::error(message)
+                .at(self.span.clone())
+                .expected(format!("3 names of providers, or 5, up to {VOTERS_MAX}"))
+                .help("more than half of the voters decide: with an even number no more may fail than with one less"));
+        }
+        let mut given = BTreeSet::new();
+        match self.providers.iter().find(|name| !given.insert(*name)) {
+            None => Ok(()),
+            Some(twice) => Err(Problem::error(format!("`log` names `{twice}` twice"))
+                .at(self.span.clone())
+                .help("what one provider loses is lost once: let another vote")),
+        }
     }
 }
 

@@ -8,8 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use gateway_s3::{Gateway, Sweep};
 use metrics::Unit;
-use storage_core::StorageProvider;
-use storage_txn::{CollectOptions, Store, VerifyEvent, VerifyOptions};
+use storage_txn::{CollectOptions, Place, Store, VerifyEvent, VerifyOptions};
 use storage_wrappers::TokioEnv;
 use tokio::time::Instant;
 
@@ -118,13 +117,10 @@ pub(crate) async fn collect(store: Store, every: Duration) {
 }
 
 /// Reads everything that is stored and says what is wrong with it, again and again, at so many bytes a second.
-pub(crate) async fn scrub(
-    provider: Arc<dyn StorageProvider>,
-    every: Duration,
-    bytes_per_second: u64,
-) {
+pub(crate) async fn scrub(place: Place, every: Duration, bytes_per_second: u64) {
     let env = Arc::new(TokioEnv::new());
-    let provider: Arc<dyn StorageProvider> = Arc::new(Slowly::new(provider, bytes_per_second));
+    // Of each provider, where there are several.
+    let place = place.wrapped(|provider| Arc::new(Slowly::new(provider, bytes_per_second)));
     loop {
         pause(every).await;
         let began = Instant::now();
@@ -143,7 +139,7 @@ pub(crate) async fn scrub(
             }
             _ => {}
         };
-        let report = Store::verify(provider.clone(), env.clone(), &options, &mut tell).await;
+        let report = Store::verify(place.clone(), env.clone(), &options, &mut tell).await;
         told("scrub", began, report.is_ok());
         match report {
             Ok(report) => tracing::info!(

@@ -4,6 +4,7 @@ mod arrays;
 mod basic;
 mod keys;
 mod past;
+mod quorum;
 mod together;
 mod transfer;
 mod txn;

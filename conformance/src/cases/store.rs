@@ -24,8 +24,9 @@ use storage_core::StorageProvider;
 use storage_txn::{At, ErrorKind, Options, Receipt, Result};
 use storage_wrappers::Prefixed;
 
+use crate::quorum::QuorumStores;
 use crate::store::{RealStores, SnapshotHandle, StoreHandle, StoreHook, TransactionHandle};
-use crate::{Case, CaseResult, Context, Failure, Level, Need, ensure};
+use crate::{Case, CaseResult, Context, Failure, Hooks, Level, Need, ensure};
 
 /// How often a transaction is run again that others keep in conflict.
 const ATTEMPTS_MAX: usize = 64;
@@ -101,7 +102,8 @@ cases! {
     "store.durable.reopened", 600, durable::reopened,
         "what was acknowledged is there, whole and in order, for whoever opens the store later";
     "store.durable.intact", 200, durable::intact,
-        "a log with a changed, shortened or foreign entry is not opened, and `Corrupt` says so";
+        "a log with a changed, shortened or foreign entry is not opened, and `Corrupt` says so; one that is so on fewer \
+         voters than decide is read as it was";
     "store.durable.derived-lost", 2000, damage::derived_lost,
         "a store that has lost its segments, its checkpoints or both reads the same, at every version, once its index was \
          made again from the log; with all of it lost, at once";
@@ -152,12 +154,12 @@ cases! {
     "store.garbage.copies", 600, kept::copies,
         "the bytes of a large value stay for as long as a copy of it or its history is kept, and go with the last";
     "store.cost.commit", 60, cost::commit,
-        "a small transaction costs one put and nothing else";
+        "a small transaction costs one put, where its log has voters one on each, and nothing else";
     "store.cost.group", 60, cost::group,
         "64 transactions at once through one handle cost a few puts, for those that wait go together";
     "store.cost.latest", 60, cost::latest,
-        "a latest snapshot of an unchanged store costs one get, which all who ask at once share; one of what is known \
-         costs nothing";
+        "a latest snapshot of an unchanged store costs one get, or one of each voter, which all who ask at once share; one \
+         of what is known costs nothing";
     "store.cost.reads", 1500, cost::reads,
         "reading a key takes at most five gets with nothing cached, one with the index cached, none when read before, and \
          about none of a key that is not there";
@@ -171,7 +173,22 @@ type Handle = Arc<dyn StoreHandle>;
 type Tx = Arc<dyn TransactionHandle>;
 
 fn stores(context: &Context) -> Arc<dyn StoreHook> {
-    context.hooks().stores.unwrap_or_else(|| Arc::new(RealStores))
+    let Hooks { stores, voters, .. } = context.hooks();
+    match stores {
+        Some(stores) => stores,
+        None if voters > 0 => Arc::new(QuorumStores(voters)),
+        None => Arc::new(RealStores),
+    }
+}
+
+/// How many requests one of the log is.
+fn voters(context: &Context) -> u64 {
+    context.hooks().voters.max(1) as u64
+}
+
+/// Whether an object of a store, or a folder of them, belongs to its log.
+fn is_log(name: &str) -> bool {
+    name.starts_with("log") || name.starts_with("voter")
 }
 
 /// What a handle of the provider shows of the case's store `name`.

@@ -215,6 +215,14 @@ impl CommitLog for QuorumLog {
     async fn status(&self) -> Result<Vec<VoterStatus>> {
         self.core.voters_now().await
     }
+
+    async fn mend(&self) -> Result<Vec<VoterId>> {
+        let mut admitted = Vec::new();
+        for (lost, provider) in self.missing().await? {
+            admitted.push(self.admit(provider, Some(lost)).await?);
+        }
+        Ok(admitted)
+    }
 }
 
 impl Core {

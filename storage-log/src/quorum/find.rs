@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use storage_core::PutIf;
+use storage_core::{ErrorKind, PutIf};
 
 use super::core::Core;
 use super::lookup::{Cells, Step, Target, step};
@@ -46,7 +46,11 @@ impl Core {
                 Err(error) => failed = Some(error),
             }
         }
-        Err(failed.unwrap_or_else(|| self.unreachable().into()))
+        let nobody = || {
+            let message = format!("no voter that answers can tell what was decided at {target:?}");
+            storage_core::Error::not_applied(ErrorKind::Unavailable, message).into()
+        };
+        Err(failed.unwrap_or_else(nobody))
     }
 
     async fn look_up_at(&self, voter: VoterId, target: Target) -> Result<Option<Cell>> {

@@ -93,7 +93,10 @@ pub(crate) fn step(
     decided: &Point,
     turn: u32,
 ) -> Step {
-    let (Some(base), Some(last)) = (&member.base, member.last()) else { return Step::NotHere };
+    // What was read of it meanwhile may be later than what whoever leads here has taken in.
+    let read = cells.cells.values().next_back();
+    let last = member.last().into_iter().chain(read).max_by_key(|cell| cell.position());
+    let (Some(base), Some(last)) = (&member.base, last) else { return Step::NotHere };
     let wanted = target.number();
     let reach = |cell: &Cell| target.of(cell.reach());
     let base_reach = target.of((base.point.index, base.point.slot));

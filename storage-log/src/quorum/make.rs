@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use futures_util::future::{join, join_all};
+use futures_util::future::{FutureExt, join, join_all};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use storage_core::{
     Atomicity, Env, ErrorKind, Get, List, Prefix, PutIf, StorageProvider, StorageProviderExt,
@@ -88,7 +88,6 @@ impl QuorumLog {
         let core = Core { log: id, providers, prefix, env, options, state };
         Ok(Self { core: Arc::new(core) })
     }
-
 }
 
 /// Which providers are voters of the log, and who votes, as far as a majority of the providers was told: one that is slow
@@ -106,7 +105,14 @@ async fn find(
     let mut asked: FuturesUnordered<_> = asked.collect();
     let (mut places, mut failed) = (BTreeMap::new(), None);
     let mut voters = None::<Voters>;
-    while let Some((at, (found, told))) = asked.next().await {
+    loop {
+        let is_enough = places.len() > providers.len() / 2;
+        let next = match is_enough {
+            // Those that have answered meanwhile.
+            true => asked.next().now_or_never().flatten(),
+            false => asked.next().await,
+        };
+        let Some((at, (found, told))) = next else { break };
         let name = providers[at].info().name;
         let marker = match found {
             Ok(None) => continue,
@@ -133,9 +139,6 @@ async fn find(
             if voters.as_ref().is_none_or(|known| known.version < told.version) {
                 voters = Some(told);
             }
-        }
-        if places.len() > providers.len() / 2 {
-            break;
         }
     }
     let none = || {

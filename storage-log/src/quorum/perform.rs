@@ -125,6 +125,8 @@ impl Core {
                 Ok(_) | Err(_) => None,
             },
             Ok(None) => None,
+            // All others have said who they are.
+            Err(Error::Storage(error)) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => {
                 self.state().troubles.insert(voter, error.to_string());
                 return Event::NotMarked(voter);
@@ -151,10 +153,10 @@ impl Core {
         // A provider that is another of them is not this one; one that was a voter may be another by now.
         let others: Vec<_> = voters.iter().filter_map(|voter| places.get(voter)).collect();
         let unknown = (0..self.providers.len()).filter(|at| !others.contains(&at));
-        let asked =
-            unknown.map(|at| async move { (at, self.providers[at].try_get(key).await) });
-        let mut place = None;
+        let asked = unknown.map(|at| async move { (at, self.providers[at].try_get(key).await) });
+        let (mut place, mut silent) = (None, false);
         for (at, found) in join_all(asked).await {
+            silent |= found.is_err();
             let Ok(Some(object)) = found else { continue };
             let Ok(marker) = Marker::decode(self.log, &object.body) else { continue };
             self.state().places.insert(marker.voter, at);
@@ -163,8 +165,12 @@ impl Core {
             }
         }
         place.map(|at| &*self.providers[at]).ok_or_else(|| {
-            let message = format!("none of the providers that answer is the voter {voter}");
-            storage_core::Error::not_applied(ErrorKind::Unavailable, message).into()
+            let (kind, which) = match silent {
+                true => (ErrorKind::Unavailable, "none of the providers that answer"),
+                false => (ErrorKind::NotFound, "none of the providers"),
+            };
+            let message = format!("{which} is the voter {voter}");
+            storage_core::Error::not_applied(kind, message).into()
         })
     }
 

@@ -226,7 +226,10 @@ fn it_is_told_which_voters_are_current_which_are_behind_and_which_do_not_answer(
             let status = other.status().await?;
             Ok::<_, Error>(status.into_iter().map(|voter| voter.state).collect::<Vec<_>>())
         };
-        assert_eq!(states().await?, [VoterState::Current, VoterState::Current, VoterState::Current]);
+        assert_eq!(
+            states().await?,
+            [VoterState::Current, VoterState::Current, VoterState::Current]
+        );
         gates[1].shut.store(true, Ordering::Relaxed);
         for nonce in 1..4 {
             commit(&log, &mut head, nonce).await?;

@@ -7,34 +7,72 @@ use crate::{Error, ErrorKind, Result};
 
 /// The first line of the object.
 const MAGIC: &str = "cloudbank store";
-/// The version of the format that this program writes, and the only one it reads.
-const FORMAT: u32 = 1;
+/// The versions of the format that this program knows: with the log on the same provider, and with it somewhere else.
+const HERE: u32 = 1;
+const ELSEWHERE: u32 = 2;
 
-/// What the object says: three lines of text, so that a person who finds a bucket can tell what it is.
-pub(crate) fn encode(id: LogId) -> Bytes {
-    format!("{MAGIC}\nformat {FORMAT}\nid {id}\n").into()
+/// What the object says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Root {
+    /// The id of the store and of its log.
+    pub(crate) id: LogId,
+    /// Where the log is.
+    pub(crate) log: LogAt,
 }
 
-/// # Errors
-///
-/// [`ErrorKind::UnknownFormat`] for another version, [`ErrorKind::Corrupt`] for anything else.
-pub(crate) fn decode(body: &[u8]) -> Result<LogId> {
-    let corrupt = || Error::corrupt("the object \"format\" is not that of a cloudbank store");
-    let text = std::str::from_utf8(body).map_err(|_| corrupt())?;
-    let mut lines = text.lines();
-    if lines.next() != Some(MAGIC) {
-        return Err(corrupt());
+/// Where the log of a store is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogAt {
+    /// On the provider that keeps this object, in the folder `log`.
+    Provider,
+    /// On a quorum of voters, each of which has a folder of this name.
+    Quorum(u128),
+}
+
+impl Root {
+    /// Three or four lines of text, so that a person who finds a bucket can tell what it is.
+    pub(crate) fn encode(&self) -> Bytes {
+        let Self { id, log } = self;
+        match log {
+            LogAt::Provider => format!("{MAGIC}\nformat {HERE}\nid {id}\n"),
+            LogAt::Quorum(token) => {
+                format!("{MAGIC}\nformat {ELSEWHERE}\nid {id}\nlog quorum {token:032x}\n")
+            }
+        }
+        .into()
     }
-    let format = lines.next().and_then(|line| line.strip_prefix("format ")).ok_or_else(corrupt)?;
-    if format != FORMAT.to_string() {
-        return Err(Error::new(
-            ErrorKind::UnknownFormat,
-            format!("the store is of format {format}, and this program knows format {FORMAT}"),
-        ));
+
+    /// # Errors
+    ///
+    /// [`ErrorKind::UnknownFormat`] for another version, [`ErrorKind::Corrupt`] for anything else.
+    pub(crate) fn decode(body: &[u8]) -> Result<Self> {
+        let corrupt = || Error::corrupt("the object \"format\" is not that of a cloudbank store");
+        let text = std::str::from_utf8(body).map_err(|_| corrupt())?;
+        let mut lines = text.lines();
+        if lines.next() != Some(MAGIC) {
+            return Err(corrupt());
+        }
+        let format =
+            lines.next().and_then(|line| line.strip_prefix("format ")).ok_or_else(corrupt)?;
+        if ![HERE, ELSEWHERE].iter().any(|known| format == known.to_string()) {
+            return Err(Error::new(
+                ErrorKind::UnknownFormat,
+                format!(
+                    "the store is of format {format}, and this program knows formats {HERE} and {ELSEWHERE}"
+                ),
+            ));
+        }
+        let id = lines.next().and_then(|line| line.strip_prefix("id ")).ok_or_else(corrupt)?;
+        let id: crate::TransactionId = id.parse().map_err(|_| corrupt())?;
+        let log = match lines.next() {
+            None => LogAt::Provider,
+            Some(line) => {
+                let token = line.strip_prefix("log quorum ").ok_or_else(corrupt)?;
+                LogAt::Quorum(u128::from_str_radix(token, 16).map_err(|_| corrupt())?)
+            }
+        };
+        let root = Self { id: LogId(id.0), log };
+        // There is one way to write it.
+        if body != root.encode() { Err(corrupt()) } else { Ok(root) }
     }
-    let id = lines.next().and_then(|line| line.strip_prefix("id ")).ok_or_else(corrupt)?;
-    let id: crate::TransactionId = id.parse().map_err(|_| corrupt())?;
-    let id = LogId(id.0);
-    // There is one way to write it.
-    if body != encode(id) { Err(corrupt()) } else { Ok(id) }
 }

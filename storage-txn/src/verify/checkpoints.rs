@@ -3,7 +3,8 @@
 use storage_core::{Key, StorageProviderExt};
 use storage_log::EntryId;
 
-use super::log::{Walk, name};
+use super::entries::name;
+use super::log::Walk;
 use super::{Severity, Verifier};
 use crate::format::checkpoint::Checkpoint;
 use crate::{Error, Result, Version};

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use storage_core::{Get, StorageProvider};
-use storage_log::{CommitLog, ProviderLog, Slot};
+use storage_log::{CommitLog, Slot};
 
-use super::log::{Walked, name};
+use super::entries::name;
+use super::log::Walked;
 use super::names::Listed;
 use super::sums::{Mark, Sums, of_change, of_merge, of_range, of_writes};
 use super::{Severity, Unnamed, Verifier};
@@ -42,7 +43,7 @@ struct Checked {
 impl Verifier<'_> {
     pub(super) async fn index(
         &mut self,
-        log: Arc<ProviderLog>,
+        log: Arc<dyn CommitLog>,
         mut walked: Walked,
         listed: Listed,
     ) -> Result<()> {
@@ -123,7 +124,7 @@ impl Verifier<'_> {
     /// Whether segments hold what the log says, up to where they must.
     async fn compare(
         &mut self,
-        log: &Arc<ProviderLog>,
+        log: &Arc<dyn CommitLog>,
         shelf: &Shelf,
         walked: &Walked,
         sums: &Sums,
@@ -147,7 +148,7 @@ impl Verifier<'_> {
     /// Names the changes of these versions that are in the log and not in segments, or the other way around.
     async fn narrow(
         &mut self,
-        log: &Arc<ProviderLog>,
+        log: &Arc<dyn CommitLog>,
         shelf: &Shelf,
         walked: &Walked,
         first: Version,
@@ -329,7 +330,7 @@ fn derived_is_right(key: &[u8], version: Version, change: &Change) -> Result<()>
 
 /// What the log does in these versions: by its mark the slot, the key and whether it was found elsewhere.
 async fn logged(
-    log: &Arc<ProviderLog>,
+    log: &Arc<dyn CommitLog>,
     walked: &Walked,
     first: Version,
     last: Version,

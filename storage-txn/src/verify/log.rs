@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt};
-use storage_core::{Key, List, StorageProvider, StorageProviderExt};
-use storage_log::{EntryId, Head, LogId, ProviderLog, Record, Slot};
+use storage_core::Key;
+use storage_log::{CommitLog, EntryId, Head, LogId, Record};
 
 use super::checkpoints::Flush;
+use super::entries::{Entries, Found, name};
 use super::names::Listed;
 use super::present::Present;
 use super::sums::{Sums, of_writes};
@@ -15,8 +16,8 @@ use super::{Severity, Verifier};
 use crate::format::checkpoint::{Checkpoint, PREFIX};
 use crate::format::commit::CommitRecord;
 use crate::format::entry::Batch;
+use crate::format::root::{LogAt, Root};
 use crate::state::derived;
-use crate::store::{key, prefix};
 use crate::system::System;
 use crate::{ErrorKind, Result, Version};
 
@@ -42,6 +43,7 @@ const SLOTS_STEP: u64 = 256;
 /// How far the walk is.
 pub(super) struct Walk {
     pub(super) id: LogId,
+    entries: Entries,
     /// The id of the last entry, if it is known.
     previous: Option<EntryId>,
     slot: u64,
@@ -59,27 +61,25 @@ pub(super) struct Walk {
     walked: Walked,
 }
 
-/// What stands at a slot.
-enum Found {
-    Record(Record, u64),
-    Missing,
-    Damaged(String, u64),
-}
-
 impl Verifier<'_> {
     pub(super) async fn log(
         &mut self,
-        id: LogId,
-        log: &Arc<ProviderLog>,
+        root: Root,
+        log: &Arc<dyn CommitLog>,
         listed: &Listed,
     ) -> Result<Walked> {
         let ahead = self.options.requests_at_once.max(1);
+        let entries = match root.log {
+            LogAt::Provider => Entries::OnProvider(self.provider.clone(), root.id),
+            LogAt::Quorum(_) => Entries::InLog(log.clone()),
+        };
         let present = Present::new(self.provider.clone(), log.clone(), ahead).await?;
         let bound = present.system.flushed()?.map_or(Version::ZERO, |at| Version(at.version));
         let slots = listed.checkpoints.iter().filter_map(Checkpoint::slot);
         let mut walk = Walk {
-            id,
-            previous: Some(Head::genesis(id).id),
+            id: root.id,
+            entries,
+            previous: Some(Head::genesis(root.id).id),
             slot: 0,
             version: Version::ZERO,
             is_sure: true,
@@ -97,9 +97,9 @@ impl Verifier<'_> {
             },
         };
         loop {
-            let provider = self.provider.clone();
+            let entries = walk.entries.clone();
             let from = walk.slot + 1;
-            let reads = stream::iter(from..).map(|slot| read(&*provider, id, slot)).buffered(ahead);
+            let reads = stream::iter(from..).map(|slot| entries.read(slot)).buffered(ahead);
             let mut reads = Box::pin(reads);
             let end = loop {
                 match reads.next().await.transpose()? {
@@ -108,7 +108,7 @@ impl Verifier<'_> {
                 }
             };
             drop(reads);
-            match self.after_gap(end, listed.last_slot).await? {
+            match self.after_gap(&walk.entries, end, listed.last_slot).await? {
                 Some(next) if next == end => {}
                 Some(next) => {
                     let what = format!("it is missing, and so are all up to slot {}", next - 1);
@@ -137,7 +137,7 @@ impl Verifier<'_> {
         let found = match found {
             Found::Damaged(..) => {
                 self.pause().await;
-                read(&*self.provider, walk.id, slot).await?
+                walk.entries.read(slot).await?
             }
             found => found,
         };
@@ -252,22 +252,18 @@ impl Verifier<'_> {
     }
 
     /// The next slot that is there, where `end` was missing when it was read; `None` if it is the end of the log.
-    async fn after_gap(&mut self, end: u64, last_listed: u64) -> Result<Option<u64>> {
+    async fn after_gap(
+        &mut self,
+        entries: &Entries,
+        end: u64,
+        last_listed: u64,
+    ) -> Result<Option<u64>> {
         if last_listed < end {
             return Ok(None);
         }
         // A slot is created after the one before, so this one must be there by now.
         self.pause().await;
-        if self.provider.try_get(&key(name(end))?).await?.is_some() {
-            return Ok(Some(end));
-        }
-        let log = prefix("log/")?;
-        let after = key(name(end))?;
-        let page = self.provider.list(List::new(&log).start_after(&after).limit(1)).await?;
-        let next = page.objects.first().and_then(|listed| {
-            u64::from_str_radix(listed.key.as_str().strip_prefix("log/")?, 16).ok()
-        });
-        Ok(next.filter(|next| *next > end))
+        entries.next_from(end).await
     }
 
     /// How bad it is that an entry of the log is damaged.
@@ -315,21 +311,4 @@ impl Walked {
             self.slots.insert(first, slot);
         }
     }
-}
-
-/// The name of the object of a slot.
-pub(super) fn name(slot: u64) -> String {
-    format!("log/{slot:016x}")
-}
-
-async fn read(provider: &dyn StorageProvider, id: LogId, slot: u64) -> Result<Found> {
-    let Some(object) = provider.try_get(&key(name(slot))?).await? else {
-        return Ok(Found::Missing);
-    };
-    let bytes = object.body.len() as u64;
-    Ok(match Record::decode(id, Slot(slot), object.body) {
-        Ok(record) => Found::Record(record, bytes),
-        Err(storage_log::Error::Corrupt { why, .. }) => Found::Damaged(why, bytes),
-        Err(error) => return Err(error.into()),
-    })
 }

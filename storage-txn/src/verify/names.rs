@@ -78,6 +78,8 @@ impl Kind {
             }
             "format" if rest.is_empty() => Some(Self::Format),
             "session" => hexadecimal(rest, 16).map(|_| Self::Other),
+            // A voter that keeps objects too, where names are as they are.
+            "quorum" => Some(Self::Other),
             "pin" => PinName::parse(key).map(|_| Self::Other),
             "value" => ValueObject::parse(name).map(|_| Self::Value),
             _ => None,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use storage_core::StorageProvider;
-use storage_log::{CommitLog, Head, ProviderLog, Record, catch_up};
+use storage_log::{CommitLog, Head, Record, catch_up};
 
 use crate::checkpoint::{newest_name, newest_readable};
 use crate::format::checkpoint::Checkpoint;
@@ -15,7 +15,7 @@ use crate::{ErrorKind, Result, Version};
 #[derive(Debug)]
 pub(super) struct Present {
     provider: Arc<dyn StorageProvider>,
-    log: Arc<ProviderLog>,
+    log: Arc<dyn CommitLog>,
     ahead: usize,
     head: Head,
     pub(super) version: Version,
@@ -29,7 +29,7 @@ pub(super) struct Present {
 impl Present {
     pub(super) async fn new(
         provider: Arc<dyn StorageProvider>,
-        log: Arc<ProviderLog>,
+        log: Arc<dyn CommitLog>,
         ahead: usize,
     ) -> Result<Self> {
         let mut present = Self {

@@ -39,7 +39,9 @@ struct Crafted {
 
 impl Crafted {
     fn new() -> Self {
-        let objects = [("format".to_owned(), root::encode(ID))].into();
+        let objects =
+            [("format".to_owned(), root::Root { id: ID, log: root::LogAt::Provider }.encode())]
+                .into();
         Self { objects, entries: Vec::new(), head: Head::genesis(ID) }
     }
 

@@ -38,7 +38,7 @@ impl Verifier<'_> {
             chunk_bytes: 1 << 20,
             ..Options::default()
         };
-        let opened = crate::open::open(self.provider.clone(), self.env.clone(), options).await;
+        let opened = crate::open::open(&self.place, self.env.clone(), options).await;
         let Some(shared) = readable(opened)? else { return Ok(()) };
         let (view, version) = {
             let state = shared.state();

@@ -22,6 +22,7 @@ mod pack;
 mod past;
 mod pauses;
 mod pins;
+mod quorum;
 mod rebuild;
 mod sessions;
 mod turns;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use conformance::serializability::{Logged, Status};
 use futures_util::TryStreamExt;
-use simulation::{Node, Place};
+use simulation::Node;
 use storage_core::{Prefix, StorageProviderExt};
 use storage_txn::{
     At, CollectOptions, Collected, KeyRange, Outcome, Scan, Store, TransactionId, VerifyEvent,
@@ -17,13 +17,15 @@ use storage_txn::{
 use crate::files::FILES;
 use crate::notes::Notes;
 use crate::oracles;
+use crate::site::Site;
 use crate::workload::{LISTS, REGISTERS, open, read_of, seen};
 
 type Result<T> = std::result::Result<T, String>;
 
 /// Reads everything, cleans up, looks whether all is whole and nothing is left over, and holds what clients were told
 /// against the log.
-pub(crate) async fn judge(node: Node, place: Place, notes: Arc<Notes>) -> Result<()> {
+pub(crate) async fn judge(node: Node, place: Site, notes: Arc<Notes>) -> Result<()> {
+    let place = &place;
     let store = open(&node, place).await;
     let last = store.snapshot(At::Latest).await.map_err(|error| format!("the end: {error}"))?;
     let last = last.version();
@@ -38,7 +40,7 @@ pub(crate) async fn judge(node: Node, place: Place, notes: Arc<Notes>) -> Result
     let log = outcomes(&store, &notes).await?;
     // Those who held them are gone, and they would end by themselves.
     let pins = names(&node, place, "pin/").await?;
-    let provider = node.provider(place);
+    let provider = place.objects(&node);
     provider.delete_many(pins).await.map_err(|error| format!("pins: {error}"))?;
     let is_packed = node.choose(2) == 1;
     if is_packed {
@@ -146,7 +148,7 @@ async fn pack_all(store: &Store, notes: &Notes) -> storage_txn::Result<()> {
 }
 
 /// Collects all that can be, and tells what is wrong after that: something that is damaged, or left over.
-pub(crate) async fn collect_all(store: &Store, node: &Node, place: Place) -> Result<()> {
+pub(crate) async fn collect_all(store: &Store, node: &Node, place: &Site) -> Result<()> {
     let mut options = CollectOptions::default();
     (options.grace, options.session_grace) = (Duration::ZERO, Duration::ZERO);
     options.sweep = true;
@@ -176,14 +178,14 @@ pub(crate) async fn collect_all(store: &Store, node: &Node, place: Place) -> Res
 }
 
 /// What verifying finds; empty if it is nothing.
-async fn what_is_wrong(node: &Node, place: Place) -> Result<String> {
+async fn what_is_wrong(node: &Node, place: &Site) -> Result<String> {
     let mut found = Vec::new();
     let mut tell = |event| {
         if let VerifyEvent::Finding(finding) = event {
             found.push(finding);
         }
     };
-    let provider = Arc::new(node.provider(place));
+    let provider = place.place(node);
     let options = VerifyOptions::default();
     let report = Store::verify(provider, node.env(), &options, &mut tell).await;
     let report = report.map_err(|error| format!("it cannot be verified: {error}"))?;
@@ -193,9 +195,9 @@ async fn what_is_wrong(node: &Node, place: Place) -> Result<String> {
     Ok(format!("{found:?} {report:?}"))
 }
 
-async fn names(node: &Node, place: Place, prefix: &str) -> Result<Vec<storage_core::Key>> {
+async fn names(node: &Node, place: &Site, prefix: &str) -> Result<Vec<storage_core::Key>> {
     let prefix = Prefix::new(prefix).map_err(|error| error.to_string())?;
-    let provider = node.provider(place);
+    let provider = place.objects(node);
     let names = provider.list_all(&prefix).map_ok(|listed| listed.key).try_collect();
     names.await.map_err(|error: storage_core::Error| error.to_string())
 }

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at what cannot be")]
 
+mod clouds;
 mod combiner;
 mod duel;
 mod files;
@@ -18,6 +19,7 @@ mod planted;
 mod replay;
 mod script;
 mod shrunk;
+mod site;
 mod upkeep;
 mod workload;
 
@@ -27,6 +29,7 @@ use std::sync::Arc;
 use judge::judge;
 use notes::Notes;
 use simulation::{Crashes, Fault, Faults, Plan, Sim, Simulator};
+use site::Site;
 use storage_txn::Store;
 use workload::{node, options};
 
@@ -46,15 +49,16 @@ fn combining_processes(sim: &mut Sim, nodes: u32) -> Result<(), String> {
 }
 
 fn scenario(sim: &mut Sim, nodes: u32, notes: Notes) -> Result<(), String> {
-    let place = sim.place("bucket");
+    let place = Site::One(sim.place("bucket"));
+    let at = place.clone();
     sim.ask("maker", move |node| async move {
-        Store::init(Arc::new(node.provider(place)), node.env(), options()).await.map(drop)
+        Store::init(at.place(&node), node.env(), options()).await.map(drop)
     })?
     .map_err(|error| format!("the store cannot be made: {error}"))?;
     let notes = Arc::new(notes);
     for at in 0..nodes {
-        let notes = notes.clone();
-        sim.node(&format!("node{at}"), move |it| node(it, place, notes.clone()));
+        let (notes, place) = (notes.clone(), place.clone());
+        sim.node(&format!("node{at}"), move |it| node(it, place.clone(), notes.clone()));
     }
     sim.run()?;
     sim.heal();

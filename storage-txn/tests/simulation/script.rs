@@ -9,6 +9,7 @@ use storage_txn::{CollectOptions, ErrorKind, Options, Result, Store};
 
 use crate::judge::collect_all;
 use crate::ledger::{self, LISTS, Ledger, REGISTERS};
+use crate::site::Site;
 
 /// What a process does, one after the other.
 #[derive(Debug, Clone, Copy)]
@@ -53,8 +54,9 @@ fn script(sim: &mut Sim) -> std::result::Result<(), String> {
         sim.node(name, move |node| play(node, place, steps, ledger.clone()));
     }
     sim.run()?;
-    let look =
-        move |store: Store, node: Node| async move { collect_all(&store, &node, place).await };
+    let look = move |store: Store, node: Node| async move {
+        collect_all(&store, &node, &Site::One(place)).await
+    };
     ledger::judge(sim, place, options(), &ledger, look)
 }
 

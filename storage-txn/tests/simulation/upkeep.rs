@@ -1,6 +1,5 @@
 //! What clients do to the store itself: collecting, compacting, packing, names for versions, pins, verifying.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -136,8 +135,8 @@ impl Client<'_> {
 
     /// Whatever is derived can be made again at any time.
     async fn rebuild(&self) {
-        let provider = Arc::new(self.node.provider(self.place));
-        let rebuilt = Store::rebuild_index(provider, self.node.env(), options()).await;
+        let place = self.place.place(self.node);
+        let rebuilt = Store::rebuild_index(place, self.node.env(), options()).await;
         match rebuilt {
             // That of the handle which rebuilds, not of ours.
             Err(error) if error.kind() == ErrorKind::SessionReaped => {}
@@ -155,9 +154,9 @@ impl Client<'_> {
                 found.push(finding);
             }
         };
-        let provider = Arc::new(self.node.provider(self.place));
+        let place = self.place.place(self.node);
         let options = VerifyOptions::default();
-        let report = Store::verify(provider, self.node.env(), &options, &mut tell).await;
+        let report = Store::verify(place, self.node.env(), &options, &mut tell).await;
         if let Err(error) = report {
             self.may_fail(&error, None, false);
         }

@@ -7,13 +7,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use conformance::serializability::{Begun, Content, Operation, Scan as Seen, Status};
 use futures_channel::oneshot;
-use simulation::{Node, Place};
+use simulation::Node;
 use storage_txn::{
     At, ErrorKind, Merge, Options, Outcome, Pin, Result, Scan, Store, Transaction, TransactionId,
     Value, Version,
 };
 
 use crate::notes::Notes;
+use crate::site::Site;
 
 /// How many clients a node has.
 pub(crate) const CLIENTS: u32 = 2;
@@ -37,14 +38,14 @@ pub(crate) fn options() -> Options {
 }
 
 /// Opens the store, again until it works.
-pub(crate) async fn open(node: &Node, place: Place) -> Store {
+pub(crate) async fn open(node: &Node, place: &Site) -> Store {
     loop {
         let mut options = options();
         // Some give up soon, so that doubt is met often.
         options.commit_time_max = Duration::from_secs([20, 20, 1][node.choose(3) as usize]);
         // Others compact the newest segments often, and leave older ones alone.
         options.compaction_fanout = [4, 2][node.choose(2) as usize];
-        match Store::open(Arc::new(node.provider(place)), node.env(), options).await {
+        match Store::open(place.place(node), node.env(), options).await {
             Ok(store) => return store,
             Err(error) => {
                 let again = match error.kind() {
@@ -61,12 +62,12 @@ pub(crate) async fn open(node: &Node, place: Place) -> Store {
 }
 
 /// What a node does from its start to its end or crash.
-pub(crate) async fn node(node: Node, place: Place, notes: Arc<Notes>) {
+pub(crate) async fn node(node: Node, place: Site, notes: Arc<Notes>) {
     let join = {
         let (node, notes) = (node.clone(), notes.clone());
         move |store: &Store| notes.board.iter().for_each(|board| board.join(&node, store))
     };
-    let first = open(&node, place).await;
+    let first = open(&node, &place).await;
     join(&first);
     let store = Arc::new(Mutex::new(first));
     let mut ends = Vec::new();
@@ -75,6 +76,7 @@ pub(crate) async fn node(node: Node, place: Place, notes: Arc<Notes>) {
         ends.push(ended);
         let (node, store, notes) = (node.clone(), store.clone(), notes.clone());
         let join = join.clone();
+        let place = place.clone();
         node.env().spawn(Box::pin(async move {
             let mut process = notes.process();
             let mut held = Held::default();
@@ -83,7 +85,7 @@ pub(crate) async fn node(node: Node, place: Place, notes: Arc<Notes>) {
                 let reaped = AtomicBool::new(false);
                 let client = Client {
                     node: &node,
-                    place,
+                    place: &place,
                     store: &handle,
                     notes: &notes,
                     process,
@@ -95,7 +97,7 @@ pub(crate) async fn node(node: Node, place: Place, notes: Arc<Notes>) {
                 }
                 // The handle goes on in another session; who opens anew loses nothing by it.
                 if reaped.load(Ordering::Relaxed) && node.choose(2) == 0 {
-                    let anew = open(&node, place).await;
+                    let anew = open(&node, &place).await;
                     join(&anew);
                     *lock(&store) = anew;
                     // What was uploaded through the other handle is of no use to this one.
@@ -121,7 +123,7 @@ pub(crate) struct Held {
 
 pub(crate) struct Client<'a> {
     pub(crate) node: &'a Node,
-    pub(crate) place: Place,
+    pub(crate) place: &'a Site,
     pub(crate) store: &'a Store,
     pub(crate) notes: &'a Notes,
     pub(super) process: u32,

@@ -59,6 +59,7 @@ fn each_forbidden_edge_is_named_with_the_rule_it_breaks() {
         ("storage-txn", "storage-log", "", false),
         ("storage-txn", "backend-fs", "whoever provides", true),
         ("storage-txn", "storage-array", "whoever provides", true),
+        ("storage-txn", "dev storage-array", "", false),
         ("gateway-s3", "storage-txn", "", false),
         ("gateway-s3", "backend-memory", "names no backend", true),
         ("gateway-s3", "gateway-tahoe", "names no backend", true),

@@ -88,7 +88,13 @@ const RULES: &[Rule] = &[
     Rule {
         member: "storage-txn",
         may_use: &["storage-core", "storage-log"],
-        tests_may_use: &["backend-memory", "conformance", "simulation", "storage-wrappers"],
+        tests_may_use: &[
+            "backend-memory",
+            "conformance",
+            "simulation",
+            "storage-array",
+            "storage-wrappers",
+        ],
         others: None,
         because: "transactions stand on one order and the waist, whoever provides them",
     },

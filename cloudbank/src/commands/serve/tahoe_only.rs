@@ -1,11 +1,10 @@
 //! `serve tahoe` by itself, and beside other gateways.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_http::{Limits, Listener};
 use serde_json::json;
-use storage_core::StorageProvider;
+use storage_txn::Place;
 use tokio::task::JoinSet;
 
 use super::tahoe::{Overrides, Server, store_options};
@@ -41,8 +40,8 @@ pub(super) async fn run(context: &Context, arguments: &ServeArgs) -> Result<()> 
     let provider = config.store_provider(arguments.which.provider.as_deref())?;
     let name = provider.name().to_owned();
     let remains = "nothing was served";
-    let place = context.unless_interrupted(remains, provider.open()).await?;
-    let described = place.info().name.clone();
+    let place = context.unless_interrupted(remains, config.open_place(&name, false)).await?;
+    let described = place.name();
     let options =
         store_options(serving.server.cache_bytes, serving.server.compact_bytes_per_second);
     let opening = open(context, &name, place, options);
@@ -83,7 +82,7 @@ pub(super) async fn run(context: &Context, arguments: &ServeArgs) -> Result<()> 
 pub(super) async fn beside(
     context: &Context,
     name: &str,
-    place: Arc<dyn StorageProvider>,
+    place: Place,
     serving: &Serving,
 ) -> Result<Server> {
     let options =

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::output::Grid;
 use crate::run::Context;
 
-use measure::{Measured, Operation, Plan};
+use measure::{Counter, Measured, Operation, Plan};
 
 /// The largest value: one that a transaction can have in memory.
 const VALUE_BYTES_MAX: u64 = 32 << 20;
@@ -40,8 +40,13 @@ pub(super) async fn run(context: &Context, arguments: StoreBenchArgs) -> Result<
         )));
     }
     let site = Site::find(context, &arguments.which)?;
-    let counted = Arc::new(Counted::new(site.provider().await?));
-    let opened = site.open_on(counted.clone()).await?;
+    let mut counted = Vec::new();
+    let place = site.place().await?.wrapped(|provider| {
+        let counter = Arc::new(Counted::new(provider));
+        counted.push(counter.clone());
+        counter
+    });
+    let opened = site.open_on(place).await?;
     if cfg!(debug_assertions) {
         context.output.note("warning: this is a debug build, which measures itself");
     }
@@ -68,7 +73,7 @@ async fn measure_all(
     arguments: &StoreBenchArgs,
     size: u64,
     opened: &OpenStore,
-    counted: &Counted<Arc<dyn storage_core::StorageProvider>>,
+    counted: &[Counter],
     (prefix, label): (&str, &Label),
 ) -> Result<Vec<Measured>> {
     let env = TokioEnv::new();

@@ -1,7 +1,7 @@
 //! `store info`: how large the store is, and how far its maintenance has come.
 
 use serde_json::json;
-use storage_txn::{ErrorKind, KeyRange, Scan};
+use storage_txn::{ErrorKind, KeyRange, Scan, VoterState, VoterStatus};
 
 use super::at::moment;
 use super::open::OpenStore;
@@ -56,6 +56,12 @@ pub(super) async fn run(context: &Context, read: &Read, counted: bool) -> Result
             "tail_entries": info.tail_entries(),
             "memory_bytes": info.memory_bytes,
             "cache_bytes": info.cache_bytes,
+            "voters": info.voters.iter().map(|voter| json!({
+                "voter": voter.voter.to_string(),
+                "provider": voter.provider,
+                "state": voter.state.to_string(),
+                "current": voter.state == VoterState::Current,
+            })).collect::<Vec<_>>(),
         }));
     }
     output.line(format_args!("id          {}", info.id))?;
@@ -96,9 +102,21 @@ pub(super) async fn run(context: &Context, read: &Read, counted: bool) -> Result
             entries => format!("{entries} entries"),
         }
     ))?;
+    let names = info.voters.iter().map(|voter| name_of(voter).len());
+    let width = names.max().unwrap_or_default();
+    for (at, voter) in info.voters.iter().enumerate() {
+        let heading = if at == 0 { "voters" } else { "" };
+        let (name, state) = (name_of(voter), &voter.state);
+        output.line(format_args!("{heading:12}{name:width$}  {state}"))?;
+    }
     output.line(format_args!(
         "memory      {} not in segments, {} of segments",
         human_size(info.memory_bytes),
         human_size(info.cache_bytes)
     ))
+}
+
+/// What a voter is called: by its provider, where one answers that is this voter.
+fn name_of(voter: &VoterStatus) -> String {
+    voter.provider.clone().unwrap_or_else(|| voter.voter.to_string())
 }

@@ -10,10 +10,10 @@ use crate::run::Context;
 
 pub(super) async fn run(context: &Context, which: &StoreWhich, if_absent: bool) -> Result<()> {
     let site = Site::find(context, which)?;
-    let provider = site.provider().await?;
-    let (opened, made) = match site.init_on(provider.clone()).await {
+    let place = site.place().await?;
+    let (opened, made) = match site.init_on(place.clone()).await {
         Err(Error::Store { error, .. }) if if_absent && error.kind() == ErrorKind::StoreExists => {
-            (site.open_on(provider).await?, false)
+            (site.open_on(place).await?, false)
         }
         made => (made?, true),
     };

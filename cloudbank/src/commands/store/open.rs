@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use storage_core::StorageProvider;
-use storage_txn::{Options, Receipt, Store, Version};
+use storage_txn::{Options, Place, Receipt, Store, Version};
 use storage_wrappers::TokioEnv;
 
 use crate::cli::StoreWhich;
@@ -40,28 +39,28 @@ impl Site {
         &self.name
     }
 
-    pub(super) async fn provider(&self) -> Result<Arc<dyn StorageProvider>> {
-        self.config.provider(Some(&self.name))?.open().await
+    pub(super) async fn place(&self) -> Result<Place> {
+        self.config.open_place(&self.name, false).await
     }
 
     /// For commands that change nothing.
-    pub(super) async fn provider_to_read(&self) -> Result<Arc<dyn StorageProvider>> {
-        self.config.provider(Some(&self.name))?.open_to_read().await
+    pub(super) async fn place_to_read(&self) -> Result<Place> {
+        self.config.open_place(&self.name, true).await
     }
 
     pub(super) fn is_volatile(&self) -> Result<bool> {
         Ok(self.config.provider(Some(&self.name))?.backend().is_volatile())
     }
 
-    /// Opens the store on a provider.
-    pub(super) async fn open_on(&self, provider: Arc<dyn StorageProvider>) -> Result<OpenStore> {
-        let opened = Store::open(provider, Arc::new(TokioEnv::new()), Options::default()).await;
+    /// Opens the store in a place.
+    pub(super) async fn open_on(&self, place: Place) -> Result<OpenStore> {
+        let opened = Store::open(place, Arc::new(TokioEnv::new()), Options::default()).await;
         self.take(opened)
     }
 
-    /// Makes a store on a provider.
-    pub(super) async fn init_on(&self, provider: Arc<dyn StorageProvider>) -> Result<OpenStore> {
-        let made = Store::init(provider, Arc::new(TokioEnv::new()), Options::default()).await;
+    /// Makes a store in a place.
+    pub(super) async fn init_on(&self, place: Place) -> Result<OpenStore> {
+        let made = Store::init(place, Arc::new(TokioEnv::new()), Options::default()).await;
         self.take(made)
     }
 
@@ -75,13 +74,13 @@ impl OpenStore {
     /// Opens the store that a command writes to.
     pub(super) async fn find(context: &Context, which: &StoreWhich) -> Result<Self> {
         let site = Site::find(context, which)?;
-        site.open_on(site.provider().await?).await
+        site.open_on(site.place().await?).await
     }
 
     /// Opens the store that a command only reads.
     pub(super) async fn find_to_read(context: &Context, which: &StoreWhich) -> Result<Self> {
         let site = Site::find(context, which)?;
-        site.open_on(site.provider_to_read().await?).await
+        site.open_on(site.place_to_read().await?).await
     }
 
     /// What to do with an error of the store.

@@ -14,9 +14,8 @@ use crate::run::Context;
 
 pub(super) async fn run(context: &Context, which: &StoreWhich) -> Result<()> {
     let site = Site::find(context, which)?;
-    let provider = site.provider().await?;
-    let rebuilt =
-        Store::rebuild_index(provider, Arc::new(TokioEnv::new()), Options::default()).await;
+    let place = site.place().await?;
+    let rebuilt = Store::rebuild_index(place, Arc::new(TokioEnv::new()), Options::default()).await;
     let rebuilt = rebuilt.map_err(|error| Error::store(site.name(), error))?;
     let (made, version) = (count(rebuilt.segments_made, "segment"), rebuilt.version);
     context.output.done(

@@ -17,7 +17,7 @@ const BAR: &str = "{bar:30} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left  
 
 pub(super) async fn run(context: &Context, which: &StoreWhich, at_once: u16) -> Result<()> {
     let site = Site::find(context, which)?;
-    let provider = site.provider_to_read().await?;
+    let place = site.place_to_read().await?;
     let mut options = VerifyOptions::default();
     options.requests_at_once = usize::from(at_once);
     let bar = context.output.progress(None, BAR);
@@ -40,7 +40,7 @@ pub(super) async fn run(context: &Context, which: &StoreWhich, at_once: u16) -> 
             }
             _ => {}
         };
-        Store::verify(provider, Arc::new(TokioEnv::new()), &options, &mut tell).await
+        Store::verify(place, Arc::new(TokioEnv::new()), &options, &mut tell).await
     };
     bar.finish_and_clear();
     let report = report.map_err(|error| Error::store(site.name(), error))?;

@@ -55,10 +55,7 @@ impl Place {
         options.quota_bytes = tahoe.quota_bytes;
         let provider = config.store_provider(which.which.provider.as_deref())?;
         let name = provider.name().to_owned();
-        let place = match mode {
-            Mode::Read => provider.open_to_read().await?,
-            Mode::Write | Mode::Make => provider.open().await?,
-        };
+        let place = config.open_place(&name, mode == Mode::Read).await?;
         let env = Arc::new(TokioEnv::new());
         let options_of_store = storage_txn::Options::default();
         let store = match Store::open(place.clone(), env.clone(), options_of_store.clone()).await {

@@ -130,12 +130,41 @@ fn roles_that_contradict_or_are_alone_are_named() {
         "store ls",
         expect![[r#"
         $ store ls
-        ! error: a log on several providers is something this version of cloudbank cannot do yet
+        ! error: a log has one provider, or an odd number of voters, and not 2
         !  --> cloudbank.toml:8:7
         !   |
         ! 8 | log = ["a", "b"]
         !   |       ^^^^^^^^^^
-        !   = expected the name of one provider
+        !   = expected 3 names of providers, or 5, up to 15
+        !   = more than half of the voters decide: with an even number no more may fail than with one less
+        [2]
+    "#]],
+    );
+    check(
+        &roles("log = [\"a\", \"b\", \"a\"]\nobjects = \"a\""),
+        "store ls",
+        expect![[r#"
+        $ store ls
+        ! error: `log` names `a` twice
+        !  --> cloudbank.toml:8:7
+        !   |
+        ! 8 | log = ["a", "b", "a"]
+        !   |       ^^^^^^^^^^^^^^^
+        !   = what one provider loses is lost once: let another vote
+        [2]
+    "#]],
+    );
+    check(
+        &roles("log = \"a\"\nobjects = [\"a\", \"b\"]"),
+        "store ls",
+        expect![[r#"
+        $ store ls
+        ! error: `objects` is a list
+        !  --> cloudbank.toml:9:11
+        !   |
+        ! 9 | objects = ["a", "b"]
+        !   |           ^^^^^^^^^^
+        !   = expected the name of a provider in quotes
         [2]
     "#]],
     );
@@ -273,7 +302,7 @@ fn an_object_that_is_not_a_store_is_not_taken_for_one() {
     );
     expect![[r#"
         $ store ls
-        ! error: store on `one`: the store is of format 9, and this program knows format 1
+        ! error: store on `one`: the store is of format 9, and this program knows formats 1 and 2
         [1]
     "#]]
     .assert_eq(&bench.session("store ls"));

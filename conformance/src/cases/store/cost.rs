@@ -9,7 +9,7 @@ use storage_core::{Operation, StorageProvider};
 use storage_txn::{At, Options};
 use storage_wrappers::{Counted, Counts, FaultPlan, Faulty, TokioEnv};
 
-use super::{Handle, place, put, stores};
+use super::{Handle, place, put, stores, voters};
 use crate::{CaseResult, Context, Failure, ensure};
 
 /// How many ask at once.
@@ -25,6 +25,8 @@ const PARTS: usize = 10;
 const VALUE_BYTES: usize = 100;
 /// Three, the entry that the checkpoint ends with, those after it, and what reading ahead asks for in vain.
 const OPENING_GETS_MAX: u64 = 7;
+/// Of each voter besides: its marker twice, and the end of a chain whose length is not known.
+const OPENING_VOTER_GETS_MAX: u64 = 12;
 
 type Counter = Arc<Counted<Arc<dyn StorageProvider>>>;
 
@@ -69,6 +71,9 @@ fn bounds(
 
 pub(super) async fn commit(context: &Context) -> CaseResult {
     let (store, counter) = counted(context).await?;
+    // On several voters the first one takes the lead.
+    put(&store, "x", "the first").await?;
+    tokio::time::sleep(LATENCY * 3).await;
     for round in 0..5 {
         let before = counter.counts();
         put(&store, "x", &format!("value {round}")).await?;
@@ -78,7 +83,8 @@ pub(super) async fn commit(context: &Context) -> CaseResult {
         tx.put("y", "made of it".into())?;
         tx.commit().await?;
         tokio::time::sleep(LATENCY * 3).await;
-        check("two small transactions", &counter, &before, bounds(2..=2, 0..=0))?;
+        let puts = 2 * voters(context);
+        check("two small transactions", &counter, &before, bounds(puts..=puts, proofs(context)))?;
     }
     Ok(())
 }
@@ -97,7 +103,13 @@ pub(super) async fn group(context: &Context) -> CaseResult {
         versions.iter().copied().eq(1..=AT_ONCE as u64),
         "{AT_ONCE} transactions: expected each to have a version of its own, saw {versions:?}"
     );
-    check("64 transactions at once", &counter, &before, bounds(1..=SHARED_MAX, 0..=0))
+    let most = SHARED_MAX * voters(context);
+    check("64 transactions at once", &counter, &before, bounds(1..=most, proofs(context)))
+}
+
+/// Now and then a voter has to prove that it is still itself.
+fn proofs(context: &Context) -> RangeInclusive<u64> {
+    0..=context.hooks().voters as u64
 }
 
 pub(super) async fn latest(context: &Context) -> CaseResult {
@@ -105,10 +117,12 @@ pub(super) async fn latest(context: &Context) -> CaseResult {
     put(&store, "x", "value").await?;
     let before = counter.counts();
     store.snapshot(At::Latest).await?;
-    check("a latest snapshot", &counter, &before, bounds(0..=0, 1..=1))?;
+    let (voters, most) = (voters(context), voters(context) + proofs(context).end());
+    check("a latest snapshot", &counter, &before, bounds(0..=0, 1..=most))?;
     let before = counter.counts();
     try_join_all((0..AT_ONCE).map(|_| store.snapshot(At::Latest))).await?;
-    check("64 latest snapshots at once", &counter, &before, bounds(0..=0, 1..=SHARED_MAX))?;
+    let most = SHARED_MAX * voters + proofs(context).end();
+    check("64 latest snapshots at once", &counter, &before, bounds(0..=0, 1..=most))?;
     let before = counter.counts();
     let known = store.snapshot(At::Known).await?;
     known.get_versioned("x").await?;
@@ -168,9 +182,11 @@ pub(super) async fn opening(context: &Context) -> CaseResult {
     let (store, counter) = open_counted(context).await?;
     let sent = counter.counts();
     let (gets, lists) = (sent.of(Operation::Get).requests, sent.of(Operation::List).requests);
+    let voters = context.hooks().voters as u64;
+    let (gets_max, lists_max) = (OPENING_GETS_MAX + OPENING_VOTER_GETS_MAX * voters, 1 + voters);
     ensure!(
-        (1..=OPENING_GETS_MAX).contains(&gets) && lists <= 1,
-        "opening a flushed store: expected at most {OPENING_GETS_MAX} gets and one list, saw {gets} and {lists}"
+        (1..=gets_max).contains(&gets) && lists <= lists_max,
+        "opening a flushed store: expected at most {gets_max} gets and {lists_max} lists, saw {gets} and {lists}"
     );
     put(&store, "x", "value").await.map(drop).map_err(Failure::from)
 }

@@ -9,6 +9,7 @@ use storage_txn::{At, ErrorKind, Merge, Options, Scan, Store, Version};
 use storage_wrappers::TokioEnv;
 
 use super::{Handle, init, open, place, stores};
+use crate::quorum::place_on;
 use crate::{CaseResult, Context, Failure, ensure};
 
 /// How many transactions there are; after every third everything is put into segments.
@@ -87,6 +88,7 @@ pub(super) async fn derived_lost(context: &Context) -> CaseResult {
         }
         if kinds == ["segment"] {
             let place = place(context, context.open().await?, &name)?;
+            let place = place_on(place, context.hooks().voters)?;
             let env = Arc::new(TokioEnv::new());
             Store::rebuild_index(place, env, Options::default()).await?;
         }
@@ -124,7 +126,7 @@ pub(super) async fn damaged(context: &Context) -> CaseResult {
         ("exchanged for another", |_, other| other.clone()),
     ];
     let (mut tried, mut at) = (0, 0);
-    for wanted in ["log", "segment", "checkpoint"] {
+    for wanted in ["log", "segment", "checkpoint", "voter1"] {
         let of_kind: Vec<&Key> =
             objects.iter().filter(|(_, kind)| kind == wanted).map(|(key, _)| key).collect();
         for (number, key) in of_kind.iter().take(DAMAGED).enumerate() {

@@ -1,8 +1,11 @@
 //! What is acknowledged stays, and what was spoilt is not taken for it.
 
+use std::time::Duration;
+
 use bytes::Bytes;
+use futures_util::TryStreamExt as _;
 use rand::RngExt as _;
-use storage_core::{Key, List, PutIf, StorageProviderExt as _};
+use storage_core::{Get, Key, List, PutIf, StorageProviderExt as _};
 use storage_txn::{ErrorKind, Merge, Options, Scan};
 
 use super::{Handle, handles, init, latest, open, place, put, seen, stores};
@@ -12,6 +15,9 @@ use crate::{CaseResult, Context, Failure, ensure};
 const TRANSACTIONS: usize = 24;
 /// After so many of them the store is opened anew.
 const BETWEEN: usize = 6;
+/// How often it is looked whether a voter has its entries, and how long is waited in between.
+const ENTRIES_LOOKED_FOR_MAX: u32 = 300;
+const ENTRIES_PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) async fn reopened(context: &Context) -> CaseResult {
     let [one, two]: [Handle; 2] = handles(context).await?;
@@ -62,9 +68,6 @@ pub(super) async fn reopened(context: &Context) -> CaseResult {
     Ok(())
 }
 
-/// Makes of an entry, and of another store's, what is put in place of the first.
-type Spoil = fn(Bytes, Bytes) -> Bytes;
-
 pub(super) async fn intact(context: &Context) -> CaseResult {
     let foreign = init(context, "foreign").await?;
     put(&foreign, "x", "foreign").await?;
@@ -73,20 +76,12 @@ pub(super) async fn intact(context: &Context) -> CaseResult {
     };
     let foreign_entry = context.handle().try_get(&entry_of("foreign")?).await?;
     let Some(foreign_entry) = foreign_entry else {
-        return Err(context.skip("the store keeps its log elsewhere"));
+        return match context.hooks().voters {
+            0 => Err(context.skip("the store keeps its log elsewhere")),
+            voters => intact_on_voters(context, voters).await,
+        };
     };
-    let spoil: [(&str, Spoil); 4] = [
-        ("with a changed bit", |own, _| {
-            let mut bytes = own.to_vec();
-            let middle = bytes.len() * 2 / 3;
-            bytes[middle] ^= 1;
-            bytes.into()
-        }),
-        ("shortened", |own, _| own.slice(..own.len() - 1)),
-        ("empty", |_, _| Bytes::new()),
-        ("of another store", |_, foreign| foreign),
-    ];
-    for (at, (what, spoil)) in spoil.into_iter().enumerate() {
+    for (at, (what, spoil)) in SPOILT.into_iter().enumerate() {
         let name = format!("s{at}");
         let store = init(context, &name).await?;
         put(&store, "x", "the value of x").await?;
@@ -119,4 +114,73 @@ pub(super) async fn intact(context: &Context) -> CaseResult {
         }
     }
     Ok(())
+}
+
+/// Makes of an entry, and of another store's, what is put in place of the first.
+type Spoil = fn(Bytes, Bytes) -> Bytes;
+
+const SPOILT: [(&str, Spoil); 4] = [
+    ("with a changed bit", |own, _| {
+        let mut bytes = own.to_vec();
+        let middle = bytes.len() * 2 / 3;
+        bytes[middle] ^= 1;
+        bytes.into()
+    }),
+    ("shortened", |own, _| own.slice(..own.len() - 1)),
+    ("empty", |_, _| Bytes::new()),
+    ("of another store", |_, foreign| foreign),
+];
+
+/// As [`intact`], of a log on voters: what is spoilt on fewer than decide does no harm, and what is on all is not taken for
+/// right.
+async fn intact_on_voters(context: &Context, voters: usize) -> CaseResult {
+    for (at, (what, spoil)) in SPOILT.into_iter().enumerate() {
+        let name = format!("s{at}");
+        let store = init(context, &name).await?;
+        put(&store, "x", "the value of x").await?;
+        put(&store, "y", "the value of y").await?;
+        for spoilt in 0..voters {
+            let (key, own, other) = entries_of(context, &name, spoilt).await?;
+            context.handle().put(&key, spoil(own, other), PutIf::Always).await?;
+            let what = format!("an entry {what} on {} of {voters} voters", spoilt + 1);
+            let place = place(context, context.open().await?, &name)?;
+            match stores(context).open(place, Options::default()).await {
+                Ok(opened) => {
+                    let x = seen(&latest(&opened).await?, "x").await?;
+                    ensure!(
+                        x == "the value of x" && spoilt + 1 < voters,
+                        "{what}: expected {}, saw a store, x = {x}",
+                        if spoilt + 1 < voters { "its value" } else { "Corrupt" }
+                    );
+                }
+                Err(error) if spoilt > 0 && error.kind() == ErrorKind::Corrupt => {}
+                Err(error) => return Err(Failure::from(error).during(what)),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The first entry that a voter has, and what another holds. The last voter is given them only after a commit is done.
+async fn entries_of(
+    context: &Context,
+    name: &str,
+    voter: usize,
+) -> Result<(Key, Bytes, Bytes), Failure> {
+    let cells = context.prefix_of(format!("{name}/voter{voter}/quorum/"));
+    for _ in 0..ENTRIES_LOOKED_FOR_MAX {
+        let listed: Vec<_> = context.handle().list_all(&cells).try_collect().await?;
+        let mut entries = Vec::new();
+        for listed in listed {
+            let body = context.handle().get(&listed.key, Get::whole()).await?.body;
+            if body.starts_with(b"cbq1\x02") {
+                entries.push((listed.key, body));
+            }
+        }
+        if let [(key, own), (_, other), ..] = &entries[..] {
+            return Ok((key.clone(), own.clone(), other.clone()));
+        }
+        tokio::time::sleep(ENTRIES_PAUSE).await;
+    }
+    Err(Failure::new(format!("voter {voter} never got the entries of the log")))
 }

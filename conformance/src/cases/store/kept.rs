@@ -12,7 +12,7 @@ use storage_core::{
 };
 use storage_txn::{At, CollectOptions, Options, Version};
 
-use super::{Handle, Tx, handles, latest, open, place, put, same, seen, stores, transact};
+use super::{Handle, Tx, handles, latest, open, place, put, same, seen, stores, transact, voters};
 use crate::{CaseResult, Context, Failure, ensure};
 
 /// How many versions there are, each flushed.
@@ -123,7 +123,7 @@ pub(super) async fn interrupted(context: &Context) -> CaseResult {
         }
         after += 1;
         ensure!(
-            after < CHANGES_MAX,
+            after < CHANGES_MAX * voters(context),
             "a collection of a small store has made {after} puts and deletes"
         );
     }

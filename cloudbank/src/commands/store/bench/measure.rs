@@ -70,11 +70,14 @@ impl Measured {
     }
 }
 
+/// What counts the requests of a provider.
+pub(super) type Counter = Arc<Counted<Arc<dyn StorageProvider>>>;
+
 /// How many of what, on which keys.
 pub(super) struct Plan<'a> {
     pub(super) store: &'a Store,
     pub(super) label: &'a Label,
-    pub(super) counted: &'a Counted<Arc<dyn StorageProvider>>,
+    pub(super) counted: &'a [Counter],
     pub(super) folder: String,
     pub(super) body: &'a Bytes,
     pub(super) count: u32,
@@ -84,7 +87,7 @@ pub(super) struct Plan<'a> {
 
 impl Plan<'_> {
     pub(super) async fn run(&self, operation: Operation) -> storage_txn::Result<Measured> {
-        let before = self.counted.counts();
+        let before: Vec<_> = self.counted.iter().map(|counter| counter.counts()).collect();
         let start = Instant::now();
         let mut times: Vec<Duration> = stream::iter(0..self.count)
             .map(|number| async move {
@@ -98,7 +101,10 @@ impl Plan<'_> {
             .await?;
         let elapsed = start.elapsed();
         times.sort_unstable();
-        let counts = self.counted.counts().since(&before);
+        let mut counts = Counts::default();
+        for (counter, before) in self.counted.iter().zip(&before) {
+            counts = counts.plus(&counter.counts().since(before));
+        }
         Ok(Measured { operation, concurrency: self.concurrency, times, elapsed, counts })
     }
 
