@@ -44,23 +44,28 @@ conformance::main!([
         let objects = Encrypt::new(objects, &Secret::new("5a".repeat(32)), env())?;
         Ok(Arc::new(Split::new(log, Arc::new(objects))))
     }),
-    on_quorum("quorum-mirror-3", 3, |members| Ok(Arc::new(Mirror::new(members, None, env())?))),
+    on_quorum("quorum-mirror-3", 3, |members| Ok(Arc::new(Mirror::new(members, None, env())?)))
+        .ignored_if(quick(), "left out by --quick"),
     on_quorum("quorum-erasure-4-2", 6, |members| {
         Ok(Arc::new(Erasure::new(4, 2, members, None, env())?))
     })
-    .ignored_if(quick(), "left out by --quick"),
+    .ignored_if(short(), "minutes: run with CLOUDBANK_TEST_LONG=1"),
     on_quorum("quorum-shard-4", 4, |members| Ok(Arc::new(shard(members)?)))
-        .ignored_if(quick(), "left out by --quick"),
+        .ignored_if(short(), "minutes: run with CLOUDBANK_TEST_LONG=1"),
     on_quorum("quorum-encrypt-erasure-shard", 6, |members| {
         let erasure = erasure_over_shards(members)?;
         Ok(Arc::new(Encrypt::new(erasure, &Secret::new("5a".repeat(32)), env())?))
     })
-    .ignored_if(quick(), "left out by --quick"),
+    .ignored_if(short(), "minutes: run with CLOUDBANK_TEST_LONG=1"),
     quorum_on_disk("quorum-erasure-2-1-on-disk"),
 ]);
 
 fn quick() -> bool {
     std::env::var_os("CLOUDBANK_TEST_QUICK").is_some()
+}
+
+fn short() -> bool {
+    std::env::var_os("CLOUDBANK_TEST_LONG").is_none()
 }
 
 /// Stores with their log on the first three of these members in memory, and everything else on an array of all of them.
@@ -104,7 +109,9 @@ fn quorum_on_disk(name: &str) -> Target {
             Ok((voters, Arc::new(objects) as Arc<dyn StorageProvider>))
         }
     });
-    Target::new(name, harness).levels(&[Level::Txn]).ignored_if(quick(), "left out by --quick")
+    Target::new(name, harness)
+        .levels(&[Level::Txn])
+        .ignored_if(short(), "minutes: run with CLOUDBANK_TEST_LONG=1")
 }
 
 fn shard(members: Vec<Member>) -> Result<Shard> {

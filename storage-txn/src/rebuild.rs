@@ -49,9 +49,10 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Corrupt`] when something is damaged that the log no longer has, which the message names, with nothing
-    /// done; [`ErrorKind::NoStore`], [`ErrorKind::UnknownFormat`], [`ErrorKind::Conflict`] when other processes were always
-    /// faster, [`ErrorKind::Storage`], [`ErrorKind::CommitUnknown`].
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) when something is damaged that the log no longer has, which the message
+    /// names, with nothing done; [`NoStore`](crate::ErrorKind::NoStore), [`UnknownFormat`](crate::ErrorKind::UnknownFormat),
+    /// [`Conflict`](crate::ErrorKind::Conflict) when other processes were always faster,
+    /// [`Storage`](crate::ErrorKind::Storage), [`CommitUnknown`](crate::ErrorKind::CommitUnknown).
     ///
     /// # Examples
     ///

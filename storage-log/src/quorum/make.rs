@@ -21,7 +21,7 @@ impl QuorumLog {
     ///
     /// # Errors
     ///
-    /// [`Error::Storage`]: [`Misconfigured`](ErrorKind::Misconfigured) for too few or too many providers and for one
+    /// [`Error::Storage`](crate::Error::Storage): [`Misconfigured`](ErrorKind::Misconfigured) for too few or too many providers and for one
     /// that is a voter already, [`Unsupported`](ErrorKind::Unsupported) for one that cannot be, and what a provider
     /// fails with.
     pub async fn create(
@@ -59,7 +59,7 @@ impl QuorumLog {
     ///
     /// # Errors
     ///
-    /// [`Error::Storage`]: [`NotFound`](ErrorKind::NotFound) when no provider that answers is a voter,
+    /// [`Error::Storage`](crate::Error::Storage): [`NotFound`](ErrorKind::NotFound) when no provider that answers is a voter,
     /// [`Misconfigured`](ErrorKind::Misconfigured) when two are the same one, or one is a voter of another log, and what all
     /// of them fail with.
     pub async fn open(
