@@ -64,8 +64,15 @@ impl Owed {
     }
 
     /// How many objects are owed now, to whomever.
+    ///
+    /// A record that is still to be taken back counts as one: until then others take the member to be behind.
     pub(crate) fn now(&self) -> usize {
-        self.all().len()
+        let state = lock(&self.state);
+        let settled = |owed: &&OwedTo| owed.keys.is_empty() && !owed.too_many;
+        let records = state.members.iter().filter(settled).filter(|it| !it.marked.is_empty());
+        let records = records.count();
+        drop(state);
+        self.all().len() + records
     }
 
     /// Whether a member may lack something that this process knows of.

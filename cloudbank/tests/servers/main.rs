@@ -7,6 +7,7 @@
 mod support;
 
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -61,7 +62,10 @@ const SERVERS: [(&str, &str); 4] = [
 /// A configuration with a provider on each server that is there, in buckets of their own, and their names.
 /// Says which are left out, and why.
 fn servers() -> (Bench, Vec<&'static str>) {
-    let bucket = format!("cli-{}", std::process::id());
+    // Each test has its own: not every service makes one twice.
+    static MADE: AtomicU64 = AtomicU64::new(0);
+    let number = MADE.fetch_add(1, Ordering::Relaxed);
+    let bucket = format!("cli-{}-{number}", std::process::id());
     let mut text = String::new();
     let mut names = Vec::new();
     for (name, variable) in SERVERS {

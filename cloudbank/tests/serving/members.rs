@@ -46,6 +46,8 @@ pub(crate) fn run() {
                 scope.spawn(move || work(client, number, puts, over))
             })
             .collect();
+        // Clients end when this does, also when it fails: else nobody would hear of it.
+        let _over = Over(&over);
         let mut rounds = 0;
         // At least one of each, however slow the machine.
         while rounds == 0 || Instant::now() < until {
@@ -82,6 +84,15 @@ pub(crate) fn run() {
     assert_eq!(ended.status.code(), Some(0), "{}", ended.logs);
     let verified = bench.session("store verify");
     assert!(verified.contains("sound: ") && !verified.contains("not sound"), "{verified}");
+}
+
+/// Tells the clients that it is over when it is dropped.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
 
 /// A server that keeps pieces.
@@ -157,7 +168,9 @@ fn work(client: &Client, name: usize, puts: &Mutex<Vec<(String, usize)>>, over: 
         }
         let target = format!("/bucket/{name}/{number}");
         let size = SIZES[(number + name) % SIZES.len()];
-        let answer = client.put(&target, &content(&target, size)).unwrap();
+        let answer = client
+            .put(&target, &content(&target, size))
+            .unwrap_or_else(|error| panic!("put {target} of {size} bytes: {error}"));
         assert_eq!(answer.status, 200, "put {target}: {answer:?}");
         mine.push((target.clone(), size));
         puts.lock().unwrap().push((target, size));
