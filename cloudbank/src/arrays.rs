@@ -105,7 +105,8 @@ impl Arrays {
                 let mut progress = false;
                 for (_, array) in &before {
                     let owed = array.owes();
-                    progress |= array.settle().await < owed;
+                    array.settle().await;
+                    progress |= array.owes() < owed;
                 }
                 let owing = owing(self);
                 let hopeless = owing.iter().all(|(_, array)| array.owes_only_the_dead());

@@ -161,7 +161,22 @@ impl Core {
                     format!("no member keeps the record that \"{name}\" is behind"),
                 ));
             }
-            lock(&self.owed.state).members[*member].marked = kept;
+            let stays = {
+                let mut state = lock(&self.owed.state);
+                let owed = &mut state.members[*member];
+                // It may have been taken back meanwhile, when another put was through with the same record.
+                let stays = *owed.mark.get_or_insert_with(|| mark.clone()) == mark;
+                if stays {
+                    owed.marked = kept.clone();
+                }
+                stays
+            };
+            if !stays {
+                // There is a newer one by now.
+                for at in kept {
+                    let _ = self.workers[at].delete(&mark).await;
+                }
+            }
         }
         Ok(())
     }
