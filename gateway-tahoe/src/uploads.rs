@@ -75,6 +75,8 @@ struct Written {
     deadline: u64,
     /// It was completed or aborted.
     over: bool,
+    /// A server that has ended began it, and nobody has continued it since.
+    left: bool,
 }
 
 /// What an allocation answers.
@@ -139,6 +141,10 @@ impl Uploads {
 
     /// Begins uploads of shares of a file.
     ///
+    /// What is under way with another secret stays, unless it was left by a server that has ended and nobody has continued
+    /// it: whose client noticed the end has given that share up, and who uploads the file anew or repairs it need not wait
+    /// for half an hour.
+    ///
     /// # Errors
     ///
     /// [`Refusal::Conflict`] when the file is a mutable one; what the store says; [`Error::File`].
@@ -150,10 +156,13 @@ impl Uploads {
         secrets: &LeaseSecrets,
         upload_secret: &[u8],
     ) -> Result<Allocated> {
+        let options = self.shares().options();
+        if !options.read_only {
+            self.give_way(index, numbers, upload_secret)?;
+        }
         // Seen before the store is: what is completed meanwhile is still here, or already there.
         let under_way: BTreeSet<u64> = self.under_way(index);
         let already_have = self.shares().already_have(index, secrets).await?;
-        let options = self.shares().options();
         let mut allocated = BTreeSet::new();
         if options.read_only {
             return Ok(Allocated { already_have, allocated });
@@ -188,6 +197,7 @@ impl Uploads {
                         ranges: Ranges::default(),
                         deadline: now.saturating_add(PATIENCE_SECONDS),
                         over: false,
+                        left: false,
                     }),
                 };
                 entries.push(upload.entry());
@@ -239,7 +249,11 @@ impl Uploads {
         if !Arc::ptr_eq(&found, &upload) {
             return Err(Refusal::NotFound.into());
         }
-        let untouched = upload.written().ranges.is_empty();
+        let untouched = {
+            let mut written = upload.written();
+            written.left = false;
+            written.ranges.is_empty()
+        };
         let mut pieces = Pieces::new(body, range.end - range.start);
         if untouched && range == (0..upload.size) && upload.size <= PIECE_BYTES as u64 {
             let whole = pieces.next().await?;
@@ -429,6 +443,30 @@ impl Uploads {
         numbers.into_iter().filter(|number| self.look((index, *number)).is_ok()).collect()
     }
 
+    /// Forgets uploads that were left by a server that has ended, for those of another secret.
+    ///
+    /// One that is whole is not forgotten: [`Uploads::sweep`] stores it.
+    fn give_way(
+        &self,
+        index: StorageIndex,
+        numbers: &BTreeSet<u64>,
+        upload_secret: &[u8],
+    ) -> Result<()> {
+        for number in numbers {
+            let Ok(upload) = self.look((index, *number)) else { continue };
+            // Somebody continues it at this moment.
+            let Ok(_turn) = upload.turn.try_acquire() else { continue };
+            let is_left = {
+                let written = upload.written();
+                written.left && !written.over && !written.ranges.missing(0..upload.size).is_empty()
+            };
+            if is_left && upload.check(upload_secret).is_err() {
+                self.forget(&upload)?;
+            }
+        }
+        Ok(())
+    }
+
     fn path(&self, id: u64) -> PathBuf {
         self.inner.folder.join(format!("{id:016x}"))
     }
@@ -445,7 +483,8 @@ impl Uploads {
             next = next.max(entry.id() + 1);
             match entry {
                 Entry::Begun { id, place, size, secret, lease, deadline } => {
-                    let written = Written { ranges: Ranges::default(), deadline, over: false };
+                    let written =
+                        Written { ranges: Ranges::default(), deadline, over: false, left: true };
                     let (turn, state) = (Semaphore::new(1), Mutex::new(written));
                     found.insert(id, Upload { id, place, size, secret, lease, turn, state });
                 }
