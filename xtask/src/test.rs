@@ -1,6 +1,6 @@
 //! `cargo xtask test`: every test there is, on real servers too, with one summary.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 
@@ -12,7 +12,8 @@ use crate::{readme, workspace};
 /// Set for the tests by `--quick`: targets that take long then list themselves as ignored.
 const QUICK: &str = "CLOUDBANK_TEST_QUICK";
 
-/// How many lines of what a failed test printed are said again at the end, where they are seen.
+/// How many of the first and of the last lines that a failed test printed are said again at the end, where they are seen.
+/// Some tests begin with what was wrong, others end with it.
 const PRINTED_MAX: usize = 20;
 
 /// Arguments of `cargo xtask test`.
@@ -115,7 +116,7 @@ pub(crate) struct Counts {
     ignored_because: BTreeMap<String, u64>,
     failures_counted: u64,
     /// What each test that failed printed, as far as it is kept.
-    printed: BTreeMap<String, Vec<String>>,
+    printed: BTreeMap<String, Printed>,
     /// The test whose output is being read.
     printing: Option<String>,
 }
@@ -129,9 +130,8 @@ impl Counts {
         } else if line == "failures:" || line.starts_with("test result: ") {
             self.printing = None;
         } else if let Some(name) = &self.printing {
-            let printed = self.printed.entry(name.clone()).or_default();
-            if !line.trim().is_empty() && printed.len() < PRINTED_MAX {
-                printed.push(line.to_owned());
+            if !line.trim().is_empty() {
+                self.printed.entry(name.clone()).or_default().add(line);
             }
         }
         if let Some(rest) = line.strip_prefix("test result: ") {
@@ -167,7 +167,7 @@ impl Counts {
         }
         for name in &self.failed {
             text.push_str(&format!("FAILED {name}\n"));
-            for line in self.printed.get(name).into_iter().flatten() {
+            for line in self.printed.get(name).into_iter().flat_map(Printed::lines) {
                 text.push_str(&format!("    {line}\n"));
             }
         }
@@ -180,9 +180,54 @@ impl Counts {
     }
 }
 
+/// The first and the last lines of what a test printed.
+#[derive(Debug, Default)]
+struct Printed {
+    first: Vec<String>,
+    last: VecDeque<String>,
+    left_out: u64,
+}
+
+impl Printed {
+    fn add(&mut self, line: &str) {
+        if self.first.len() < PRINTED_MAX {
+            return self.first.push(line.to_owned());
+        }
+        self.last.push_back(line.to_owned());
+        if self.last.len() > PRINTED_MAX {
+            self.last.pop_front();
+            self.left_out += 1;
+        }
+    }
+
+    fn lines(&self) -> impl Iterator<Item = String> {
+        let gap = (self.left_out > 0).then(|| format!("[{} lines]", self.left_out));
+        self.first.iter().cloned().chain(gap).chain(self.last.iter().cloned())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_output_of_a_failed_test_is_said_again_from_both_ends() {
+        let mut counts = Counts::default();
+        counts.read("test long ... FAILED");
+        counts.read("---- long ----");
+        (0..100).for_each(|number| counts.read(&format!("line {number}")));
+        let summary = counts.summary();
+        for (line, is_said) in
+            [(0, true), (19, true), (20, false), (79, false), (80, true), (99, true)]
+        {
+            assert_eq!(
+                summary.contains(&format!("    line {line}\n")),
+                is_said,
+                "{line} in {summary}"
+            );
+        }
+        assert!(summary.contains("    line 19\n    [60 lines]\n    line 80\n"), "{summary}");
+    }
 
     #[test]
     fn the_summary_adds_up_all_test_runners_and_names_failures_and_reasons() {
