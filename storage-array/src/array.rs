@@ -89,8 +89,8 @@ impl Array {
     }
 
     pub(crate) async fn status(&self) -> Result<Status> {
-        let marks = self.core.marks().await.unwrap_or_default();
-        Ok(self.known(&|at| marks.contains_key(&at)))
+        let marked = self.core.marked().await.unwrap_or_default();
+        Ok(self.known(&|at| marked.contains(&at)))
     }
 
     /// What this process knows without asking anybody.

@@ -33,10 +33,10 @@ enum Fate {
 
 impl Core {
     /// Puts where there is nothing yet: one round. Says whether that settled it.
-    pub(crate) async fn put_first(
-        self: &Arc<Self>,
+    pub(crate) async fn put_first<'a>(
+        self: &'a Arc<Self>,
         key: &Key,
-        inside: &Key,
+        inside: &'a Key,
         size: u64,
         pieces: &[Bytes],
         reply: &mut Reply<Version>,
@@ -46,7 +46,13 @@ impl Core {
         let cells = self.cells_of(key, size, pieces, generation);
         let mut round = self.put_each(inside, cells.clone(), &PutIf::Absent).await;
         if self.is_safe(&round.done) {
-            self.acknowledge(key, &mut round, reply, version).await;
+            let again = |round: &mut Round<'a>, member: usize| {
+                let cell = cells[member].clone();
+                round.send(member, async move {
+                    self.workers[member].put(inside, cell, PutIf::Absent).await.map(drop)
+                });
+            };
+            self.acknowledge(key, &mut round, reply, version, again).await;
             return true;
         }
         if round.conflicts() == 0 {

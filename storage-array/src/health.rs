@@ -68,17 +68,19 @@ impl Health {
         }
     }
 
-    /// It failed: no answer, or one that nothing can be done with.
+    /// It failed: no answer, or one that nothing can be done with. While it is left alone that says nothing new:
+    /// writes are sent to it all the same.
     pub(crate) fn failed(&mut self, now: Duration) {
         self.failures += 1;
         self.failures_in_a_row += 1;
-        if self.failures_in_a_row >= FAILURES_MAX {
+        if self.failures_in_a_row >= FAILURES_MAX && !self.is_aside(now) {
             self.aside_until = Some(now + self.aside_for);
             self.aside_for = (self.aside_for * 2).min(ASIDE_MAX);
         }
     }
 
-    /// Whether it is left alone for now. When its time is over it is asked like any other: that is the probe.
+    /// Whether it is left alone for now: not read from, and not waited for. When its time is over it is asked like any
+    /// other: that is the probe.
     pub(crate) fn is_aside(&self, now: Duration) -> bool {
         self.aside_until.is_some_and(|until| now < until)
     }

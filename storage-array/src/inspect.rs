@@ -82,14 +82,17 @@ pub struct Inspected {
 }
 
 impl Inspection {
-    /// How many more members may be lost before objects are, at the least: members that do not answer are
-    /// taken for lost. `None` if there are objects already that cannot be read now.
+    /// How many more members may be lost before objects are, at the least: members that do not answer, and those on
+    /// record as behind, are taken for lost. `None` if there are objects already that cannot be read now.
     #[must_use]
     pub fn can_lose(&self) -> Option<usize> {
         let total = self.members.len();
-        let away = self.members.iter().filter(|member| member.answer.is_err()).count();
+        let away = self.members.iter().filter(|it| it.answer.is_err()).count();
         let worst = self.short_by.iter().rposition(|objects| *objects > 0).unwrap_or(0);
-        (total - away.max(worst)).checked_sub(self.data)
+        let by_lists = (total - away.max(worst)).checked_sub(self.data)?;
+        let sound = |it: &&Inspected| it.answer.is_ok() && it.behind_since.is_none();
+        let sound = self.members.iter().filter(sound).count();
+        Some(by_lists.min(sound.saturating_sub(self.data)))
     }
 
     /// Whether every member answers and has everything, as far as lists and records tell.

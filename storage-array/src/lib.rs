@@ -24,6 +24,7 @@ mod health;
 mod inspect;
 mod listing;
 mod look;
+mod marks;
 mod member;
 mod mend;
 mod merge;

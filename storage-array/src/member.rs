@@ -143,8 +143,12 @@ impl Worker {
     }
 
     pub(crate) fn is_aside(&self) -> bool {
+        self.is_full() || self.health().is_aside(self.env.monotonic())
+    }
+
+    /// Whether it gets no more writes until one of those that are stuck has ended.
+    pub(crate) fn is_full(&self) -> bool {
         self.stuck.load(Ordering::Relaxed) >= STUCK_MAX
-            || self.health().is_aside(self.env.monotonic())
     }
 
     pub(crate) async fn get(&self, key: &Key, request: Get) -> Result<Object> {

@@ -10,12 +10,17 @@ use storage_core::{Error, ErrorKind, Key, Prefix, Result};
 use crate::cell::{Kind, kind_by_length};
 use crate::core::Core;
 use crate::listing::Stretch;
+use crate::marks::Watched;
 use crate::pace::Pace;
 use crate::repair::Look;
 use crate::scrub::Scrubbed;
 
 /// A piece that is not there needs no more to be found out.
 const HEADS: Look = Look { whole: false, patient: true };
+
+/// How often it is looked whether records are still relied on, and for how long in all.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+const SEEN_OFF_MAX: Duration = Duration::from_secs(60);
 
 /// What to repair, and how fast.
 #[derive(Debug, Clone)]
@@ -50,13 +55,16 @@ pub struct Mended {
     pub done: Scrubbed,
     /// Members that do not answer, and why: nothing is brought to them.
     pub away: Vec<(String, String)>,
+    /// Members that running processes still go on without, or bring what they owe, by their records: they have what
+    /// the lists showed, but not what is put at this moment.
+    pub behind: Vec<String>,
 }
 
 impl Mended {
     /// Whether every object has all its pieces now, on all members, as far as lists tell.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.away.is_empty() && self.done.is_whole()
+        self.away.is_empty() && self.behind.is_empty() && self.done.is_whole()
     }
 }
 
@@ -75,35 +83,84 @@ impl Core {
         progress: &mut (dyn FnMut(&Mended) -> bool + Send),
     ) -> Result<Mended> {
         let mut answers = self.probe(how.wait).await;
-        let marks: BTreeSet<Key> = self.marks_on(&answers).await;
         let mut report = Mended::default();
         report.done.short_by = vec![0; self.workers.len() + 1];
-        let Some(mut needs) = self.needs(how, &mut answers, &mut report, progress).await? else {
-            return Ok(report);
+        if self.mend_once(how, &mut answers, &mut report, progress).await?
+            && how.prefix == Prefix::all()
+        {
+            self.see_marks_off(how, &mut answers, &mut report, progress).await?;
+        }
+        Ok(report)
+    }
+
+    /// Waits, when everything is whole, until no process relies on a record that a member is behind, and removes those
+    /// that nobody relies on; or notes, after a while, who is behind.
+    pub(crate) async fn see_marks_off(
+        self: &Arc<Self>,
+        how: &Mend,
+        answers: &mut [Result<Duration>],
+        report: &mut Mended,
+        progress: &mut (dyn FnMut(&Mended) -> bool + Send),
+    ) -> Result<()> {
+        let all: Vec<usize> = (0..self.workers.len()).collect();
+        let mut watched = Watched::default();
+        let began = self.env.monotonic();
+        while report.is_whole() {
+            let there = self.marks_on(&all).await?;
+            let now = self.env.monotonic();
+            watched.see(there, now);
+            if watched.all().next().is_none() {
+                return Ok(());
+            }
+            let left = watched.left(now);
+            if !left.is_empty() {
+                // What was put before they were left is in the lists by now.
+                if !self.mend_once(how, answers, report, progress).await? {
+                    return Ok(());
+                }
+                if report.is_whole() {
+                    self.clear_marks(&left).await?;
+                }
+            } else if now.saturating_sub(began) < SEEN_OFF_MAX && progress(report) {
+                self.env.sleep(LOOK_EVERY).await;
+            } else {
+                let behind = watched.all().filter_map(|mark| self.member_of_mark(mark));
+                let behind: BTreeSet<usize> = behind.collect();
+                let name = |at: usize| self.workers[at].member.name().to_owned();
+                report.behind = behind.into_iter().map(name).collect();
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// One repair of everything that the lists show; false when it was stopped.
+    async fn mend_once(
+        self: &Arc<Self>,
+        how: &Mend,
+        answers: &mut [Result<Duration>],
+        report: &mut Mended,
+        progress: &mut (dyn FnMut(&Mended) -> bool + Send),
+    ) -> Result<bool> {
+        let Some(mut needs) = self.needs(how, answers, report, progress).await? else {
+            return Ok(false);
         };
         needs.remove(&Need::Nothing);
-        report.to_do = Some(needs.values().sum());
-        report.short_by = needs
-            .iter()
-            .filter_map(|(need, objects)| match need {
-                Need::Short(pieces) => Some((*pieces, *objects)),
-                _ => None,
-            })
-            .collect();
+        report.to_do = Some(report.to_do.unwrap_or(0) + needs.values().sum::<u64>());
+        for (need, objects) in &needs {
+            if let Need::Short(pieces) = need {
+                *report.short_by.entry(*pieces).or_insert(0) += objects;
+            }
+        }
         let pace = Pace::new(self, how.bytes_per_second_max);
+        let mut go_on = true;
         // One walk over the lists for each degree of need, the greatest first: whatever is missing, no
         // memory is needed for it.
         for need in needs.into_keys().rev() {
-            if !self.mend_all(how, need, &mut answers, &pace, &mut report, progress).await? {
-                self.name_those_away(&answers, &mut report);
-                return Ok(report);
-            }
+            go_on = go_on && self.mend_all(how, need, answers, &pace, report, progress).await?;
         }
-        self.name_those_away(&answers, &mut report);
-        if how.prefix == Prefix::all() && report.is_whole() {
-            self.clear_marks(&marks).await?;
-        }
-        Ok(report)
+        self.name_those_away(answers, report);
+        Ok(go_on)
     }
 
     /// How many objects need what; `None` when it was stopped.
@@ -116,6 +173,7 @@ impl Core {
     ) -> Result<Option<BTreeMap<Need, u64>>> {
         let mut needs = BTreeMap::new();
         let mut after = None;
+        report.listed = 0;
         loop {
             let stretch = self.next_stretch(how, after.as_ref(), answers).await?;
             report.listed += stretch.cells.len() as u64;

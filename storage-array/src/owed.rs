@@ -1,7 +1,7 @@
-//! What members have yet to be brought, and the record of it that outlives a crash.
+//! What members have yet to be brought, as far as this process knows.
 //!
-//! Before a put or delete is acknowledged that has not reached every member, a mark is put on the members
-//! that it did reach: it names the member left behind. The mark says that a walk over all objects is due, and
+//! Before a put or delete is acknowledged that has not reached every member, a [mark](crate::marks) is put on the
+//! members that it did reach: it names the member left behind. The mark says that a walk over all objects is due, and
 //! the pieces and tombstones themselves say what is owed; so one mark serves for a whole outage. What this
 //! process owes is also kept in memory, object by object, and brought as soon as the member is back.
 
@@ -10,11 +10,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::future::join_all;
-use storage_core::{Error, ErrorKind, Key, Prefix, PutIf, Result, StorageProviderExt as _};
+use futures_util::future::{Either, join_all, select};
+use storage_core::{Env, Key, List, Prefix};
 
-use crate::core::{Core, MARKS, lock};
+use crate::core::{Core, OBJECTS, lock};
+use crate::marks::Mark;
 use crate::repair::Look;
 
 /// How many objects a member may be owed before they are no longer counted one by one.
@@ -22,6 +22,11 @@ const OWED_MAX: usize = 100_000;
 /// How long to wait before the first attempt to bring what is owed, and at the longest.
 const PAUSE_FIRST: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// How often records are renewed meanwhile, and members asked that are set aside: at first, at the longest.
+const TICK: Duration = Duration::from_secs(1);
+const PROBE_MAX: Duration = Duration::from_secs(5);
+/// How long such a member may take to show that it is back.
+const PROBE_WAIT: Duration = Duration::from_secs(5);
 
 /// What is owed to each member, as far as this process knows.
 #[derive(Debug)]
@@ -41,10 +46,8 @@ struct OwedTo {
     keys: BTreeMap<Key, bool>,
     /// There were more than are kept: only a walk over everything can tell.
     too_many: bool,
-    /// The mark of this process that says so durably: always the same.
-    mark: Option<Key>,
-    /// The members that have it.
-    marked: Vec<usize>,
+    /// The mark of this process that says so durably.
+    mark: Option<Mark>,
 }
 
 impl Owed {
@@ -69,7 +72,7 @@ impl Owed {
     pub(crate) fn now(&self) -> usize {
         let state = lock(&self.state);
         let settled = |owed: &&OwedTo| owed.keys.is_empty() && !owed.too_many;
-        let records = state.members.iter().filter(settled).filter(|it| !it.marked.is_empty());
+        let records = state.members.iter().filter(settled).filter(|it| it.mark.is_some());
         let records = records.count();
         drop(state);
         self.all().len() + records
@@ -114,6 +117,46 @@ impl Owed {
             state.members[*member].keys.remove(key);
         }
     }
+
+    /// Whether there is a record that a member is behind, and it is relied on.
+    pub(crate) fn is_on_record(&self, member: usize, now: Duration) -> bool {
+        self.mark_of(member).is_some_and(|mark| mark.is_held(now))
+    }
+
+    pub(crate) fn mark_of(&self, member: usize) -> Option<Mark> {
+        lock(&self.state).members[member].mark.clone()
+    }
+
+    /// Keeps a record, or the one there is if that is later; gives back the other.
+    pub(crate) fn keep_mark(
+        &self,
+        member: usize,
+        mark: Mark,
+        began: impl Fn(&Mark) -> Duration,
+    ) -> Option<Mark> {
+        let mut state = lock(&self.state);
+        let kept = &mut state.members[member].mark;
+        match kept {
+            Some(later) if began(later) > began(&mark) => Some(mark),
+            _ => kept.replace(mark),
+        }
+    }
+
+    /// The record about a member that is owed nothing any more: it is no longer kept.
+    pub(crate) fn take_settled_mark(&self, member: usize) -> Option<Mark> {
+        let mut state = lock(&self.state);
+        let owed = &mut state.members[member];
+        if owed.too_many || !owed.keys.is_empty() { None } else { owed.mark.take() }
+    }
+
+    /// These records are no more, for all was brought that they stood for.
+    pub(crate) fn forget_marks(&self, marks: &BTreeSet<Key>) {
+        for owed in &mut lock(&self.state).members {
+            if owed.mark.as_ref().is_some_and(|mark| mark.is_one_of(marks)) {
+                (owed.mark, owed.too_many) = (None, false);
+            }
+        }
+    }
 }
 
 impl Core {
@@ -127,66 +170,13 @@ impl Core {
         }
     }
 
-    /// Makes the record durable that these members are behind, on members that are not.
-    ///
-    /// # Errors
-    ///
-    /// Nobody could keep the record.
-    pub(crate) async fn mark_behind(&self, behind: &[usize], reached: &[usize]) -> Result<()> {
-        for member in behind {
-            let name = self.workers[*member].member.name();
-            let mark = {
-                let mut state = lock(&self.owed.state);
-                let owed = &mut state.members[*member];
-                if !owed.marked.is_empty() {
-                    continue;
-                }
-                let new = || {
-                    Key::new(format!("{MARKS}{}{:032x}", mark_of(name), self.nonce()))
-                        .expect("hexadecimal digits make a key")
-                };
-                owed.mark.get_or_insert_with(new).clone()
-            };
-            let body = Bytes::from(format!("{name}\n{}\n", self.wall_millis()));
-            let puts = reached.iter().map(|at| {
-                let (mark, body) = (&mark, body.clone());
-                async move { (*at, self.workers[*at].put(mark, body, PutIf::Always).await) }
-            });
-            let answers = join_all(puts).await;
-            let kept: Vec<usize> =
-                answers.iter().filter(|(_, answer)| answer.is_ok()).map(|(at, _)| *at).collect();
-            if kept.is_empty() {
-                return Err(Error::unknown(
-                    ErrorKind::Unavailable,
-                    format!("no member keeps the record that \"{name}\" is behind"),
-                ));
-            }
-            let stays = {
-                let mut state = lock(&self.owed.state);
-                let owed = &mut state.members[*member];
-                // It may have been taken back meanwhile, when another put was through with the same record.
-                let stays = *owed.mark.get_or_insert_with(|| mark.clone()) == mark;
-                if stays {
-                    owed.marked = kept.clone();
-                }
-                stays
-            };
-            if !stays {
-                // There is a newer one by now.
-                for at in kept {
-                    let _ = self.workers[at].delete(&mark).await;
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Brings what is owed, once: says how many objects are still owed.
     pub(crate) async fn settle(self: &Arc<Self>) -> usize {
         for (key, (members, suspects)) in self.owed.all() {
             if members.iter().all(|member| self.workers[*member].is_aside()) {
                 continue;
             }
+            self.renew_marks().await;
             let repaired =
                 self.repair(&key, &suspects, Look { whole: false, patient: false }).await;
             if let Ok(report) = repaired {
@@ -199,99 +189,52 @@ impl Core {
         self.owed.all().len()
     }
 
-    /// Takes back this process's records about members that it owes nothing any more.
-    pub(crate) async fn take_back_marks(&self) {
-        for member in 0..self.workers.len() {
-            let (mark, marked) = {
-                let mut state = lock(&self.owed.state);
-                let owed = &mut state.members[member];
-                let settled = !owed.too_many && owed.keys.is_empty();
-                match owed.mark.clone() {
-                    // The next record is another object: this one may be deleted late.
-                    Some(mark) if settled && !owed.marked.is_empty() => {
-                        owed.mark = None;
-                        (mark, std::mem::take(&mut owed.marked))
-                    }
-                    _ => continue,
-                }
+    /// Asks members that are set aside and are owed something whether they are back; says whether one is.
+    async fn meet_again(&self, probes: &mut [Probe]) -> bool {
+        let now = self.env.monotonic();
+        let prefix = &Prefix::new(OBJECTS).expect("it is a prefix");
+        let asked = probes.iter_mut().enumerate().map(|(member, probe)| async move {
+            let worker = &self.workers[member];
+            if !self.owed.is_behind(member) || !worker.health().is_aside(now) {
+                *probe = Probe { next: now + TICK, pause: TICK };
+                return false;
+            }
+            if now < probe.next {
+                return false;
+            }
+            let asking = Box::pin(worker.list(List { prefix, start_after: None, limit: 1 }));
+            let back = match select(asking, self.env.sleep(PROBE_WAIT)).await {
+                Either::Left((answer, _)) => answer.is_ok(),
+                Either::Right(_) => false,
             };
-            for at in marked {
-                // One that stays behind costs a walk that finds nothing.
-                let _ = self.workers[at].delete(&mark).await;
-            }
-        }
-    }
-
-    /// The names of the members that a record says are behind, whoever wrote it, with the records.
-    pub(crate) async fn marks(&self) -> Result<BTreeMap<usize, BTreeSet<Key>>> {
-        let prefix = Prefix::new(MARKS).expect("it is a prefix");
-        let mut found: BTreeMap<usize, BTreeSet<Key>> = BTreeMap::new();
-        let (mut answered, mut failure) = (0, None);
-        for worker in &self.workers {
-            use futures_util::TryStreamExt as _;
-            let listed: Result<Vec<_>> =
-                worker.member.provider().list_all(&prefix).try_collect().await;
-            match listed {
-                Ok(listed) => {
-                    answered += 1;
-                    for object in listed {
-                        if let Some(behind) = self.member_of_mark(&object.key) {
-                            found.entry(behind).or_default().insert(object.key);
-                        }
-                    }
-                }
-                Err(error) => failure = Some(error),
-            }
-        }
-        match failure {
-            Some(error) if answered < self.answers_needed() => Err(error),
-            _ => Ok(found),
-        }
-    }
-
-    /// All records on the members that answer.
-    pub(crate) async fn marks_on(&self, answers: &[Result<Duration>]) -> BTreeSet<Key> {
-        use futures_util::TryStreamExt as _;
-        let prefix = &Prefix::new(MARKS).expect("it is a prefix");
-        let there = self.workers.iter().zip(answers).filter(|(_, answer)| answer.is_ok());
-        let lists = there.map(|(worker, _)| async move {
-            let listed = worker.member.provider().list_all(prefix);
-            listed.map_ok(|object| object.key).try_collect::<Vec<Key>>().await
+            probe.pause = (probe.pause * 2).min(PROBE_MAX);
+            probe.next = self.env.monotonic() + probe.pause;
+            back
         });
-        join_all(lists).await.into_iter().flatten().flatten().collect()
-    }
-
-    /// Which member a record says is behind, if it is one of ours.
-    pub(crate) fn member_of_mark(&self, mark: &Key) -> Option<usize> {
-        let about = mark.as_str().strip_prefix(MARKS)?;
-        self.workers.iter().position(|it| about.starts_with(&mark_of(it.member.name())))
-    }
-
-    /// Removes records after a walk that found, or brought, everything.
-    pub(crate) async fn clear_marks(&self, marks: &BTreeSet<Key>) -> Result<()> {
-        for mark in marks {
-            for worker in &self.workers {
-                if !worker.is_aside() {
-                    worker.delete(mark).await?;
-                }
-            }
-        }
-        for owed in &mut lock(&self.owed.state).members {
-            if owed.mark.as_ref().is_some_and(|mark| marks.contains(mark)) {
-                (owed.mark, owed.too_many) = (None, false);
-                owed.marked.clear();
-            }
-        }
-        Ok(())
+        join_all(asked).await.into_iter().any(|back| back)
     }
 }
 
+/// When a member that is set aside is asked next.
+#[derive(Debug, Clone, Copy, Default)]
+struct Probe {
+    next: Duration,
+    pause: Duration,
+}
+
 /// Brings what is owed until nothing is, or nobody uses the array any more.
-async fn pay(core: Weak<Core>, env: Arc<dyn storage_core::Env>) {
+async fn pay(core: Weak<Core>, env: Arc<dyn Env>) {
     let mut pause = PAUSE_FIRST;
+    let mut due = env.monotonic() + pause;
+    let mut probes = Vec::new();
     loop {
-        env.sleep(pause).await;
+        env.sleep(pause.min(TICK)).await;
         let Some(core) = core.upgrade() else { return };
+        core.renew_marks().await;
+        probes.resize(core.workers.len(), Probe::default());
+        if !core.meet_again(&mut probes).await && env.monotonic() < due {
+            continue;
+        }
         let before = core.owed.all().len();
         let left = core.settle().await;
         if left == 0 {
@@ -302,11 +245,6 @@ async fn pay(core: Weak<Core>, env: Arc<dyn storage_core::Env>) {
             }
         }
         pause = if left < before { PAUSE_FIRST } else { (pause * 2).min(PAUSE_MAX) };
+        due = env.monotonic() + pause;
     }
-}
-
-/// What the marks about a member begin with, after their prefix.
-fn mark_of(name: &str) -> String {
-    let short = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32IsoHdlc, name.as_bytes());
-    format!("{short:08x}=")
 }

@@ -1,5 +1,6 @@
 //! Reading an object, or a range of it.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,10 +83,21 @@ impl Core {
         let mut short = None;
         let mut pause = PAUSE_FIRST;
         for _ in 0..READS_MAX {
-            let (survey, verdict) = self.gather(key, inside, want, first).await;
+            let (mut survey, verdict) = self.gather(key, inside, want, first).await;
             let vouched = survey.seen.len() - survey.unknown() >= self.answers_needed();
             let (generation, helped) = match verdict {
-                Verdict::Nothing => return Err(not_found()),
+                Verdict::Nothing => {
+                    if !self.may_be_missed(&mut survey).await {
+                        return Err(not_found());
+                    }
+                    // It may be on its way.
+                    if pause > PAUSE_MAX {
+                        return Err(self.unreadable(&survey, key));
+                    }
+                    self.env.sleep(pause).await;
+                    pause *= 2;
+                    continue;
+                }
                 Verdict::Present(generation) => (generation, false),
                 Verdict::Begun(generation) => (generation, true),
                 Verdict::Open => match survey.only_possible(self) {
@@ -136,6 +148,29 @@ impl Core {
             }
         }
         Err(Error::not_applied(ErrorKind::Unavailable, "it is being overwritten all the time"))
+    }
+
+    /// Whether there may be an object after all: some members have something, or do not answer, and of those that
+    /// have nothing some are behind. They are then taken for members that do not answer.
+    async fn may_be_missed(&self, survey: &mut Survey) -> bool {
+        let something = |seen: &Option<Seen>| !matches!(seen, Some(Seen::Absent));
+        if !survey.seen.iter().any(something) {
+            return false;
+        }
+        let answered = |seen: &Option<Seen>| matches!(seen, Some(Seen::Absent | Seen::Cell(_)));
+        let members = 0..self.workers.len();
+        let asked: Vec<usize> = members.filter(|at| answered(&survey.seen[*at])).collect();
+        // Without their records, nobody is known to be behind but by this process.
+        let marks = self.marks_on(&asked).await.unwrap_or_default();
+        let marked: BTreeSet<usize> =
+            marks.iter().filter_map(|mark| self.member_of_mark(mark)).collect();
+        for (member, seen) in survey.seen.iter_mut().enumerate() {
+            let behind = marked.contains(&member) || self.owed.is_behind(member);
+            if behind && matches!(seen, Some(Seen::Absent)) {
+                *seen = None;
+            }
+        }
+        survey.verdict(self) != Verdict::Nothing
     }
 
     /// Whether there are enough members that are not known to be away.

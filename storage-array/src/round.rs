@@ -16,6 +16,8 @@ use crate::member::{Stuck, is_not_applied};
 pub(crate) struct Round<'a> {
     waiting: FuturesUnordered<BoxFuture<'a, (usize, Result<()>)>>,
     began: Duration,
+    /// The members that were on record as behind when it began.
+    pub(crate) on_record: Vec<bool>,
     pub(crate) done: Vec<bool>,
     pub(crate) errors: Vec<(usize, Error)>,
     /// Those that are later than usual, and nobody waits for.
@@ -24,9 +26,12 @@ pub(crate) struct Round<'a> {
 
 impl<'a> Round<'a> {
     pub(crate) fn new(core: &Core) -> Self {
+        let began = core.env.monotonic();
+        let members = 0..core.workers.len();
         Self {
             waiting: FuturesUnordered::new(),
-            began: core.env.monotonic(),
+            began,
+            on_record: members.map(|at| core.owed.is_on_record(at, began)).collect(),
             done: vec![false; core.workers.len()],
             errors: Vec::new(),
             stuck: BTreeMap::new(),
@@ -171,7 +176,7 @@ impl Core {
         self.quorum <= data || lost(&usable) < data || lost(&|at| done[at]) >= data
     }
 
-    /// Puts to each member its cell, but to those set aside, until enough have theirs or never will.
+    /// Puts to each member its cell, until enough have theirs or never will.
     pub(crate) async fn put_each<'a>(
         &'a self,
         inside: &'a Key,
@@ -192,9 +197,10 @@ impl Core {
         round
     }
 
-    /// The members to ask: all but those set aside, unless that leaves too few.
+    /// The members to write to: also those set aside, so that one that is back misses nothing more; but none on which
+    /// too many writes are stuck, unless that leaves too few.
     pub(crate) fn usable(&self) -> Vec<bool> {
-        let usable: Vec<bool> = self.workers.iter().map(|worker| !worker.is_aside()).collect();
+        let usable: Vec<bool> = self.workers.iter().map(|worker| !worker.is_full()).collect();
         if usable.iter().filter(|usable| **usable).count() >= self.quorum {
             usable
         } else {
@@ -204,5 +210,5 @@ impl Core {
 }
 
 pub(crate) fn set_aside() -> Error {
-    Error::not_applied(ErrorKind::Unavailable, "the member is set aside after failures")
+    Error::not_applied(ErrorKind::Unavailable, "too many writes to the member have not ended")
 }

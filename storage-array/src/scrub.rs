@@ -9,6 +9,7 @@ use storage_core::{Error, ErrorKind, Key, Prefix, Result};
 
 use crate::core::Core;
 use crate::gather::Verdict;
+use crate::mend::{Mend, Mended};
 use crate::pace::Pace;
 use crate::repair::{Look, Repaired};
 use crate::walk::Walk;
@@ -108,6 +109,8 @@ pub struct Scrubbed {
     pub members: BTreeMap<String, MemberScrubbed>,
     /// The last key that was looked at.
     pub last: Option<Key>,
+    /// Members that running processes still go on without, or bring what they owe, by their records. Not on record.
+    pub behind: Vec<String>,
 }
 
 /// What a walk found on one member.
@@ -128,6 +131,7 @@ impl Scrubbed {
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.failures == 0
+            && self.behind.is_empty()
             && self.unreadable.is_empty()
             && self.missing + self.damaged <= self.repaired
     }
@@ -224,9 +228,42 @@ impl Core {
         }
         let all = scrub.prefix == Prefix::all() && scrub.start_after.is_none();
         if all && walk.done && walk.everyone && scrub.repair && walk.found.is_whole() {
-            self.clear_marks(&walk.marks).await?;
+            self.clear_after(scrub, &mut walk.found, progress).await?;
         }
         Ok(walk.found)
+    }
+
+    /// Removes the records that members were behind, of which nobody relies on one.
+    async fn clear_after(
+        self: &Arc<Self>,
+        scrub: &Scrub,
+        found: &mut Scrubbed,
+        progress: &mut (dyn FnMut(&Scrubbed) -> bool + Send),
+    ) -> Result<()> {
+        let how = Mend {
+            at_once: scrub.at_once,
+            bytes_per_second_max: scrub.bytes_per_second_max,
+            ..Mend::default()
+        };
+        let mut mended = Mended::default();
+        mended.done.short_by = vec![0; self.workers.len() + 1];
+        let mut answers: Vec<Result<Duration>> = vec![];
+        answers.resize_with(self.workers.len(), || Ok(Duration::ZERO));
+        let so_far = &*found;
+        let mut tell = |_: &Mended| progress(so_far);
+        self.see_marks_off(&how, &mut answers, &mut mended, &mut tell).await?;
+        found.behind = mended.behind;
+        found.missing += mended.done.missing;
+        found.damaged += mended.done.damaged;
+        found.repaired += mended.done.repaired;
+        found.failures += mended.done.failures;
+        found.failed.extend(mended.done.failed);
+        found.unreadable.extend(mended.done.unreadable);
+        for (member, why) in mended.away {
+            found.failures += 1;
+            found.behind.push(format!("{member} ({why})"));
+        }
+        Ok(())
     }
 
     /// A walk from its beginning, or from where it was interrupted.
@@ -238,8 +275,7 @@ impl Core {
         {
             return Ok(walk);
         }
-        let marks: BTreeSet<Key> = self.marks().await?.into_values().flatten().collect();
-        let mut walk = Walk::new(scrub, marks, self.env.wall());
+        let mut walk = Walk::new(scrub, self.env.wall());
         walk.found.short_by = vec![0; self.workers.len() + 1];
         Ok(walk)
     }

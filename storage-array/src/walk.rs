@@ -1,7 +1,6 @@
 //! The record of a walk over all objects, kept on the members: any process can go on with it, and tell when the
 //! last one was.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use crate::scrub::{Depth, MemberScrubbed, Scrub, Scrubbed};
 
 /// Where the record is, on every member.
 const RECORD: &str = "w/scrub";
-/// How many keys of unreadable objects, and of marks, it has at most.
+/// How many keys of unreadable objects it has at most.
 const KEYS_MAX: usize = 1000;
 
 /// A walk over all objects, as it is on record.
@@ -36,12 +35,10 @@ pub struct Walk {
     pub found: Scrubbed,
     /// Whether all members answered all the time.
     pub(crate) everyone: bool,
-    /// The records of members that were behind when it began.
-    pub(crate) marks: BTreeSet<Key>,
 }
 
 impl Walk {
-    pub(crate) fn new(scrub: &Scrub, marks: BTreeSet<Key>, now: Duration) -> Self {
+    pub(crate) fn new(scrub: &Scrub, now: Duration) -> Self {
         Self {
             depth: scrub.depth,
             repair: scrub.repair,
@@ -51,7 +48,6 @@ impl Walk {
             done: false,
             found: Scrubbed::default(),
             everyone: true,
-            marks,
         }
     }
 
@@ -97,9 +93,6 @@ impl Walk {
         for key in found.unreadable.iter().take(KEYS_MAX) {
             let _ = writeln!(text, "unreadable {key}");
         }
-        for key in self.marks.iter().take(KEYS_MAX) {
-            let _ = writeln!(text, "mark {key}");
-        }
         if let Some(last) = &found.last {
             let _ = writeln!(text, "last {last}");
         }
@@ -112,7 +105,7 @@ impl Walk {
         if lines.next() != Some("walk 1") {
             return None;
         }
-        let mut walk = Self::new(&Scrub::new(Depth::Lists), BTreeSet::new(), Duration::ZERO);
+        let mut walk = Self::new(&Scrub::new(Depth::Lists), Duration::ZERO);
         let numbers = |text: &str| -> Option<Vec<u64>> {
             text.split(' ').map(|number| number.parse().ok()).collect()
         };
@@ -151,7 +144,6 @@ impl Walk {
                     found.members.insert(parts.next()?.to_owned(), it);
                 }
                 "unreadable" => found.unreadable.push(Key::new(value).ok()?),
-                "mark" => drop(walk.marks.insert(Key::new(value).ok()?)),
                 "last" => found.last = Some(Key::new(value).ok()?),
                 // Of a later version of this format.
                 _ => {}
@@ -216,7 +208,7 @@ mod tests {
     fn a_record_is_read_as_it_was_written_and_nothing_else_is_taken_for_one() {
         let key = |text: &str| Key::new(text).unwrap();
         let scrub = Scrub { prefix: Prefix::new("value/").unwrap(), ..Scrub::new(Depth::Bytes) };
-        let mut walk = Walk::new(&scrub, BTreeSet::from([key("m/1=2")]), Duration::from_millis(7));
+        let mut walk = Walk::new(&scrub, Duration::from_millis(7));
         walk.found = Scrubbed {
             objects: 3,
             bytes: 4,

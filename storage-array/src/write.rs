@@ -148,11 +148,8 @@ impl Core {
             return Err(Error::not_applied(kind, error.message().to_owned()));
         }
         let missing = round.missing();
-        if !missing.is_empty() {
-            self.mark_behind(&missing, &round.have()).await?;
-            missing.iter().for_each(|member| self.owe(*member, key, false));
-        }
-        Ok(())
+        missing.iter().for_each(|member| self.owe(*member, key, false));
+        self.mark_behind(&missing, &round.have()).await.map(drop)
     }
 
     /// Removes the pieces of generations that nothing leads to any more.
@@ -220,27 +217,38 @@ impl Core {
             reply.tell(Err(round.error(self).into_unknown()));
             return false;
         }
-        self.acknowledge(key, &mut round, reply, answer).await;
+        self.acknowledge(key, &mut round, reply, answer, |_, _| ()).await;
         true
     }
 
     /// Tells that enough members have it, after it is on record who has not, and waits for those.
-    pub(crate) async fn acknowledge<T>(
+    ///
+    /// `again` sends it once more to one that failed before there was a record of that: it may have come back
+    /// since, and be taken for whole by somebody who found no record.
+    pub(crate) async fn acknowledge<'a, T>(
         self: &Arc<Self>,
         key: &Key,
-        round: &mut Round<'_>,
+        round: &mut Round<'a>,
         reply: &mut Reply<T>,
         answer: T,
+        again: impl Fn(&mut Round<'a>, usize),
     ) {
         let missing = round.missing();
         // Owed before it is on record, so that nobody takes the record back meanwhile.
         missing.iter().for_each(|member| self.owed.add(*member, key, false));
-        if !missing.is_empty()
-            && let Err(error) = self.mark_behind(&missing, &round.have()).await
-        {
-            missing.iter().for_each(|member| self.owe(*member, key, false));
-            reply.tell(Err(error));
-            return;
+        let new = match self.mark_behind(&missing, &round.have()).await {
+            Ok(new) => new,
+            Err(error) => {
+                missing.iter().for_each(|member| self.owe(*member, key, false));
+                reply.tell(Err(error));
+                return;
+            }
+        };
+        for member in &missing {
+            let failed = round.errors.iter().any(|(at, _)| at == member);
+            if failed && (new.contains(member) || !round.on_record[*member]) {
+                again(round, *member);
+            }
         }
         reply.tell(Ok(answer));
         let mut owed = 0;

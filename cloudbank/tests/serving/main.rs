@@ -54,15 +54,7 @@ fn main() -> ExitCode {
             Ok(())
         },
     );
-    // Fails one run in two: a server that has set a member aside goes on without it for a while after the member is back
-    // and repaired, and the next loss meets what was put meanwhile. `cargo xtask soak --members` runs it.
-    let asked = std::env::var_os(killed::SECONDS).is_some();
-    if !asked {
-        println!(
-            "one cloud after the other is left out: not yet so; run cargo xtask soak --members"
-        );
-    }
-    trials.push(members.with_ignored_flag(quick || !asked));
+    trials.push(members.with_ignored_flag(quick));
     let memory = Trial::test("memory_has_a_bound_however_many_clients_stream", || {
         memory::run();
         Ok(())

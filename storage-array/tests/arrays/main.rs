@@ -9,6 +9,7 @@ mod fast;
 mod losses;
 mod register;
 mod restore;
+mod returning;
 mod rig;
 mod seasons;
 mod shard;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use backend_memory::MemoryProvider;
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
-use storage_array::Member;
+use storage_array::{Depth, Erasure, Member, Mend, Mended, Mirror, Scrub, Scrubbed};
 use storage_core::{
     Effect, Env, Error, ErrorKind, Get, Key, List, Object, Page, Prefix, ProviderInfo, PutIf,
     Result, StorageProvider, StorageProviderExt as _, Version, async_trait,
@@ -85,6 +85,16 @@ impl Place {
         contents
     }
 
+    /// Takes all away that is in it, and puts this there.
+    pub(crate) async fn replace_all(&self, with: &[(Key, Bytes)]) {
+        for (name, _) in self.contents().await {
+            self.objects().delete(&name).await.unwrap();
+        }
+        for (name, bytes) in with {
+            self.objects().put(name, bytes.clone(), PutIf::Always).await.unwrap();
+        }
+    }
+
     async fn meet(&self, request: Request, mutation: bool) -> Result<()> {
         self.0.log.lock().unwrap().push(request);
         let micros = self.0.micros.load(Ordering::SeqCst);
@@ -136,6 +146,57 @@ impl StorageProvider for Place {
     async fn delete(&self, key: &Key) -> Result<()> {
         self.meet(Request::Delete(key.clone()), true).await?;
         self.0.objects.delete(key).await
+    }
+}
+
+/// An array as one process has it.
+pub(crate) enum Array {
+    Mirror(Mirror),
+    Erasure(Erasure),
+}
+
+impl Array {
+    pub(crate) fn new(
+        (data, total): (usize, usize),
+        places: &[Place],
+        env: &Arc<ManualEnv>,
+    ) -> Self {
+        let members = members(places);
+        match data {
+            1 => Self::Mirror(Mirror::new(members, None, env.clone()).unwrap()),
+            _ => {
+                Self::Erasure(Erasure::new(data, total - data, members, None, env.clone()).unwrap())
+            }
+        }
+    }
+
+    pub(crate) fn provider(&self) -> &dyn StorageProvider {
+        match self {
+            Self::Mirror(array) => array,
+            Self::Erasure(array) => array,
+        }
+    }
+
+    pub(crate) async fn settle(&self) -> usize {
+        match self {
+            Self::Mirror(array) => array.settle().await,
+            Self::Erasure(array) => array.settle().await,
+        }
+    }
+
+    pub(crate) async fn mend(&self) -> Result<Mended> {
+        match self {
+            Self::Mirror(array) => array.mend(&Mend::default(), &mut |_| true).await,
+            Self::Erasure(array) => array.mend(&Mend::default(), &mut |_| true).await,
+        }
+    }
+
+    pub(crate) async fn scrub(&self) -> Result<Scrubbed> {
+        let how = Scrub { at_once: 3, on_record: true, ..Scrub::new(Depth::Bytes) };
+        match self {
+            Self::Mirror(array) => array.scrub(&how, &mut |_| true).await,
+            Self::Erasure(array) => array.scrub(&how, &mut |_| true).await,
+        }
     }
 }
 

@@ -12,13 +12,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use futures_util::future::{join, join_all};
-use storage_array::{Depth, Erasure, Mend, Mended, Mirror, Scrub, Scrubbed};
 use storage_core::{
-    Env, ErrorKind, Get, Key, Prefix, PutIf, Result, StorageProvider, StorageProviderExt as _,
+    Env, ErrorKind, Get, Key, Prefix, PutIf, Result, StorageProvider as _, StorageProviderExt as _,
 };
 use storage_wrappers::ManualEnv;
 
-use crate::rig::{Place, body, key, members, places};
+use crate::rig::{Array, Place, body, key, places};
 
 /// Data pieces and members.
 const SHAPES: [(usize, usize); 5] = [(1, 3), (2, 3), (2, 4), (4, 6), (3, 5)];
@@ -43,53 +42,6 @@ fn what_is_acknowledged_outlasts_whatever_befalls_one_member_at_a_time() {
         }
     }
     println!("{seeds} seeds: {seen:?}");
-}
-
-/// An array as one process has it.
-enum Array {
-    Mirror(Mirror),
-    Erasure(Erasure),
-}
-
-impl Array {
-    fn new((data, total): (usize, usize), places: &[Place], env: &Arc<ManualEnv>) -> Self {
-        let members = members(places);
-        match data {
-            1 => Self::Mirror(Mirror::new(members, None, env.clone()).unwrap()),
-            _ => {
-                Self::Erasure(Erasure::new(data, total - data, members, None, env.clone()).unwrap())
-            }
-        }
-    }
-
-    fn provider(&self) -> &dyn StorageProvider {
-        match self {
-            Self::Mirror(array) => array,
-            Self::Erasure(array) => array,
-        }
-    }
-
-    async fn settle(&self) -> usize {
-        match self {
-            Self::Mirror(array) => array.settle().await,
-            Self::Erasure(array) => array.settle().await,
-        }
-    }
-
-    async fn mend(&self) -> Result<Mended> {
-        match self {
-            Self::Mirror(array) => array.mend(&Mend::default(), &mut |_| true).await,
-            Self::Erasure(array) => array.mend(&Mend::default(), &mut |_| true).await,
-        }
-    }
-
-    async fn scrub(&self) -> Result<Scrubbed> {
-        let how = Scrub { at_once: 3, on_record: true, ..Scrub::new(Depth::Bytes) };
-        match self {
-            Self::Mirror(array) => array.scrub(&how, &mut |_| true).await,
-            Self::Erasure(array) => array.scrub(&how, &mut |_| true).await,
-        }
-    }
 }
 
 /// What becomes of a member.
@@ -206,10 +158,10 @@ impl World {
         match harm {
             Harm::Down => place.set_down(true),
             Harm::Slow => place.set_latency(Duration::from_secs(1 + self.env.random() % 20)),
-            Harm::Wiped => self.replace_all(place, &[]).await,
+            Harm::Wiped => place.replace_all(&[]).await,
             Harm::Old => {
                 let (_, then) = self.past.as_ref().expect("it was kept");
-                self.replace_all(place, then).await;
+                place.replace_all(then).await;
             }
             Harm::Damaged => {
                 for (name, bytes) in place.contents().await {
@@ -224,15 +176,6 @@ impl World {
             }
         }
         at
-    }
-
-    async fn replace_all(&self, place: &Place, with: &[(Key, Bytes)]) {
-        for (name, _) in place.contents().await {
-            place.objects().delete(&name).await.unwrap();
-        }
-        for (name, bytes) in with {
-            place.objects().put(name, bytes.clone(), PutIf::Always).await.unwrap();
-        }
     }
 
     /// Until every member has everything. The processes are at rest.

@@ -141,6 +141,12 @@ fn tell_end(context: &Context, title: &str, name: &str, mended: &Mended) -> Resu
             let away: Vec<_> = mended.away.iter().map(|(member, _)| member.as_str()).collect();
             format!("{title}not whole: {} away; {}", away.join(", "), done(mended))
         }
+        (false, _) if !mended.behind.is_empty() => format!(
+            "{title}not whole: a server still goes on without {}, or brings what it owes; {}; run the same command \
+             again",
+            mended.behind.join(", "),
+            done(mended)
+        ),
         (false, _) => format!("{title}not whole: {}", done(mended)),
     };
     context.output.done(
@@ -155,6 +161,7 @@ fn tell_end(context: &Context, title: &str, name: &str, mended: &Mended) -> Resu
             "failures": mended.done.failures,
             "unreadable": mended.done.unreadable.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "away": mended.away.iter().map(|(member, _)| member).collect::<Vec<_>>(),
+            "behind": mended.behind,
         }),
     )?;
     Ok(whole)

@@ -111,8 +111,14 @@ fn tell_end(
         context.output.note(format_args!("{title}{key}: {why}"));
     }
     let whole = scrubbed.is_whole();
+    for member in &scrubbed.behind {
+        let what =
+            "a server still goes on without it, or brings what it owes: run `array repair` later";
+        context.output.note(format_args!("{title}{member}: {what}"));
+    }
     let state = match (whole, scrubbed.unreadable.is_empty(), scrub.repair) {
         (true, _, _) => "whole",
+        (false, true, true) if !scrubbed.behind.is_empty() => "not whole: a member is behind",
         (false, false, _) => "not whole: some objects cannot be read",
         (false, true, true) => "not whole: some pieces could not be repaired",
         (false, true, false) => "not whole: nothing was repaired",
@@ -139,6 +145,7 @@ fn tell_end(
             "repaired": scrubbed.repaired,
             "failures": scrubbed.failures,
             "forgotten": scrubbed.forgotten,
+            "behind": scrubbed.behind,
             "unreadable": scrubbed.unreadable.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "members": members,
         }),
