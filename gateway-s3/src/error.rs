@@ -212,7 +212,7 @@ fn of_store(error: &storage_txn::Error) -> Refusal {
     let code = match error.kind() {
         ErrorKind::Conflict | ErrorKind::PreconditionFailed => Code::ConditionalRequestConflict,
         ErrorKind::LimitExceeded => Code::SlowDown,
-        ErrorKind::Storage(_) => Code::ServiceUnavailable,
+        ErrorKind::Storage(_) | ErrorKind::ReadOnly => Code::ServiceUnavailable,
         ErrorKind::NoSuchVersion | ErrorKind::SnapshotExpired => {
             return Refusal::new(Code::InvalidArgument, "that time or version is not kept");
         }

@@ -124,6 +124,9 @@ impl Store {
         }
         let shared = &self.shared;
         shared.refresh().await?;
+        if !options.dry_run {
+            shared.check_writable()?;
+        }
         let mut collection =
             Collection { shared, options, done: Collected::default(), live: Vec::new() };
         collection.run().await?;

@@ -165,6 +165,7 @@ impl Shared {
 
     /// The horizon after it was done.
     async fn ask_to_compact(self: &Arc<Self>, task: Task) -> Result<Version> {
+        self.check_writable()?;
         let (sender, receiver) = oneshot::channel();
         self.compactions().waiting.push((task, sender));
         self.start_compactions();

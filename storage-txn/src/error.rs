@@ -52,6 +52,9 @@ pub enum ErrorKind {
     LimitExceeded,
     /// A number was added to what is not one. Put a number there.
     NotANumber,
+    /// This store takes no commits, and nothing was done: it follows another one as its replica, or is sealed, as its
+    /// replica has taken its place. Go to the other.
+    ReadOnly,
     /// There is no store here. Make one with [`Store::init`](crate::Store::init), or look elsewhere.
     NoStore,
     /// There is a store here already.

@@ -98,6 +98,10 @@ impl Shared {
     /// Starts a flush if there is enough to flush. Who shares the log with other writers waits a while longer
     /// than it must, each a while of its own, so that not all do the same work at the same time.
     pub(crate) fn flush_if_full(self: &Arc<Self>, role: Role) {
+        if self.is_replica {
+            // Who writes to the store that it follows does.
+            return;
+        }
         let (bytes, writers) = {
             let state = self.state();
             (state.memory_bytes(), state.writers())
@@ -168,6 +172,7 @@ impl Shared {
         for _ in 0..ATTEMPTS_MAX {
             let frozen = self.state().freeze(goal)?;
             let Some(frozen) = frozen else { return Ok(()) };
+            self.check_writable()?;
             let session = self.session_id();
             let mut made = Vec::new();
             let result = match self.make_segments(&frozen, &mut made).await {

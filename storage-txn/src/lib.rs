@@ -68,6 +68,7 @@ mod place;
 mod reads;
 mod rebuild;
 mod renew;
+mod replica;
 mod segment;
 mod session;
 mod shared;
@@ -101,6 +102,10 @@ pub use options::{INLINE_BYTES_MAX, KEY_BYTES_MAX, Options};
 pub use pin::Pin;
 pub use place::Place;
 pub use rebuild::Rebuilt;
+pub use replica::{
+    Diverged, Followed, Promoted, Replica, ReplicaOptions, ReplicaProgress, ReplicaStage,
+    ReplicaStatus,
+};
 pub use session::SESSION_BEAT;
 pub use snapshot::{Item, Items, Meta, Metas, Scan, Snapshot};
 pub use storage_log::quorum::{Proof, QuorumOptions, VoterId, VoterState, VoterStatus};

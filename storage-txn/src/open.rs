@@ -8,6 +8,7 @@ use storage_core::{Env, Get, StorageProvider};
 
 use crate::checkpoint::{collected, newest_name, newest_readable};
 use crate::format::checkpoint::Checkpoint;
+use crate::replica;
 use crate::segment::{Cache, Shelf};
 use crate::shared::Shared;
 use crate::state::{Advanced, State};
@@ -28,6 +29,7 @@ pub(crate) async fn open(
     let provider = place.objects.clone();
     let (root, newest) = join(place.root(), newest_name(&*provider)).await;
     let (root, newest) = (root?, newest?);
+    let is_replica = root.is_replica && !replica::is_promoted(place).await?;
     let checkpoint = newest_readable(&*provider, root.id, newest.clone());
     let (log, checkpoint) = join(place.log(root, &env), checkpoint).await;
     let (log, (checkpoint, wrong)) = (log?, checkpoint?);
@@ -37,7 +39,7 @@ pub(crate) async fn open(
     if let Some(checkpoint) = &checkpoint {
         state.restore(checkpoint)?;
     }
-    let shared = Shared::new(log, env, options, shelf, state);
+    let shared = Shared::new(log, env, options, shelf, state, is_replica);
     if checkpoint.is_some() {
         shared.catch_up_from_checkpoint().await?;
     } else {

@@ -186,7 +186,7 @@ impl Place {
     /// [`ErrorKind::StoreExists`], and what the providers fail with.
     pub(crate) async fn make(&self, id: LogId, token: u128) -> Result<()> {
         let Some(Quorum { voters, .. }) = &self.quorum else {
-            let root = Root { id, log: LogAt::Provider };
+            let root = Root { id, log: LogAt::Provider, is_replica: false };
             return match self.objects.create_exact(&format_key()?, root.encode()).await? {
                 Created::Ours(_) => Ok(()),
                 Created::Taken(_) => Err(self.exists()),
@@ -196,7 +196,8 @@ impl Place {
         if self.objects.try_get(&format_key()?).await?.is_some() {
             return Err(self.exists());
         }
-        let (root, token) = self.agree(Root { id, log: LogAt::Quorum(token) }).await?;
+        let (root, token) =
+            self.agree(Root { id, log: LogAt::Quorum(token), is_replica: false }).await?;
         QuorumLog::create(root.id, voters, &prefix(&folder(token))?).await?;
         // With the same bytes whoever takes this step: before it there is no store, and making it goes on where it was
         // interrupted.

@@ -85,7 +85,10 @@ impl Store {
             scan_read_bytes: options.scan_read_bytes,
         };
         let state = State::new(id, shelf.clone());
-        let shared = Shared::new(log.clone(), env.clone(), options.clone(), shelf, state);
+        let is_replica = root.is_replica;
+        let shared =
+            Shared::new(log.clone(), env.clone(), options.clone(), shelf, state, is_replica);
+        shared.check_writable()?;
         if shared.read_whole().await? == Advanced::Yes {
             return shared.rebuild_whole().await;
         }

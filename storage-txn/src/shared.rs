@@ -18,8 +18,9 @@ use crate::memtable::Memtable;
 use crate::segment::Shelf;
 use crate::session::Session;
 use crate::state::{Advanced, Decoded, State};
+use crate::system::System;
 use crate::watch::Arrivals;
-use crate::{Error, Options, Result};
+use crate::{Error, ErrorKind, Options, Result};
 
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -38,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) session: Mutex<Session>,
     pub(crate) counts: Counts,
     pub(crate) combined: Mutex<Combined>,
+    /// Whether this is a replica, to which only the one that follows writes.
+    pub(crate) is_replica: bool,
     state: Mutex<State>,
     probes: Mutex<Probes>,
 }
@@ -77,6 +80,7 @@ impl Shared {
         options: Options,
         shelf: Shelf,
         state: State,
+        is_replica: bool,
     ) -> Arc<Self> {
         let writer = env.random();
         let shared = Arc::new(Self {
@@ -95,6 +99,7 @@ impl Shared {
             session: Mutex::new(Session::new(writer)),
             counts: Counts::default(),
             combined: Mutex::default(),
+            is_replica,
         });
         shared.state().belongs_to(Arc::downgrade(&shared));
         shared
@@ -104,6 +109,27 @@ impl Shared {
     /// or part of one above the version that readers use.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why nothing can be committed where the store says this of itself.
+    pub(crate) fn read_only(&self, system: &System) -> Option<Error> {
+        let why = match (self.is_replica, system.sealed()) {
+            (true, _) => {
+                "this is a replica, which follows another store: commit there, or promote it"
+                    .to_owned()
+            }
+            (false, Some(why)) => format!("the store is sealed: {why}"),
+            (false, None) => return None,
+        };
+        Some(Error::new(ErrorKind::ReadOnly, why))
+    }
+
+    /// # Errors
+    ///
+    /// [`ErrorKind::ReadOnly`].
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        let system = self.state().view.system.clone();
+        self.read_only(&system).map_or(Ok(()), Err)
     }
 
     /// The wall clock, in microseconds since the Unix epoch.

@@ -49,6 +49,20 @@ pub(crate) fn value(id: ValueId, version: Version, user: &[u8]) -> Bytes {
     inside.freeze()
 }
 
+/// What such a record says: the upload, the version that put it, the user's key as it is called inside.
+pub(crate) type ValueRecord = (ValueId, Version, Bytes);
+
+/// Reads one; `None` for what is none.
+pub(crate) fn value_record(inside: &[u8]) -> Option<ValueRecord> {
+    let number = |at: std::ops::Range<usize>| inside.get(at);
+    let id = ValueId {
+        session: u64::from_be_bytes(number(1..9)?.try_into().ok()?),
+        number: u32::from_be_bytes(number(9..13)?.try_into().ok()?),
+    };
+    let version = u64::from_be_bytes(number(13..21)?.try_into().ok()?);
+    Some((id, Version(version), key(USER, &inside[21..])))
+}
+
 /// The keys of all such records of one upload.
 pub(crate) fn values(id: ValueId) -> Range {
     let start = value_prefix(id);

@@ -28,6 +28,9 @@ pub(crate) const HORIZON: &[u8] = b"horizon";
 /// Keys with this beginning are names of versions: 8 bytes, big-endian.
 pub(crate) const TAGS: &str = "tag/";
 
+/// While there is this key nothing is committed any more but what takes it away: the text says why.
+pub(crate) const SEALED: &[u8] = b"sealed";
+
 /// The system keys with their values, each with the version of its last change. Without the space byte.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct System {
@@ -162,6 +165,11 @@ impl System {
     /// Whether a session commits no more.
     pub(crate) fn is_reaped(&self, session: u64) -> bool {
         self.entries.contains_key(reaped(session).as_bytes())
+    }
+
+    /// Why nothing is committed any more, if that is so.
+    pub(crate) fn sealed(&self) -> Option<String> {
+        self.get(SEALED).map(|(_, why)| String::from_utf8_lossy(why).into_owned())
     }
 
     /// The version below which nothing but what has a tag can be read.

@@ -191,6 +191,7 @@ pub(super) fn failed(error: &Error) -> Response<AnswerBody> {
             ErrorKind::Storage(_)
             | ErrorKind::Conflict
             | ErrorKind::CommitUnknown(_)
+            | ErrorKind::ReadOnly
             | ErrorKind::SessionReaped => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         },

@@ -10,6 +10,7 @@ use crate::commit::Waiting;
 use crate::format::commit::CommitRecord;
 use crate::memtable::Memtable;
 use crate::state::version_of;
+use crate::system::SEALED;
 use crate::transaction::Receipt;
 use crate::view::View;
 use crate::{Error, ErrorKind, Result, TransactionId, Version, session, space};
@@ -210,6 +211,28 @@ async fn earlier(
 }
 
 /// What the transaction is answered that was shut out, and whoever shut it out.
+/// Answers all of a batch, sorted out at the end of the log, as nothing is committed any more. What takes the seal away
+/// is left where the store `is_sealed`. Nobody else can commit them either, so nothing is shut out.
+pub(super) fn refuse_all(batch: &mut Vec<Waiting>, why: &Error, is_sealed: bool) {
+    let seal = space::system(SEALED);
+    let lifts = |waiting: &Waiting| {
+        let mut points = waiting.transaction.writes.points();
+        points.any(|(key, change)| *key == seal && *change == Change::Delete)
+    };
+    let (kept, refused): (Vec<_>, _) =
+        batch.drain(..).partition(|waiting| is_sealed && lifts(waiting));
+    *batch = kept;
+    for mut waiting in refused {
+        let id = waiting.transaction.id;
+        let why = match (waiting.refused.take(), waiting.transaction.cancelled && is_sealed) {
+            (Some(refused), _) => refused,
+            (None, true) => cancelled(id),
+            (None, false) => why.shared(),
+        };
+        drop(waiting.answer(Err(why)));
+    }
+}
+
 pub(super) fn cancelled(id: TransactionId) -> Error {
     Error::new(
         ErrorKind::Cancelled,

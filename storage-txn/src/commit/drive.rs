@@ -7,7 +7,7 @@ use futures_util::future::join;
 use storage_log::planted::planted;
 use storage_log::{Appended, Entry, Record};
 
-use crate::commit::batch::{Sorted, cancelled, sort_out};
+use crate::commit::batch::{Sorted, cancelled, refuse_all, sort_out};
 use crate::commit::{Hands, Waiting};
 use crate::flush::Role;
 use crate::format::entry::{Batch, Logged};
@@ -231,6 +231,9 @@ impl Shared {
             self.catch_up().await?;
             progress.fresh = true;
             return Ok(None);
+        }
+        if let Some(why) = self.read_only(&view.system) {
+            refuse_all(batch, &why, !self.is_replica);
         }
         if batch.is_empty() {
             return Ok(None);

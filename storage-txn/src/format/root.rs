@@ -7,9 +7,11 @@ use crate::{Error, ErrorKind, Result};
 
 /// The first line of the object.
 const MAGIC: &str = "cloudbank store";
-/// The versions of the format that this program knows: with the log on the same provider, and with it somewhere else.
+/// The versions of the format that this program knows: with the log on the same provider, with it somewhere else, and
+/// with it on the same provider and not to be written to, as it follows that of another store.
 const HERE: u32 = 1;
 const ELSEWHERE: u32 = 2;
+const REPLICA: u32 = 3;
 
 /// What the object says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +20,8 @@ pub(crate) struct Root {
     pub(crate) id: LogId,
     /// Where the log is.
     pub(crate) log: LogAt,
+    /// Whether it follows another store of this id, on whose provider the log is too.
+    pub(crate) is_replica: bool,
 }
 
 /// Where the log of a store is.
@@ -32,8 +36,11 @@ pub(crate) enum LogAt {
 impl Root {
     /// Three or four lines of text, so that a person who finds a bucket can tell what it is.
     pub(crate) fn encode(&self) -> Bytes {
-        let Self { id, log } = self;
+        let Self { id, log, is_replica } = self;
         match log {
+            LogAt::Provider if *is_replica => {
+                format!("{MAGIC}\nformat {REPLICA}\nid {id}\nreplica\n")
+            }
             LogAt::Provider => format!("{MAGIC}\nformat {HERE}\nid {id}\n"),
             LogAt::Quorum(token) => {
                 format!("{MAGIC}\nformat {ELSEWHERE}\nid {id}\nlog quorum {token:032x}\n")
@@ -54,24 +61,26 @@ impl Root {
         }
         let format =
             lines.next().and_then(|line| line.strip_prefix("format ")).ok_or_else(corrupt)?;
-        if ![HERE, ELSEWHERE].iter().any(|known| format == known.to_string()) {
+        if ![HERE, ELSEWHERE, REPLICA].iter().any(|known| format == known.to_string()) {
             return Err(Error::new(
                 ErrorKind::UnknownFormat,
                 format!(
-                    "the store is of format {format}, and this program knows formats {HERE} and {ELSEWHERE}"
+                    "the store is of format {format}, and this program knows formats {HERE} to {REPLICA}"
                 ),
             ));
         }
         let id = lines.next().and_then(|line| line.strip_prefix("id ")).ok_or_else(corrupt)?;
         let id: crate::TransactionId = id.parse().map_err(|_| corrupt())?;
-        let log = match lines.next() {
-            None => LogAt::Provider,
+        let (mut log, mut is_replica) = (LogAt::Provider, false);
+        match lines.next() {
+            None => {}
+            Some("replica") => is_replica = true,
             Some(line) => {
                 let token = line.strip_prefix("log quorum ").ok_or_else(corrupt)?;
-                LogAt::Quorum(u128::from_str_radix(token, 16).map_err(|_| corrupt())?)
+                log = LogAt::Quorum(u128::from_str_radix(token, 16).map_err(|_| corrupt())?);
             }
-        };
-        let root = Self { id: LogId(id.0), log };
+        }
+        let root = Self { id: LogId(id.0), log, is_replica };
         // There is one way to write it.
         if body != root.encode() { Err(corrupt()) } else { Ok(root) }
     }

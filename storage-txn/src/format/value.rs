@@ -108,6 +108,15 @@ impl ValueRef {
         ValueId { session: self.session, number: self.number }
     }
 
+    /// The objects that it is in.
+    pub(crate) fn objects(&self) -> impl Iterator<Item = ValueObject> + use<> {
+        let (id, chunks) = (self.id(), self.chunks().unwrap_or_default());
+        let whole = (chunks == 0).then_some(ValueObject { id, chunk: None });
+        whole
+            .into_iter()
+            .chain((0..chunks).map(move |chunk| ValueObject { id, chunk: Some(chunk) }))
+    }
+
     /// How many bytes the value has.
     pub(crate) fn size(&self) -> u64 {
         self.bytes + self.tail.len() as u64

@@ -80,6 +80,8 @@ impl Kind {
             "session" => hexadecimal(rest, 16).map(|_| Self::Other),
             // A voter that keeps objects too, where names are as they are.
             "quorum" => Some(Self::Other),
+            // How far a copy of a store is, and what it keeps of the one it was a copy of.
+            "replica" => Some(Self::Other),
             "pin" => PinName::parse(key).map(|_| Self::Other),
             "value" => ValueObject::parse(name).map(|_| Self::Value),
             _ => None,

@@ -57,7 +57,7 @@ impl Verifier<'_> {
             return self.place.root_on_voters().await;
         }
         let id = self.id_in_log().await?;
-        Ok(id.map(|id| Root { id, log: LogAt::Provider }))
+        Ok(id.map(|id| Root { id, log: LogAt::Provider, is_replica: false }))
     }
 
     /// The id that the first two entries of the log agree on, or the only one has.

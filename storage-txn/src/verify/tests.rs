@@ -39,9 +39,11 @@ struct Crafted {
 
 impl Crafted {
     fn new() -> Self {
-        let objects =
-            [("format".to_owned(), root::Root { id: ID, log: root::LogAt::Provider }.encode())]
-                .into();
+        let objects = [(
+            "format".to_owned(),
+            root::Root { id: ID, log: root::LogAt::Provider, is_replica: false }.encode(),
+        )]
+        .into();
         Self { objects, entries: Vec::new(), head: Head::genesis(ID) }
     }
 

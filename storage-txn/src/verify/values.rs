@@ -10,8 +10,9 @@ use storage_core::{Get, Listed, StorageProvider, StorageProviderExt};
 
 use super::{Severity, Unnamed, Verifier};
 use crate::content::{Content, Kind};
-use crate::format::value::{ValueId, ValueObject, ValueRef};
+use crate::format::value::{ValueObject, ValueRef};
 use crate::shared::Shared;
+use crate::space::ValueRecord as Record;
 use crate::store::{key, prefix};
 use crate::value::ValueStream;
 use crate::view::{View, Walk};
@@ -21,13 +22,6 @@ use crate::{Error, ErrorKind, Options, Result, Version, space};
 const PREFIX: &str = "value/";
 /// How many objects that nobody needs are named.
 const UNNEEDED_MAX: usize = 10_000;
-/// Where in a record the version begins, and where the user's key.
-const VERSION_AT: usize = 13;
-const KEY_AT: usize = 21;
-
-/// What needs a value: its upload, the version that put it, the key with its space.
-type Record = (ValueId, Version, Vec<u8>);
-
 impl Verifier<'_> {
     /// Reads all values that are needed, if the store can be opened: what is in the way of that was told already.
     pub(super) async fn values(&mut self) -> Result<()> {
@@ -60,7 +54,7 @@ impl Verifier<'_> {
                 match next {
                     None => is_last = true,
                     Some((record, _, _)) => {
-                        if let Some(record) = decode(&record) {
+                        if let Some(record) = space::value_record(&record) {
                             let check = checked(shared.clone(), view.clone(), version, record);
                             checks.push_back(check.boxed());
                         }
@@ -198,18 +192,6 @@ async fn next_object(
         }
     }
     Ok(None)
-}
-
-/// What a record says, if it is one.
-fn decode(record: &[u8]) -> Option<Record> {
-    let number = |at: std::ops::Range<usize>| record.get(at);
-    let id = ValueId {
-        session: u64::from_be_bytes(number(1..9)?.try_into().ok()?),
-        number: u32::from_be_bytes(number(9..VERSION_AT)?.try_into().ok()?),
-    };
-    let version = u64::from_be_bytes(number(VERSION_AT..KEY_AT)?.try_into().ok()?);
-    let key = space::key(space::USER, &record[KEY_AT..]);
-    Some((id, Version(version), key.to_vec()))
 }
 
 /// Reads the value of a record. What is wrong with it, if anything is.

@@ -24,6 +24,7 @@ mod pauses;
 mod pins;
 mod quorum;
 mod rebuild;
+mod replicas;
 mod sessions;
 mod turns;
 mod validation;
