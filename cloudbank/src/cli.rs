@@ -1,6 +1,7 @@
 //! The command line: every word a user can type.
 
 mod array;
+mod replica;
 #[cfg(feature = "s3")]
 mod s3;
 #[cfg(feature = "s3")]
@@ -17,6 +18,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 pub(crate) use array::{ArrayCommand, Change, ScrubDepth, Speed, WhichArrays};
+pub(crate) use replica::{ReplicaCommand, WhichReplica};
 #[cfg(feature = "s3")]
 pub(crate) use s3::{
     Connection, LsArgs, PresignMethod, RmArgs, S3Args, S3Command, Style, WhichVersion,
@@ -94,6 +96,9 @@ pub(crate) enum Command {
     /// Look after providers that are made of others: mirror, erasure, shard, encrypt
     #[command(subcommand)]
     Array(ArrayCommand),
+    /// Copy a store to another provider, follow it there, and let the copy take its place
+    #[command(subcommand)]
+    Replica(ReplicaCommand),
     /// Serve a store to every S3 client, and to those of Tahoe-LAFS
     #[cfg(feature = "gateway-s3")]
     Serve(ServeArgs),

@@ -6,6 +6,7 @@ pub(crate) mod config;
 pub(crate) mod conformance;
 mod folder;
 pub(crate) mod provider;
+pub(crate) mod replica;
 #[cfg(feature = "s3")]
 pub(crate) mod s3;
 #[cfg(feature = "gateway-s3")]

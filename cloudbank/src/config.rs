@@ -334,6 +334,21 @@ impl Config {
         Ok(Place::quorum(voters, objects))
     }
 
+    /// As [`open_place`](Self::open_place), of a store that need not be within reach: its providers are opened when
+    /// they are first asked for something.
+    pub(crate) async fn open_place_later(&self, name: &str, to_read: bool) -> Result<Place> {
+        let later =
+            async |name: &str| Ok::<_, Error>(self.provider(Some(name))?.open_later(to_read).await);
+        let Some(roles) = self.store.quorum().filter(|roles| roles.name() == name) else {
+            return Ok(later(name).await?.into());
+        };
+        let mut voters = Vec::new();
+        for voter in &roles.voters {
+            voters.push(later(voter).await?);
+        }
+        Ok(Place::quorum(voters, later(&roles.objects).await?))
+    }
+
     /// The voters of the log and the provider of the objects that `[store]` names, if it names several voters.
     pub(crate) fn store_voters(&self) -> Option<(Vec<String>, String)> {
         self.store.quorum().map(|roles| (roles.voters, roles.objects))

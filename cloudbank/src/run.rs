@@ -140,6 +140,7 @@ async fn execute(registry: Registry, cli: Cli, interrupt: watch::Receiver<bool>)
         Command::Provider(command) => commands::provider::run(&context, command).await,
         Command::Store(command) => commands::store::run(&context, command).await,
         Command::Array(command) => commands::array::run(&context, command).await,
+        Command::Replica(command) => commands::replica::run(&context, command).await,
         #[cfg(feature = "gateway-s3")]
         Command::Serve(arguments) => commands::serve::run(&context, &arguments).await,
         #[cfg(feature = "s3")]

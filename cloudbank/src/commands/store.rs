@@ -1,6 +1,6 @@
 //! `store ...`: keys and values with transactions and history.
 
-pub(super) mod at;
+pub(in crate::commands) mod at;
 mod author;
 mod bench;
 mod cat;

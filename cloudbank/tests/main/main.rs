@@ -6,6 +6,7 @@ mod commands;
 mod config_problems;
 mod conformance;
 mod copying;
+mod replica;
 #[cfg(all(feature = "gateway-s3", feature = "s3"))]
 mod s3;
 mod secrets;

@@ -79,7 +79,7 @@ pub(super) fn now() -> Duration {
 }
 
 /// A time of the history for people: to the microsecond, so that `--at` finds the very same commit.
-pub(super) fn moment(time: Duration) -> String {
+pub(in crate::commands) fn moment(time: Duration) -> String {
     let micros =
         i64::try_from(time.as_micros()).ok().and_then(DateTime::<Utc>::from_timestamp_micros);
     micros.unwrap_or(DateTime::<Utc>::MAX_UTC).to_rfc3339_opts(SecondsFormat::Micros, true)

@@ -302,7 +302,7 @@ fn an_object_that_is_not_a_store_is_not_taken_for_one() {
     );
     expect![[r#"
         $ store ls
-        ! error: store on `one`: the store is of format 9, and this program knows formats 1 and 2
+        ! error: store on `one`: the store is of format 9, and this program knows formats 1 to 3
         [1]
     "#]]
     .assert_eq(&bench.session("store ls"));
