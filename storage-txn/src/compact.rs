@@ -260,8 +260,11 @@ impl Shared {
                     error = Error::new(ErrorKind::PreconditionFailed, message).with_source(error);
                 }
             }
-            let overtaken =
-                matches!(error.kind(), ErrorKind::PreconditionFailed | ErrorKind::Conflict);
+            // Another may have packed further, and what this one was reading may be collected.
+            let overtaken = matches!(
+                error.kind(),
+                ErrorKind::PreconditionFailed | ErrorKind::Conflict | ErrorKind::SnapshotExpired
+            );
             match task {
                 _ if !overtaken => return Err(error),
                 // Whoever was faster goes on with it.
