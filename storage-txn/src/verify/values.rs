@@ -14,6 +14,7 @@ use crate::format::value::{ValueObject, ValueRef};
 use crate::shared::Shared;
 use crate::space::ValueRecord as Record;
 use crate::store::{key, prefix};
+use crate::system::OBSOLETE;
 use crate::value::ValueStream;
 use crate::view::{View, Walk};
 use crate::{Error, ErrorKind, Options, Result, Version, space};
@@ -135,7 +136,8 @@ impl Verifier<'_> {
         let mut sessions: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
         for (object, bytes) in unneeded {
             let name = key(object.to_string())?;
-            let waits = format!("obsolete/{name}");
+            // All chunks of a value wait together.
+            let waits = format!("{OBSOLETE}{}", object.id);
             let range = space::values(object.id);
             let walk = Walk::new(&view, version, &range, false, None).await;
             let Some(mut walk) = readable(walk)? else { return Ok(()) };

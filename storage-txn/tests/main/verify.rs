@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backend_memory::MemoryProvider;
-use storage_core::StorageProvider;
-use storage_txn::{Options, Store, VerifyEvent, VerifyOptions, VerifyProgress};
+use futures_util::{TryStreamExt, stream};
+use storage_core::{Prefix, StorageProvider, StorageProviderExt};
+use storage_txn::{At, Options, Severity, Store, VerifyEvent, VerifyOptions, VerifyProgress};
 use storage_wrappers::{Counted, TokioEnv};
 
-use crate::flush::{counted, names, put};
+use crate::flush::{counted, put};
 use crate::gated::{Gated, Stop};
 use crate::tiny;
 
@@ -81,7 +82,7 @@ async fn segments_that_are_merged_and_deleted_at_any_moment_are_not_missed() {
             // It needs no more requests than these.
             _ = &mut verifying => break,
         }
-        let merged = names(&provider, "segment/").await;
+        let merged = crate::flush::names(&provider, "segment/").await;
         store.compact().await.unwrap();
         for name in merged {
             provider.delete(&name).await.unwrap();
@@ -113,4 +114,52 @@ async fn verifying_writes_nothing_and_reads_every_object_about_once() {
     // 102 entries and 22 of them once more, what was asked for behind the end, two checkpoints, the newest twice, and
     // tail, index and blocks of two segments.
     assert!(cost.get.requests <= 180, "{cost:?}");
+}
+
+/// An upload that is put nowhere, and no other large value: not one that is under a key, and not one that waits to be
+/// collected.
+#[tokio::test]
+async fn large_values_that_nothing_needs_are_named_and_added_up() {
+    let provider: Arc<dyn StorageProvider> = Arc::new(MemoryProvider::new());
+    let env = Arc::new(TokioEnv::new());
+    let store = Store::init(provider.clone(), env.clone(), crate::elsewhere()).await.unwrap();
+    store.transact(async |tx| tx.put("kept", vec![1; 9])).await.unwrap();
+    store.transact(async |tx| tx.put("gone", vec![2; 9])).await.unwrap();
+    let last = store.transact(async |tx| tx.delete("gone")).await.unwrap().version;
+    store.pack(At::Version(last)).await.unwrap();
+    let before: Vec<_> = values(&provider).await;
+    let mut uploads = Vec::new();
+    // The second in three chunks.
+    for bytes in [5, 12] {
+        let pieces = stream::iter([Ok::<_, storage_txn::Error>(vec![3; bytes].into())]);
+        uploads.push(store.upload(pieces).await.unwrap());
+    }
+    let unneeded: Vec<_> =
+        values(&provider).await.into_iter().filter(|it| !before.contains(it)).collect();
+    assert!(unneeded.len() >= 3, "{unneeded:?}");
+    let mut said = Vec::new();
+    let mut tell = |event| {
+        if let VerifyEvent::Finding(finding) = event {
+            said.push((finding.severity, finding.object, finding.what));
+        }
+    };
+    let report = Store::verify(provider.clone(), env, &at_once(), &mut tell).await.unwrap();
+    let expected: Vec<_> = unneeded
+        .iter()
+        .map(|(name, bytes)| {
+            (Severity::Garbage, name.clone(), format!("nothing needs it ({bytes} bytes)"))
+        })
+        .collect();
+    assert_eq!(said, expected);
+    let all: Vec<_> =
+        report.unnamed.iter().map(|unnamed| (unnamed.objects, unnamed.bytes)).collect();
+    let bytes = unneeded.iter().map(|(_, bytes)| bytes).sum();
+    assert_eq!(all, [(unneeded.len() as u64, bytes)]);
+}
+
+/// Large values and how many bytes their objects have.
+async fn values(provider: &Arc<dyn StorageProvider>) -> Vec<(String, u64)> {
+    let prefix = Prefix::new("value/").unwrap();
+    let listed = provider.list_all(&prefix).map_ok(|listed| (listed.key.to_string(), listed.size));
+    listed.try_collect().await.unwrap()
 }
