@@ -11,6 +11,35 @@ use storage_txn::{Merge, Receipt, Result, Transaction};
 use crate::files::{FILES, Step, Told, bytes};
 use crate::workload::{Client, lock};
 
+/// A way to use a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    Put,
+    PutStream,
+    /// What the client has uploaded, whether it was put before or not.
+    PutUpload,
+    Copy,
+    Delete,
+    Append,
+    Read,
+    ReadPart,
+    Undo,
+}
+
+impl Use {
+    const ALL: [Self; 9] = [
+        Self::Put,
+        Self::PutStream,
+        Self::PutUpload,
+        Self::Copy,
+        Self::Delete,
+        Self::Append,
+        Self::Read,
+        Self::ReadPart,
+        Self::Undo,
+    ];
+}
+
 impl Client<'_> {
     /// A transaction on files.
     pub(super) async fn use_files(&self) -> Status {
@@ -18,6 +47,11 @@ impl Client<'_> {
             self.upload().await;
         }
         self.dawdle().await;
+        self.use_files_in(&Use::ALL, 3).await
+    }
+
+    /// A transaction that uses files in up to so many of these ways.
+    pub(super) async fn use_files_in(&self, ways: &[Use], most: u32) -> Status {
         let attempts = Mutex::new(Vec::new());
         let begin = |tx: &Transaction| {
             self.notes.files(|files| files.begin(tx.id()));
@@ -27,13 +61,13 @@ impl Client<'_> {
             self.store
                 .transact(async |tx| {
                     begin(&tx);
-                    self.steps(&tx).await
+                    self.steps(&tx, ways, most).await
                 })
                 .await
         } else {
             let tx = self.store.begin();
             begin(&tx);
-            match self.steps(&tx).await {
+            match self.steps(&tx, ways, most).await {
                 Ok(()) => tx.commit().await,
                 Err(error) => Err(error),
             }
@@ -57,7 +91,7 @@ impl Client<'_> {
     }
 
     /// Uploads a value, to be put later or never.
-    async fn upload(&self) {
+    pub(super) async fn upload(&self) {
         let value = bytes(self.notes.value());
         match self.store.upload(pieces(&value)).await {
             Ok(upload) => *lock(&self.held.upload) = Some((upload, value)),
@@ -65,52 +99,52 @@ impl Client<'_> {
         }
     }
 
-    async fn steps(&self, tx: &Transaction) -> Result<()> {
+    async fn steps(&self, tx: &Transaction, ways: &[Use], most: u32) -> Result<()> {
         let note = |step| self.notes.files(|files| files.step(tx.id(), step));
-        for _ in 0..=self.node.choose(3) {
+        for _ in 0..=self.node.choose(most) {
             let file = FILES[self.node.choose(FILES.len() as u32) as usize];
-            match self.node.choose(9) {
-                0 => {
+            match ways[self.node.choose(ways.len() as u32) as usize] {
+                Use::Put => {
                     let value = bytes(self.notes.value());
                     note(Step::Put { file, value: value.clone() });
                     tx.put(file, value)?;
                 }
-                1 => {
+                Use::PutStream => {
                     let value = bytes(self.notes.value());
                     note(Step::Put { file, value: value.clone() });
                     tx.put_stream(file, pieces(&value)).await?;
                 }
-                2 => {
+                Use::PutUpload => {
                     let upload = lock(&self.held.upload).clone();
                     let Some((upload, value)) = upload else { continue };
                     tx.put_value(file, &upload)?;
                     note(Step::Put { file, value });
                 }
-                3 => {
+                Use::Copy => {
                     let to = FILES[self.node.choose(FILES.len() as u32) as usize];
                     let found = tx.copy(file, to).await?;
                     note(Step::Copy { from: file, to, found });
                 }
-                4 => {
+                Use::Delete => {
                     note(Step::Delete { file });
                     tx.delete(file)?;
                 }
-                5 => {
+                Use::Append => {
                     let value = Bytes::from_static(b"+");
                     note(Step::Append { file, value: value.clone() });
                     tx.merge(file, Merge::Append(value))?;
                 }
-                6 => {
+                Use::Read => {
                     let found = tx.get(file).await?;
                     note(Step::Read { file, range: 0..usize::MAX, found });
                 }
-                7 => {
+                Use::ReadPart => {
                     let start = self.node.choose(20) as usize;
                     let range: Range<usize> = start..start + 7;
                     let found = tx.get_range(file, start as u64..range.end as u64).await?;
                     note(Step::Read { file, range, found });
                 }
-                _ => {
+                Use::Undo => {
                     let known = self.notes.files(|files| files.committed().to_vec());
                     if known.is_empty() {
                         continue;

@@ -10,6 +10,7 @@ mod combiner;
 mod duel;
 mod files;
 mod judge;
+mod keeping;
 mod large;
 mod ledger;
 mod looks;
@@ -46,6 +47,11 @@ fn pinning_processes(sim: &mut Sim, nodes: u32) -> Result<(), String> {
 /// The same where processes hand their commits to each other.
 fn combining_processes(sim: &mut Sim, nodes: u32) -> Result<(), String> {
     scenario(sim, nodes, Notes::of_combining())
+}
+
+/// Processes that are about large values only, and how long each is kept.
+fn keeping_processes(sim: &mut Sim, nodes: u32) -> Result<(), String> {
+    scenario(sim, nodes, Notes::of_values())
 }
 
 fn scenario(sim: &mut Sim, nodes: u32, notes: Notes) -> Result<(), String> {
@@ -112,6 +118,17 @@ fn what_is_pinned_stays_wherever_lists_are_whole() {
     let report = simulator.soak(seeds(100), &rough_with_whole_lists());
     println!("{:?}", report.tally);
     report.assert_clean();
+}
+
+#[test]
+fn a_large_value_is_kept_as_long_as_anything_needs_it() {
+    let simulator = Simulator::new(|sim: &mut Sim| keeping_processes(sim, 2))
+        .command("cargo xtask simulate --scenario keeping --replay");
+    for plan in [Plan::calm(), rough_with_whole_lists()] {
+        let report = simulator.soak(seeds(30), &plan);
+        println!("{:?}", report.tally);
+        report.assert_clean();
+    }
 }
 
 #[test]

@@ -11,6 +11,8 @@ use crate::files::Files;
 
 /// How many transactions each client makes.
 const TRANSACTIONS: u32 = 4;
+/// The same where it is about values only.
+const OF_VALUES: u32 = 10;
 
 /// What outlives the crashes of its node.
 #[derive(Debug, Default)]
@@ -19,6 +21,8 @@ pub(crate) struct Notes {
     pub(crate) lists_are_whole: bool,
     /// Where handles find each other, if they hand over their commits.
     pub(crate) board: Option<Arc<Board>>,
+    /// Whether clients do nothing but put large values, take them back, pin, pack and collect.
+    pub(crate) is_about_values: bool,
     recorder: Mutex<Recorder>,
     state: Mutex<State>,
 }
@@ -53,6 +57,11 @@ impl Notes {
         Self { board: Some(Arc::default()), ..Self::default() }
     }
 
+    /// The same, of nodes that are about large values only, where lists are whole.
+    pub(crate) fn of_values() -> Self {
+        Self { is_about_values: true, ..Self::new(true) }
+    }
+
     /// A new process of the history: one that never learnt how its last transaction ended makes no other.
     pub(crate) fn process(&self) -> u32 {
         let mut state = self.state();
@@ -72,7 +81,7 @@ impl Notes {
         let mut state = self.state();
         let begun = state.begun.entry(client).or_default();
         *begun += 1;
-        *begun <= TRANSACTIONS
+        *begun <= if self.is_about_values { OF_VALUES } else { TRANSACTIONS }
     }
 
     pub(crate) fn recorder(&self) -> MutexGuard<'_, Recorder> {

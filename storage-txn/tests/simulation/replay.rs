@@ -15,6 +15,9 @@ fn replay(scenario: &str, text: &str) -> Result<Run, String> {
         "combining" => {
             Simulator::new(|sim: &mut Sim| crate::combining_processes(sim, 3)).replay(&plan, tape)
         }
+        "keeping" => {
+            Simulator::new(|sim: &mut Sim| crate::keeping_processes(sim, 2)).replay(&plan, tape)
+        }
         "script" => crate::script::simulator().replay(&plan, tape),
         "duel" => crate::duel::simulator(1).replay(&plan, tape),
         _ => return Err(format!("there is no scenario {scenario:?}")),
@@ -28,9 +31,9 @@ fn a_run_is_had_again_from_its_text() {
     let text = env::var("SIMULATION_REPLAY").unwrap_or_else(|_| "tape=".to_owned());
     let scenarios = match env::var("SIMULATION_SCENARIO") {
         Ok(scenario) => vec![scenario],
-        Err(_) => {
-            ["processes", "pinning", "combining", "script", "duel"].map(str::to_owned).to_vec()
-        }
+        Err(_) => ["processes", "pinning", "combining", "keeping", "script", "duel"]
+            .map(str::to_owned)
+            .to_vec(),
     };
     for scenario in scenarios {
         let run = replay(&scenario, &text).unwrap();

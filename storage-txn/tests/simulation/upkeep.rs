@@ -4,7 +4,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use storage_txn::{
-    At, CollectOptions, Error, ErrorKind, Result, Severity, Store, VerifyEvent, VerifyOptions,
+    At, CollectOptions, Error, ErrorKind, Pin, Result, Severity, Store, VerifyEvent, VerifyOptions,
+    Version,
 };
 
 use crate::workload::{Client, lock, options};
@@ -29,6 +30,13 @@ impl Client<'_> {
         }
     }
 
+    /// Deletes all that nothing needs now.
+    pub(super) async fn collect_at_once(&self) {
+        let mut options = CollectOptions::default();
+        options.grace = Duration::ZERO;
+        self.may_be_refused("collect", self.store.collect(&options).await);
+    }
+
     /// Deletes what nothing needs, now and then as if no time had to pass before that.
     async fn collect(&self) {
         let mut options = CollectOptions::default();
@@ -40,7 +48,10 @@ impl Client<'_> {
 
     /// Packs away what is before a version, and looks whether it took more than it may.
     async fn pack(&self) {
-        let before = self.version();
+        self.pack_before(self.version()).await;
+    }
+
+    pub(super) async fn pack_before(&self, before: Version) {
         let cursors = self.notes.cursors(|cursors| cursors.clone());
         let pins = self.notes.pins();
         self.notes.packs(before);
@@ -111,8 +122,7 @@ impl Client<'_> {
         let held = lock(&self.held.pin).take();
         if let Some((mut pin, noted)) = held {
             if self.node.choose(2) == 0 {
-                self.notes.lets_go(noted);
-                self.may_be_refused("release", pin.release().await);
+                self.let_go(pin, noted).await;
                 return;
             }
             let was_held = self.node.env().wall() < pin.expires() && self.notes.lists_are_whole;
@@ -124,6 +134,10 @@ impl Client<'_> {
         }
         let version = self.version();
         let time = [FOR_GOOD, FOR_GOOD, Duration::from_secs(1)][self.node.choose(3) as usize];
+        self.pin_for(version, time).await;
+    }
+
+    async fn pin_for(&self, version: Version, time: Duration) {
         match self.store.pin(At::Version(version), time).await {
             Ok(pin) => {
                 let noted = (time == FOR_GOOD).then(|| self.notes.pinned(version)).flatten();
@@ -131,6 +145,18 @@ impl Client<'_> {
             }
             Err(error) => self.may_fail(&error, Some(version), false),
         }
+    }
+
+    pub(super) async fn let_go(&self, pin: Pin, noted: Option<u32>) {
+        self.notes.lets_go(noted);
+        self.may_be_refused("release", pin.release().await);
+    }
+
+    /// Pins a version that is not packed away yet, but may be while it is pinned.
+    pub(super) async fn pin_in_time(&self) {
+        let last = self.store.begin().read_version();
+        let version = Version(last.0.saturating_sub(u64::from(self.node.choose(3))));
+        self.pin_for(version, FOR_GOOD).await;
     }
 
     /// Whatever is derived can be made again at any time.

@@ -134,6 +134,9 @@ pub(crate) struct Client<'a> {
 
 impl Client<'_> {
     async fn go_on(&self) -> Status {
+        if self.notes.is_about_values {
+            return self.keep_values().await;
+        }
         let upkeep = if self.notes.lists_are_whole { 2 } else { 4 };
         if self.node.choose(upkeep) == upkeep - 1 {
             self.upkeep().await;
