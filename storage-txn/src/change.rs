@@ -271,3 +271,60 @@ fn not_a_number(bytes: u64) -> Error {
         format!("a number was added to a value of {bytes} bytes, which is not one of 8"),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop at what cannot be")]
+
+    use super::*;
+
+    fn put(value: &'static [u8]) -> Change {
+        Change::Put(Bytes::from_static(value))
+    }
+
+    fn append() -> Change {
+        Change::Merge(vec![Merge::Append(Bytes::from_static(b"+"))])
+    }
+
+    #[test]
+    fn what_was_done_before_its_range_was_emptied_does_not_count() {
+        let table: [(Stack, Option<u64>, Stack); 7] = [
+            (vec![(Version(5), put(b"1"))], None, vec![(Version(5), put(b"1"))]),
+            (vec![(Version(5), put(b"1"))], Some(3), vec![(Version(5), put(b"1"))]),
+            (
+                vec![(Version(5), append())],
+                Some(3),
+                vec![(Version(5), append()), (Version(3), Change::Delete)],
+            ),
+            // Of one transaction, the emptying comes first.
+            (vec![(Version(3), append())], Some(3), vec![(Version(3), append())]),
+            (vec![(Version(3), put(b"1"))], Some(3), vec![(Version(3), put(b"1"))]),
+            (vec![(Version(2), put(b"1"))], Some(3), vec![(Version(3), Change::Delete)]),
+            (vec![], Some(3), vec![(Version(3), Change::Delete)]),
+        ];
+        for (mut stack, emptied, expected) in table {
+            let before = format!("{stack:?}, emptied at {emptied:?}");
+            empty_at(&mut stack, emptied.map(Version));
+            assert_eq!(stack, expected, "{before}");
+        }
+    }
+
+    #[test]
+    fn merges_add_up_from_the_first_to_the_last() {
+        let number = |number: i64| encode(number);
+        let max = |number| Change::Merge(vec![Merge::Max(number)]);
+        let base = |number: i64| (Version(1), Change::Put(encode(number)));
+        let table: [(Stack, Option<Bytes>); 6] = [
+            (vec![(Version(2), max(3)), base(5)], Some(number(5))),
+            (vec![(Version(2), max(7)), base(5)], Some(number(7))),
+            (vec![(Version(2), max(-7))], Some(number(-7))),
+            (vec![(Version(2), append()), (Version(1), put(b"ab"))], Some("ab+".into())),
+            (vec![(Version(2), append()), (Version(1), Change::Delete)], Some("+".into())),
+            (vec![(Version(1), Change::Delete)], None),
+        ];
+        for (stack, expected) in table {
+            let found = value(&stack).unwrap();
+            assert_eq!(found, expected.map(Content::from), "{stack:?}");
+        }
+    }
+}

@@ -318,3 +318,32 @@ pub(crate) fn disjoint(mut ranges: Vec<Range>) -> VecDeque<Range> {
     }
     disjoint
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_joined_where_they_touch_and_nowhere_else() {
+        let table = [
+            ("ab cd", "ab cd"),
+            ("cd ab", "ab cd"),
+            ("ab bc", "ac"),
+            ("ac bd", "ad"),
+            ("ad bc", "ad"),
+            ("ab bc de", "ac de"),
+            ("", ""),
+        ];
+        for (ranges, expected) in table {
+            let read = |text: &str| -> Vec<Range> {
+                let range = |pair: &str| Range {
+                    start: Bytes::copy_from_slice(&pair.as_bytes()[..1]),
+                    end: Bytes::copy_from_slice(&pair.as_bytes()[1..]),
+                };
+                text.split_whitespace().map(range).collect()
+            };
+            let found: Vec<_> = disjoint(read(ranges)).into_iter().collect();
+            assert_eq!(found, read(expected), "{ranges}");
+        }
+    }
+}

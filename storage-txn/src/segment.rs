@@ -93,7 +93,7 @@ impl Run for Segment {
         let meets = |span: &&Span| range.start <= span.last && span.first < range.end;
         let first = self.about.spans.iter().find(meets)?;
         let last = self.about.spans.iter().rfind(meets)?;
-        let end = if last.last < range.end { last.last.clone() } else { range.end.clone() };
+        let end = last.last.clone().min(range.end.clone());
         Some((first.first.clone().max(range.start.clone()), end))
     }
 

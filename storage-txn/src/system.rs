@@ -262,3 +262,27 @@ fn decode<M: Message + Default>(key: &[u8], value: &Bytes) -> Result<M> {
         Error::corrupt(format!("the value of the system key \"{key}\" cannot be read: {error}"))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop at what cannot be")]
+
+    use super::*;
+
+    #[test]
+    fn a_range_that_is_emptied_takes_the_system_keys_in_it_and_no_others() {
+        let mut system = System::default();
+        let mut writes = Writes::default();
+        for name in ["a", "b", "c"] {
+            let key = space::system(name.as_bytes());
+            writes.change(key, Change::Put(Bytes::from_static(b"1"))).unwrap();
+        }
+        system.apply(Version(1), &writes).unwrap();
+        let mut writes = Writes::default();
+        let (start, end) = (space::system(b"b"), space::system(b"c"));
+        writes.delete_range(Range { start, end });
+        system.apply(Version(2), &writes).unwrap();
+        let found = ["a", "b", "c"].map(|name| system.get(name.as_bytes()).is_some());
+        assert_eq!(found, [true, false, true]);
+    }
+}

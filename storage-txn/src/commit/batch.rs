@@ -129,8 +129,10 @@ async fn judge(
         false
     } else if waiting.repeated {
         true
+    } else if waiting.read_at == version {
+        false
     } else {
-        waiting.read_at != version && view.changed(&id_key, waiting.read_at).await?
+        view.changed(&id_key, waiting.read_at).await?
     };
     if seen && let Some((_, found)) = view.get(&id_key, version).await? {
         return earlier(view, version, id, version_of(&found, id)?).await;

@@ -189,3 +189,31 @@ pub(crate) fn record_of(key: &[u8], stack: &Stack) -> Option<Bytes> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::Version;
+    use crate::format::value::ValueRef;
+
+    #[test]
+    fn only_a_value_that_is_in_the_store_has_a_record_that_keeps_it_there() {
+        let reference = Arc::new(ValueRef { session: 7, number: 1, ..ValueRef::default() });
+        let large = Change::Ref(reference.clone());
+        let at = Version(3);
+        let record = space::value(reference.id(), at, b"uk");
+        let small = Change::Put(Bytes::from_static(b"1"));
+        let table: [(Stack, Option<Bytes>); 4] = [
+            (vec![(at, large.clone())], Some(record)),
+            // It is this transaction's own, which adds a record of its own.
+            (vec![(OWN, large)], None),
+            (vec![(at, small)], None),
+            (vec![], None),
+        ];
+        for (stack, expected) in table {
+            assert_eq!(record_of(b"uk", &stack), expected, "{stack:?}");
+        }
+    }
+}

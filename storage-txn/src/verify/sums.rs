@@ -135,4 +135,45 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn changes_are_counted_whatever_their_marks_are() {
+        let of = |times: usize| {
+            let mut sums = Sums::new(Version(5));
+            (0..times).for_each(|_| sums.add(Version(1), [0, 0]));
+            sums
+        };
+        for (one, other) in [(0, 1), (1, 2), (2, 4)] {
+            assert_eq!(of(one).differences(&of(other)), [(Version(1), Version(1))]);
+        }
+        let mut joined = of(1);
+        joined.add_all(&of(2));
+        assert_eq!(joined.differences(&of(3)), []);
+    }
+
+    #[test]
+    fn what_is_done_to_another_key_or_range_or_in_another_version_has_another_mark() {
+        let range = |start: &'static str, end: &'static str| Range {
+            start: bytes::Bytes::from(start),
+            end: bytes::Bytes::from(end),
+        };
+        let put = |value: &'static str| Change::Put(bytes::Bytes::from(value));
+        let marks = [
+            of_change(b"k", Version(1), &put("1")),
+            of_change(b"k", Version(1), &put("2")),
+            of_change(b"k", Version(2), &put("1")),
+            of_change(b"k", Version(1), &Change::Delete),
+            of_merge(b"k", Version(1)),
+            of_merge(b"k", Version(2)),
+            of_merge(b"l", Version(1)),
+            of_range(&range("a", "b"), Version(1)),
+            of_range(&range("a", "b"), Version(2)),
+            of_range(&range("a", "c"), Version(1)),
+            of_range(&range("b", "c"), Version(1)),
+        ];
+        let different: std::collections::BTreeSet<_> = marks.into_iter().collect();
+        assert_eq!(different.len(), marks.len());
+        let merge = Change::Merge(vec![crate::Merge::Add(1)]);
+        assert_eq!(of_change(b"k", Version(1), &merge), of_merge(b"k", Version(1)));
+    }
 }

@@ -1,11 +1,12 @@
 //! What a commit looks at to know whether it may be, and what becomes of it when it cannot.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use backend_memory::MemoryProvider;
 use storage_core::{Env, Key, List, Prefix, PutIf, StorageProvider};
-use storage_txn::{At, ErrorKind, Options, Store};
+use storage_txn::{At, ErrorKind, Options, Scan, Store};
 use storage_wrappers::{Counted, ManualEnv};
 
 #[test]
@@ -25,6 +26,56 @@ fn a_commit_reads_no_segment_to_know_that_nothing_else_has_its_id() {
         tx.commit().await.unwrap();
         let cost = provider.counts().since(&before);
         assert_eq!((cost.get.requests, cost.put.requests), (0, 1), "{cost:?}");
+    });
+}
+
+/// Nothing that is in segments was changed since it was read.
+#[test]
+fn a_commit_reads_no_segment_that_is_older_than_what_it_has_read() {
+    let provider = Arc::new(Counted::new(MemoryProvider::new()));
+    let env = ManualEnv::new(1);
+    env.block_on(async {
+        let clock = Arc::new(env.clone());
+        let store = Store::init(provider.clone(), clock.clone(), Options::default()).await.unwrap();
+        for key in ["a", "m", "z"] {
+            store.transact(async |tx| tx.put(key, "1")).await.unwrap();
+        }
+        // The last version is one of a segment: nothing follows that is only in memory.
+        store.flush().await.unwrap();
+        let mut options = Options::default();
+        options.cache_bytes_max = 0;
+        let store = Store::open(provider.clone(), clock, options).await.unwrap();
+        let tx = store.begin();
+        let before = provider.counts();
+        assert_eq!(tx.get("m").await.unwrap().as_deref(), Some(&b"1"[..]));
+        assert!(tx.scan(&Scan::new("b".."c")).await.unwrap().is_empty());
+        // Without a cache, whoever looks makes requests.
+        assert!(provider.counts().since(&before).get.requests >= 2);
+        tx.put("n", "2").unwrap();
+        store.transact(async |tx| tx.put("y", "3")).await.unwrap();
+        let before = provider.counts();
+        tx.commit().await.unwrap();
+        let cost = provider.counts().since(&before);
+        assert_eq!((cost.get.requests, cost.put.requests), (0, 1), "{cost:?}");
+    });
+}
+
+#[test]
+fn what_is_required_and_does_not_hold_is_not_tried_again() {
+    let env = ManualEnv::new(1);
+    env.block_on(async {
+        let provider = Arc::new(MemoryProvider::new());
+        let clock = Arc::new(env.clone());
+        let store = Store::init(provider, clock, Options::default()).await.unwrap();
+        store.transact(async |tx| tx.put("a", "1")).await.unwrap();
+        let attempts = AtomicUsize::new(0);
+        let done = store.transact(async |tx| {
+            attempts.fetch_add(1, Ordering::Relaxed);
+            tx.require("a", None)?;
+            tx.put("b", "2")
+        });
+        assert_eq!(done.await.unwrap_err().kind(), ErrorKind::PreconditionFailed);
+        assert_eq!(attempts.into_inner(), 1);
     });
 }
 

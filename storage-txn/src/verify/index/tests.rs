@@ -156,6 +156,31 @@ fn what_is_kept_of_a_transaction_is_checked_by_itself() {
 }
 
 #[test]
+fn a_commit_record_or_an_id_that_stands_elsewhere_is_wrong() {
+    let number = Bytes::copy_from_slice(&2_u64.to_be_bytes());
+    let id = space::id(crate::TransactionId([5; 16]));
+    let long = Bytes::from([&id[..], &id[..]].concat());
+    let put = |value: &Bytes| Change::Put(value.clone());
+    let said = |key: &Bytes, version, change: &Change| {
+        let result = derived_is_right(key, Version(version), change);
+        result.map_err(|error| error.to_string()).err()
+    };
+    let wrong = |what: &str, version| Some(format!("{what} of version {version} is wrong"));
+    let table = [
+        (&id, 2, put(&number), None),
+        (&id, 3, put(&number), wrong("the id", 3)),
+        (&id, 2, Change::Delete, wrong("the id", 2)),
+        (&long, 2, put(&number), wrong("the id", 2)),
+        (&space::commit(Version(2)), 3, put(&number), wrong("the commit record", 3)),
+        (&space::commit(Version(2)), 2, Change::Delete, wrong("the commit record", 2)),
+        (&space::key(space::USER, b"k"), 2, Change::Delete, None),
+    ];
+    for (key, version, change, expected) in table {
+        assert_eq!(said(key, version, &change), expected, "{key:?} {version} {change:?}");
+    }
+}
+
+#[test]
 fn times_that_only_commit_records_tell_have_to_be_in_order() {
     let mut sample = sample();
     sample.tamper(&space::commit(Version(2)), |value| {
