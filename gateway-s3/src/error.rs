@@ -74,6 +74,7 @@ codes! {
     InvalidDigest 400 "the checksum that was said is none",
     InvalidPart 400 "a part is not there, or has another entity tag",
     InvalidPartOrder 400 "the parts are not in ascending order",
+    InvalidPolicyDocument 400 "the policy of the form is wrong",
     InvalidRange 416 "the range is not within the object",
     InvalidRequest 400 "the request is wrong",
     InvalidRetentionPeriod 400 "the retention period is not a positive number",
@@ -212,7 +213,9 @@ fn of_store(error: &storage_txn::Error) -> Refusal {
     let code = match error.kind() {
         ErrorKind::Conflict | ErrorKind::PreconditionFailed => Code::ConditionalRequestConflict,
         ErrorKind::LimitExceeded => Code::SlowDown,
-        ErrorKind::Storage(_) | ErrorKind::ReadOnly => Code::ServiceUnavailable,
+        ErrorKind::Storage(_) | ErrorKind::ReadOnly | ErrorKind::Cancelled => {
+            Code::ServiceUnavailable
+        }
         ErrorKind::NoSuchVersion | ErrorKind::SnapshotExpired => {
             return Refusal::new(Code::InvalidArgument, "that time or version is not kept");
         }

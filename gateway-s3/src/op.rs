@@ -28,7 +28,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use prost::Message;
-use storage_txn::{At, ErrorKind, Item, Outcome, Scan, Snapshot, Store, Transaction, Version};
+use storage_txn::{At, Item, Scan, Snapshot, Store, Transaction, Version};
 use tracing::Instrument;
 
 use crate::Options;
@@ -121,37 +121,17 @@ impl Core {
     where
         F: Future<Output = Result<T>>,
     {
-        let answer = Arc::new(std::sync::Mutex::new(None));
-        let keep = |value: Option<T>| {
-            let mut answer = answer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            std::mem::replace(&mut *answer, value)
-        };
         let run = |transaction: Transaction| {
             let done = closure(transaction);
-            let keep = &keep;
             async move {
-                match done.await {
-                    Ok(value) => {
-                        keep(Some(value));
-                        Ok(())
-                    }
-                    Err(Error::Store(error)) => Err(error),
-                    Err(Error::Refused(refusal)) => Err(storage_txn::Error::abort(refusal)),
-                }
+                done.await.map_err(|error| match error {
+                    Error::Store(error) => error,
+                    Error::Refused(refusal) => storage_txn::Error::abort(refusal),
+                })
             }
         };
         let span = tracing::info_span!(target: crate::SPANS, "commit");
-        let version = match self.store.transact(run).instrument(span).await {
-            Ok(receipt) => receipt.version,
-            Err(error) => {
-                let ErrorKind::CommitUnknown(id) = error.kind() else { return Err(error.into()) };
-                match self.store.outcome(id).await? {
-                    Outcome::Committed(version) => version,
-                    Outcome::NotCommitted => return Err(Code::ServiceUnavailable.into()),
-                }
-            }
-        };
-        Ok((keep(None).expect("the closure has answered"), version))
+        Ok(self.store.transact_settled(run).instrument(span).await?)
     }
 }
 

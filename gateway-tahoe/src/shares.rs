@@ -11,13 +11,13 @@ mod mutable;
 mod read;
 mod scan;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use prost::Message;
 use storage_core::Env;
-use storage_txn::{At, ErrorKind, Item, Merge, Outcome, Scan, Snapshot, Store, Transaction};
+use storage_txn::{At, Item, Merge, Scan, Snapshot, Store, Transaction};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use adopt::AdoptedShare;
@@ -225,37 +225,17 @@ impl Shares {
     where
         F: Future<Output = Result<T>>,
     {
-        let answer = Arc::new(Mutex::new(None));
-        let keep = |value: Option<T>| {
-            let mut answer = answer.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::replace(&mut *answer, value)
-        };
         let run = |transaction: Transaction| {
             let done = closure(transaction);
-            let keep = &keep;
             async move {
-                match done.await {
-                    Ok(value) => {
-                        keep(Some(value));
-                        Ok(())
-                    }
-                    Err(Error::Store(error)) => Err(error),
-                    Err(Error::Refused(refusal)) => Err(storage_txn::Error::abort(refusal)),
-                    Err(other) => Err(storage_txn::Error::abort(other)),
-                }
+                done.await.map_err(|error| match error {
+                    Error::Store(error) => error,
+                    Error::Refused(refusal) => storage_txn::Error::abort(refusal),
+                    other => storage_txn::Error::abort(other),
+                })
             }
         };
-        match self.core.store.transact(run).await {
-            Ok(_) => {}
-            Err(error) => {
-                let ErrorKind::CommitUnknown(id) = error.kind() else { return Err(error.into()) };
-                match self.core.store.outcome(id).await? {
-                    Outcome::Committed(_) => {}
-                    Outcome::NotCommitted => return Err(error.into()),
-                }
-            }
-        }
-        keep(None).ok_or_else(|| Error::Damaged("the transaction gave no answer".into()))
+        Ok(self.core.store.transact_settled(run).await?.0)
     }
 }
 

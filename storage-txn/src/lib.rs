@@ -5,7 +5,7 @@
 //!
 //! Read in this order:
 //!
-//! 1. [`Store`]: open, transact, snapshot, outcome.
+//! 1. [`Store`]: open, transact, snapshot, outcome; [`Store::transact_settled`] asks for the outcome itself.
 //! 2. [`Transaction`]: reads and writes that are committed together, as if nobody else were there.
 //! 3. [`Snapshot`], [`At`]: the store at one version, for as long as it is held.
 //! 4. [`Value`], [`ValueStream`]: values larger than memory, uploaded before they are put and read in parts.
@@ -71,6 +71,7 @@ mod renew;
 mod replica;
 mod segment;
 mod session;
+mod settle;
 mod shared;
 mod snapshot;
 mod space;

@@ -192,6 +192,7 @@ pub(super) fn failed(error: &Error) -> Response<AnswerBody> {
             | ErrorKind::Conflict
             | ErrorKind::CommitUnknown(_)
             | ErrorKind::ReadOnly
+            | ErrorKind::Cancelled
             | ErrorKind::SessionReaped => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         },

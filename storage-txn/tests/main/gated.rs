@@ -81,6 +81,8 @@ pub(crate) struct Gated {
     on: AtomicBool,
     /// How many go through before.
     left: AtomicI64,
+    /// How many are stopped then.
+    stopped_max: AtomicI64,
     reached: Semaphore,
     gate: Semaphore,
 }
@@ -94,6 +96,7 @@ impl Gated {
             stop,
             on: AtomicBool::new(false),
             left: AtomicI64::new(0),
+            stopped_max: AtomicI64::new(i64::MAX),
             reached: Semaphore::new(0),
             gate: Semaphore::new(0),
         })
@@ -103,6 +106,12 @@ impl Gated {
     pub(crate) fn shut(&self, after: i64) {
         self.left.store(after, Ordering::Relaxed);
         self.on.store(true, Ordering::Relaxed);
+    }
+
+    /// Stops only the next so many requests.
+    pub(crate) fn shut_for(&self, stopped_max: i64) {
+        self.stopped_max.store(stopped_max, Ordering::Relaxed);
+        self.shut(0);
     }
 
     /// Lets everything go on, what waits too.
@@ -123,10 +132,11 @@ impl Gated {
 
     fn stops(&self, name: &str, is_put: bool) -> bool {
         let only_puts = matches!(self.stop, Stop::Waits | Stop::AnswerWaits);
+        let last = -self.stopped_max.load(Ordering::Relaxed);
         self.on.load(Ordering::Relaxed)
             && name.starts_with(self.beginning)
             && (is_put || !only_puts || self.beginning.is_empty())
-            && self.left.fetch_sub(1, Ordering::Relaxed) <= 0
+            && (last + 1..=0).contains(&self.left.fetch_sub(1, Ordering::Relaxed))
     }
 
     async fn pass<T>(

@@ -26,6 +26,7 @@ mod quorum;
 mod rebuild;
 mod replicas;
 mod sessions;
+mod settled;
 mod turns;
 mod validation;
 mod values;
