@@ -153,8 +153,13 @@ impl Door {
             return refuse::answer(refused);
         }
         let form = request.method() == Method::POST;
-        let request = version_2::as_signed(request, &self.inner.options);
-        let request = form::expand(request, FORM_FIELDS_BYTES_MAX);
+        let request = auth::dated(version_2::as_signed(request, &self.inner.options));
+        let access = &self.inner.access;
+        if let Err(refused) = version_2::check_request(&request, &self.inner.options, &**access) {
+            return refuse::answer(refused);
+        }
+        let request = form::expand(request, FORM_FIELDS_BYTES_MAX, access.clone());
+        let noted = request.extensions().get::<form::Noted>().cloned();
         let query = request.uri().query().unwrap_or_default();
         let attributes = query.split('&').any(|pair| pair.trim_end_matches('=') == "attributes");
         let request = match whole(request).await {
@@ -163,6 +168,9 @@ impl Door {
         };
         match self.service.call(request).await {
             Ok(answer) if form && refuse::is_failed_policy(&answer) => {
+                if noted.is_some_and(|noted| !noted.fields().signature) {
+                    return refuse::answer(puts::unsigned_form());
+                }
                 let why = "the form is not what its policy allows";
                 refuse::answer(Error::new(Code::AccessDenied, why))
             }

@@ -2,15 +2,20 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Uri};
+use http::header::{AUTHORIZATION, DATE};
+use http::{HeaderMap, HeaderValue, Request, Uri};
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{S3Auth, SecretKey};
 use s3s::host::{S3Host, VirtualHost};
 use s3s::validation::{AwsNameValidation, NameValidation};
-use s3s::{S3Result, s3_error};
+use s3s::{Body, S3Result, s3_error};
 
 use crate::Options;
-use crate::door::Inner;
+use crate::door::puts::header;
+use crate::door::{Inner, version_2};
+
+/// Where version 4 has the time of a signature.
+const AMZ_DATE: &str = "x-amz-date";
 
 /// The secrets of access keys.
 pub(super) struct Keys(pub(super) Arc<Inner>);
@@ -55,10 +60,18 @@ fn bucket_in_host<'a>(host: &'a str, domains: &[String]) -> Option<&'a str> {
     domains.iter().find_map(below)
 }
 
+/// The bucket that a request names in its host.
+pub(super) fn named_in_host<'a>(
+    uri: &'a Uri,
+    headers: &'a HeaderMap,
+    options: &Options,
+) -> Option<&'a str> {
+    bucket_in_host(host_of(uri, headers)?, &options.domains)
+}
+
 /// The bucket that a request is for, as it is named there.
 pub(super) fn bucket_of(uri: &Uri, headers: &HeaderMap, options: &Options) -> Option<String> {
-    let host = host_of(uri, headers);
-    if let Some(bucket) = host.and_then(|host| bucket_in_host(host, &options.domains)) {
+    if let Some(bucket) = named_in_host(uri, headers, options) {
         return Some(bucket.to_owned());
     }
     let path = uri.path().strip_prefix('/')?;
@@ -68,12 +81,26 @@ pub(super) fn bucket_of(uri: &Uri, headers: &HeaderMap, options: &Options) -> Op
 
 /// The bucket that a request is for, if it is for no object in it.
 pub(super) fn only_bucket_of(uri: &Uri, headers: &HeaderMap, options: &Options) -> Option<String> {
-    let in_host = host_of(uri, headers).and_then(|host| bucket_in_host(host, &options.domains));
-    let key = match in_host {
+    let key = match named_in_host(uri, headers, options) {
         Some(_) => uri.path().strip_prefix('/')?,
         None => uri.path().strip_prefix('/')?.split_once('/').map_or("", |(_, key)| key),
     };
     bucket_of(uri, headers, options).filter(|_| key.is_empty())
+}
+
+/// The request with its date where `s3s` looks for it: version 4 signs the one in `Date` where there is no other.
+pub(super) fn dated(mut request: Request<Body>) -> Request<Body> {
+    let headers = request.headers();
+    let is_signed =
+        header(headers, AUTHORIZATION.as_str()).is_some_and(|it| it.starts_with("AWS4-"));
+    if is_signed && !headers.contains_key(AMZ_DATE) {
+        let date = header(headers, DATE.as_str()).and_then(|text| version_2::parse_date(&text));
+        let date = date.and_then(|date| date.format(version_2::BASIC_DATE).ok());
+        if let Some(date) = date.and_then(|date| HeaderValue::from_str(&date).ok()) {
+            request.headers_mut().insert(AMZ_DATE, date);
+        }
+    }
+    request
 }
 
 fn host_of<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
@@ -110,12 +137,45 @@ mod tests {
             ("127.0.0.1:9000", "/", None),
         ];
         for (host, path, expected) in cases {
-            let request = http::Request::get(path).header("host", host).body(()).unwrap();
+            let request = Request::get(path).header("host", host).body(()).unwrap();
             let (uri, headers) = (request.uri(), request.headers());
             assert_eq!(bucket_of(uri, headers, &options).as_deref(), expected, "{host} {path}");
             let only = only_bucket_of(uri, headers, &options);
             let expected = expected.filter(|_| !path.contains("/a"));
             assert_eq!(only.as_deref(), expected, "{host} {path}");
+        }
+    }
+
+    #[test]
+    fn a_date_that_is_signed_with_version_4_is_found_in_either_header() {
+        const V4: &str = "AWS4-HMAC-SHA256 x";
+        let cases = [
+            (V4, Some("Tue, 27 Mar 2007 19:36:42 GMT"), None, Some("20070327T193642Z")),
+            (V4, Some("Tue, 27 Mar 2007 19:36:42 -0000"), None, Some("20070327T193642Z")),
+            (
+                V4,
+                Some("Tue, 27 Mar 2007 19:36:42 GMT"),
+                Some("20080327T193642Z"),
+                Some("20080327T193642Z"),
+            ),
+            (V4, Some("Tue, 27 Mar 2007 19:36:42 GMT"), Some("soon"), Some("soon")),
+            (V4, Some("soon"), None, None),
+            (V4, None, None, None),
+            ("AWS a:b", Some("Tue, 27 Mar 2007 19:36:42 GMT"), None, None),
+        ];
+        for (authorization, date, own, expected) in cases {
+            let mut request = Request::get("/").header(AUTHORIZATION, authorization);
+            for (name, value) in [("date", date), (AMZ_DATE, own)] {
+                if let Some(value) = value {
+                    request = request.header(name, value);
+                }
+            }
+            let request = dated(request.body(Body::empty()).unwrap());
+            assert_eq!(
+                header(request.headers(), AMZ_DATE).as_deref(),
+                expected,
+                "{date:?} {own:?}"
+            );
         }
     }
 

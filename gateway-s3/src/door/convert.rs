@@ -114,8 +114,10 @@ pub(super) fn metadata(metadata: Option<dto::Metadata>) -> Result<Vec<Pair>> {
 ///
 /// [`Code::InvalidTag`].
 pub(super) fn header_tags(header: Option<&str>) -> Result<Vec<Pair>> {
-    let tags = parse_tags(header.unwrap_or_default());
+    let mut tags = parse_tags(header.unwrap_or_default());
     check_tags(&tags, OBJECT_TAGS_MAX)?;
+    // They are a set, and shown in the order of their names.
+    tags.sort();
     Ok(tags)
 }
 
@@ -129,8 +131,9 @@ pub(super) fn body_tags(tags: Vec<dto::Tag>, max: usize) -> Result<Vec<Pair>> {
         name: tag.key.unwrap_or_default(),
         value: tag.value.unwrap_or_default(),
     };
-    let tags: Vec<Pair> = tags.into_iter().map(pair).collect();
+    let mut tags: Vec<Pair> = tags.into_iter().map(pair).collect();
     check_tags(&tags, max)?;
+    tags.sort();
     Ok(tags)
 }
 
@@ -270,7 +273,7 @@ mod tests {
     fn tags_in_a_header_are_those_of_a_query() {
         let tag = |name: &str, value: &str| Pair { name: name.to_owned(), value: value.to_owned() };
         assert_eq!(header_tags(None).unwrap(), []);
-        let tags = header_tags(Some("a=1&b+c=%26&d")).unwrap();
+        let tags = header_tags(Some("d&a=1&b+c=%26")).unwrap();
         assert_eq!(tags, [tag("a", "1"), tag("b c", "&"), tag("d", "")]);
         assert_eq!(header_tags(Some("a=1&a=2")).unwrap_err().code(), Some(Code::InvalidTag));
     }

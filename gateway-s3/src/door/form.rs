@@ -1,21 +1,30 @@
-//! Forms of browsers: the name of the file takes the place of `${filename}` in the key, and fields that `s3s` does not
-//! read are noted.
+//! Forms of browsers: the name of the file takes the place of `${filename}` in the key, fields that `s3s` does not
+//! read are noted, and it sees no signature of version 2 that is wrong.
 //!
 //! `s3s` reads forms but knows nothing of that, so the fields are held until the file's own name has come by. Policies
 //! are then compared with the key as it will be.
 
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method, Request};
 use http_body::Frame;
 use s3s::Body;
 
+use crate::Access;
+use crate::door::version_2;
+
 /// What stands for the name of the file.
 const FILE_NAME: &str = "${filename}";
+
+/// What stands in the place of a signature that is wrong, and is wrong too.
+const NO_SIGNATURE: &str = "-";
 
 /// What a form says that `s3s` hands on to nobody. It is in the extensions of the request, and known once the file is.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +37,10 @@ pub(super) struct Fields {
     pub(super) tagging: Option<String>,
     /// There is a policy.
     pub(super) policy: bool,
+    /// It has an end that is no time as S3 writes it.
+    pub(super) ends_badly: bool,
+    /// There is a signature.
+    pub(super) signature: bool,
 }
 
 impl Noted {
@@ -37,7 +50,11 @@ impl Noted {
 }
 
 /// The request, with that in the key of its form, if it is one.
-pub(super) fn expand(mut request: Request<Body>, fields_bytes_max: usize) -> Request<Body> {
+pub(super) fn expand(
+    mut request: Request<Body>,
+    fields_bytes_max: usize,
+    access: Arc<dyn Access>,
+) -> Request<Body> {
     match boundary(request.headers()) {
         Some(boundary) if request.method() == Method::POST => {
             let noted = Noted::default();
@@ -45,7 +62,8 @@ pub(super) fn expand(mut request: Request<Body>, fields_bytes_max: usize) -> Req
             request.map(|body| {
                 let delimiter = format!("--{boundary}").into_bytes();
                 let held = BytesMut::new();
-                let form = Form { body, delimiter, held, fields_bytes_max, noted, done: false };
+                let done = false;
+                let form = Form { body, delimiter, held, fields_bytes_max, noted, access, done };
                 Body::http_body_unsync(form)
             })
         }
@@ -76,6 +94,8 @@ struct Form {
     held: BytesMut,
     fields_bytes_max: usize,
     noted: Noted,
+    /// What signatures are compared with.
+    access: Arc<dyn Access>,
     /// Whether the fields have been handed on, and the rest goes through as it comes.
     done: bool,
 }
@@ -105,7 +125,7 @@ impl http_body::Body for Form {
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => true,
             };
-            let read = expanded(&self.held, &self.delimiter);
+            let read = expanded(&self.held, &self.delimiter, &*self.access);
             let expanded = read.map(|(expanded, fields)| {
                 *self.noted.0.lock().unwrap_or_else(PoisonError::into_inner) = fields;
                 expanded
@@ -121,9 +141,10 @@ impl http_body::Body for Form {
 
 /// All that has come, with the name in the key, and what the fields say; nothing while the part with the file has not
 /// begun.
-fn expanded(held: &[u8], delimiter: &[u8]) -> Option<(Bytes, Fields)> {
+fn expanded(held: &[u8], delimiter: &[u8], access: &dyn Access) -> Option<(Bytes, Fields)> {
     let (mut at, mut fields) = (0, Fields::default());
     let mut key = None;
+    let (mut id, mut policy, mut signature) = (None, None, None);
     loop {
         let begin = at + find(&held[at..], delimiter)? + delimiter.len();
         let end = begin + find(&held[begin..], b"\r\n\r\n")?;
@@ -133,17 +154,29 @@ fn expanded(held: &[u8], delimiter: &[u8]) -> Option<(Bytes, Fields)> {
             let (name, value) = line.split_once(':')?;
             name.eq_ignore_ascii_case("content-disposition").then_some(value)
         });
-        match disposition.and_then(|text| parameter(text, "name")) {
-            Some("file") => {
+        let name = disposition.and_then(|text| parameter(text, "name"));
+        let value = |ending: &[u8]| Some(at..at + find(&held[at..], ending)?);
+        match name.unwrap_or_default().to_ascii_lowercase().as_str() {
+            "file" if name == Some("file") => {
                 let name = disposition.and_then(|text| parameter(text, "filename"));
-                return Some((with_name(held, key, name.unwrap_or_default()), fields));
+                let wrong = signature.filter(|at| !is_right(held, access, [&id, &policy], at));
+                return Some((changed(held, key, name.unwrap_or_default(), wrong), fields));
             }
-            Some(name) if name.eq_ignore_ascii_case("key") => {
-                key = Some((at, at + find(&held[at..], b"\r\n")?));
+            "key" => key = Some(value(b"\r\n")?),
+            "awsaccesskeyid" => id = Some(value(b"\r\n")?),
+            "signature" => {
+                fields.signature = true;
+                signature = Some(value(b"\r\n")?);
             }
-            Some(name) if name.eq_ignore_ascii_case("policy") => fields.policy = true,
-            Some(name) if name.eq_ignore_ascii_case("tagging") => {
-                let value = &held[at..at + find(&held[at..], b"\r\n--")?];
+            "x-amz-signature" => fields.signature = true,
+            "policy" => {
+                let value = value(b"\r\n")?;
+                fields.policy = true;
+                fields.ends_badly = ends_badly(&held[value.clone()]);
+                policy = Some(value);
+            }
+            "tagging" => {
+                let value = &held[value(b"\r\n--")?];
                 fields.tagging = Some(String::from_utf8_lossy(value).into_owned());
             }
             _ => {}
@@ -151,17 +184,50 @@ fn expanded(held: &[u8], delimiter: &[u8]) -> Option<(Bytes, Fields)> {
     }
 }
 
-/// Some browsers say the whole path of the file.
-fn with_name(held: &[u8], key: Option<(usize, usize)>, path: &str) -> Bytes {
+/// Whether a policy has an end in another form than `2007-12-01T12:00:00.000Z`. `s3s` takes any that can be read.
+fn ends_badly(policy: &[u8]) -> bool {
+    let Ok(policy) = STANDARD.decode(policy) else { return false };
+    let Ok(policy) = serde_json::from_slice::<serde_json::Value>(&policy) else { return false };
+    let end = policy.get("expiration").and_then(serde_json::Value::as_str);
+    end.is_some_and(|end| end.as_bytes().get(10) != Some(&b'T') || !end.ends_with('Z'))
+}
+
+/// Whether the signature of a policy may be looked at by others. Where there is none to compare, they refuse it.
+fn is_right(
+    held: &[u8],
+    access: &dyn Access,
+    signed: [&Option<Range<usize>>; 2],
+    signature: &Range<usize>,
+) -> bool {
+    let text = |at: &Range<usize>| std::str::from_utf8(&held[at.clone()]).unwrap_or_default();
+    let [Some(id), Some(policy)] = signed else { return true };
+    version_2::check(access, text(id), text(policy), text(signature)).is_ok()
+}
+
+/// The form with the name of the file in its key, and without the signature that is wrong.
+fn changed(
+    held: &[u8],
+    key: Option<Range<usize>>,
+    path: &str,
+    wrong: Option<Range<usize>>,
+) -> Bytes {
+    // Some browsers say the whole path of the file.
     let name = path.rsplit(['/', '\\']).next().unwrap_or_default();
-    let (begin, end) = key.unwrap_or((0, 0));
-    match std::str::from_utf8(&held[begin..end]) {
-        Ok(text) if text.contains(FILE_NAME) => {
-            let text = text.replace(FILE_NAME, name);
-            [&held[..begin], text.as_bytes(), &held[end..]].concat().into()
-        }
-        _ => Bytes::copy_from_slice(held),
+    let key = key.and_then(|at| {
+        let text = std::str::from_utf8(&held[at.clone()]).ok()?;
+        Some((at, text.replace(FILE_NAME, name)))
+    });
+    let wrong = wrong.map(|at| (at, NO_SIGNATURE.to_owned()));
+    let mut changes: Vec<_> = [key, wrong].into_iter().flatten().collect();
+    changes.sort_by_key(|(at, _)| at.start);
+    let (mut form, mut done) = (BytesMut::with_capacity(held.len() + name.len()), 0);
+    for (at, text) in changes {
+        form.extend_from_slice(&held[done..at.start]);
+        form.extend_from_slice(text.as_bytes());
+        done = at.end;
     }
+    form.extend_from_slice(&held[done..]);
+    form.freeze()
 }
 
 /// A parameter of a header, in quotation marks.
@@ -182,6 +248,15 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
+    use crate::AccessKey;
+
+    struct One;
+
+    impl Access for One {
+        fn key(&self, access_key: &str) -> Option<AccessKey> {
+            (access_key == "me").then(|| AccessKey::new("secret", "me"))
+        }
+    }
 
     fn field(name: &str, value: &str) -> String {
         format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
@@ -205,7 +280,8 @@ mod tests {
             .header(CONTENT_TYPE, "multipart/form-data; charset=utf-8; boundary=\"x\"")
             .body(Body::http_body_unsync(body))
             .unwrap();
-        let body = expand(request, 500).into_body().collect().await.unwrap().to_bytes();
+        let body =
+            expand(request, 900, Arc::new(One)).into_body().collect().await.unwrap().to_bytes();
         String::from_utf8(body.into()).unwrap()
     }
 
@@ -229,6 +305,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_signature_of_version_2_that_is_wrong_is_not_handed_on() {
+        const RIGHT: &str = "3KeROaoASbxgUSU+Qu1QG4MqvzI=";
+        let cases = [
+            (["me", "e30=", RIGHT], RIGHT),
+            (["me", "e30=", "AAR1BzKaBxCv8lqKkqNMCuEbtfo="], NO_SIGNATURE),
+            (["me", "e31=", RIGHT], NO_SIGNATURE),
+            (["me", "e30=", ""], NO_SIGNATURE),
+            // That there is no such key is told in other words.
+            (["you", "e30=", RIGHT], RIGHT),
+        ];
+        let form = |[id, policy, signature]: [&str; 3], key: &str| {
+            let signed = field("AWSAccessKeyId", id) + &field("Policy", policy);
+            signed + &field("signature", signature) + &field("key", key) + &file("b")
+        };
+        for (said, expected) in cases {
+            for piece in [7, 1000] {
+                let wanted = form([said[0], said[1], expected], "a/b");
+                assert_eq!(after(&form(said, "a/${filename}"), piece).await, wanted, "{said:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
     async fn tags_and_a_policy_are_noted_once_the_file_has_come() {
         let tags = "<Tagging>\r\n<TagSet/></Tagging>";
         let form = field("tagging", tags) + &field("Policy", "e30=") + &file("a");
@@ -236,16 +335,34 @@ mod tests {
             .header(CONTENT_TYPE, "multipart/form-data; boundary=x")
             .body(Body::from(form))
             .unwrap();
-        let request = expand(request, 500);
+        let request = expand(request, 900, Arc::new(One));
         let noted = request.extensions().get::<Noted>().cloned().unwrap();
         assert_eq!(noted.fields(), Fields::default());
         request.into_body().collect().await.unwrap();
-        assert_eq!(noted.fields(), Fields { tagging: Some(tags.to_owned()), policy: true });
+        let expected = Fields { tagging: Some(tags.to_owned()), policy: true, ..Fields::default() };
+        assert_eq!(noted.fields(), expected);
+    }
+
+    #[test]
+    fn a_policy_ends_at_a_time_as_s3_writes_it() {
+        let cases = [
+            (r#"{"expiration":"2007-12-01T12:00:00.000Z"}"#, false),
+            (r#"{"expiration":"2007-12-01T12:00:00Z"}"#, false),
+            (r#"{"expiration":"2007-12-01 12:00:00.000000+00:00"}"#, true),
+            (r#"{"expiration":"2007-12-01T12:00:00+00:00"}"#, true),
+            (r#"{"expiration":"soon"}"#, true),
+            // What is no policy at all is found by others.
+            (r#"{"expiration":7}"#, false),
+            ("{", false),
+        ];
+        for (policy, expected) in cases {
+            assert_eq!(ends_badly(STANDARD.encode(policy).as_bytes()), expected, "{policy}");
+        }
     }
 
     #[tokio::test]
     async fn what_is_no_such_form_goes_through_as_it_is() {
-        let long = field("key", "${filename}") + &field("more", &"y".repeat(600)) + &file("a");
+        let long = field("key", "${filename}") + &field("more", &"y".repeat(1000)) + &file("a");
         let cases = ["", "nothing", &field("key", "${filename}"), &file("a"), &long];
         for text in cases {
             for piece in [1, 7, 300] {

@@ -41,8 +41,11 @@ impl Inner {
         let noted = request.extensions.get::<form::Noted>().map(form::Noted::fields);
         let noted = noted.unwrap_or_default();
         if noted.policy && request.credentials.is_none() {
-            let why = "the form has a policy that is not signed";
-            return Err(Error::new(Code::InvalidArgument, why));
+            return Err(unsigned_form());
+        }
+        if noted.ends_badly {
+            let why = "the policy ends at no time like 2007-12-01T12:00:00.000Z";
+            return Err(Error::new(Code::InvalidPolicyDocument, why));
         }
         let mut input = request.input;
         let name = present(&input.bucket, &request.headers)?;
@@ -238,6 +241,10 @@ impl Inner {
         encryption::show(object.encryption.as_ref(), &mut answer.headers);
         Ok(answer)
     }
+}
+
+pub(super) fn unsigned_form() -> Error {
+    Error::new(Code::InvalidArgument, "the form has a policy that is not signed")
 }
 
 /// A body with all that is said of it.

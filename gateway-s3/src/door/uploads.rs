@@ -169,7 +169,7 @@ impl Inner {
             let named =
                 input.multipart_upload.take().and_then(|parts| parts.parts).unwrap_or_default();
             let complete = Complete {
-                parts: named.into_iter().map(named_part).collect::<Result<_>>()?,
+                parts: once(named.into_iter().map(named_part).collect::<Result<_>>()?),
                 conditions: Conditions {
                     if_match: convert::etag_match(input.if_match.take()),
                     if_none_match: convert::etag_match(input.if_none_match.take()),
@@ -360,6 +360,18 @@ fn is_full(kind: Option<&dto::ChecksumType>) -> Result<Option<bool>> {
     }
 }
 
+/// The parts without those that are named anew right after: what was uploaded last counts.
+fn once(mut parts: Vec<NamedPart>) -> Vec<NamedPart> {
+    parts.dedup_by(|later, earlier| {
+        let same = later.number == earlier.number;
+        if same {
+            std::mem::swap(later, earlier);
+        }
+        same
+    });
+    parts
+}
+
 /// A range of a source: `bytes=0-9`, both included.
 fn copy_range(text: &str) -> Result<(u64, u64)> {
     let range = text.strip_prefix("bytes=").and_then(|range| {
@@ -402,6 +414,30 @@ fn checksum_of(upload: &Upload) -> (Option<dto::ChecksumAlgorithm>, Option<dto::
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_part_that_is_named_again_the_last_counts() {
+        type Parts = &'static [(u32, &'static str)];
+        let cases: [(Parts, Parts); 4] = [
+            (&[], &[]),
+            (&[(1, "a"), (2, "b")], &[(1, "a"), (2, "b")]),
+            (&[(1, "a"), (1, "b"), (1, "c"), (3, "d")], &[(1, "c"), (3, "d")]),
+            (&[(1, "a"), (2, "b"), (1, "c")], &[(1, "a"), (2, "b"), (1, "c")]),
+        ];
+        for (named, expected) in cases {
+            let part = |(number, etag): &(u32, &str)| {
+                let part = dto::CompletedPart {
+                    part_number: Some(i32::try_from(*number).unwrap()),
+                    e_tag: Some(dto::ETag::Strong((*etag).to_owned())),
+                    ..Default::default()
+                };
+                named_part(part).unwrap()
+            };
+            let parts = once(named.iter().map(part).collect());
+            let found: Vec<_> = parts.iter().map(|part| (part.number, &part.etag[..])).collect();
+            assert_eq!(found, expected, "{named:?}");
+        }
+    }
 
     #[test]
     fn a_range_of_a_source_has_both_ends() {

@@ -1,5 +1,7 @@
 //! Signatures of version 2: whether they are looked at, when they were made, and that they are of all that is asked.
-//! `s3s` compares them, and does nothing else.
+//! `s3s` makes and compares them, and does nothing else.
+
+mod signature;
 
 use std::time::{Duration, SystemTime};
 
@@ -15,11 +17,13 @@ use crate::door::puts::header;
 use crate::error::{Code, Error, Result};
 use crate::{Options, SignatureV2};
 
+pub(super) use signature::{check, check_request};
+
 /// A date as headers have it, after the day of the week, which says nothing.
 const HTTP_DATE: &[FormatItem<'_>] =
     format_description!("[day padding:none] [month repr:short] [year] [hour]:[minute]:[second]");
 /// A date as version 4 has it, which some clients send with version 2.
-const BASIC_DATE: &[FormatItem<'_>] =
+pub(super) const BASIC_DATE: &[FormatItem<'_>] =
     format_description!("[year][month][day]T[hour][minute][second]Z");
 
 /// Parameters of an address that are signed with version 2, as `s3s` signs them.
@@ -166,12 +170,14 @@ fn check_taken(taken: bool) -> Result<()> {
     Err(Error::new(Code::AccessDenied, why))
 }
 
-fn parse_date(text: &str) -> Option<OffsetDateTime> {
+/// A date in a header, however clients write it.
+pub(super) fn parse_date(text: &str) -> Option<OffsetDateTime> {
     if let Ok(date) = time::PrimitiveDateTime::parse(text, BASIC_DATE) {
         return Some(date.assume_utc());
     }
     let (_, date) = text.split_once(", ")?;
-    let date = [" GMT", " UTC", " +0000"].iter().find_map(|zone| date.strip_suffix(zone))?;
+    let date =
+        [" GMT", " UTC", " +0000", " -0000"].iter().find_map(|zone| date.strip_suffix(zone))?;
     Some(time::PrimitiveDateTime::parse(date.trim(), HTTP_DATE).ok()?.assume_utc())
 }
 
@@ -190,6 +196,7 @@ mod tests {
         let cases = [
             ("a:b", today.clone(), None),
             ("a:b", today.replace("GMT", "+0000"), None),
+            ("a:b", today.replace("GMT", "-0000"), None),
             ("a:b", basic, None),
             ("HAHAHA", today.clone(), Some(InvalidArgument)),
             (":b", today.clone(), Some(InvalidArgument)),
