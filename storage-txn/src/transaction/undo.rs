@@ -6,8 +6,7 @@ use storage_log::planted::planted;
 use crate::bounds::KeyRange;
 use crate::change::{Change, value_of};
 use crate::changes::disjoint;
-use crate::commits::{Commit, CommitRef};
-use crate::renew::check_kept;
+use crate::commits::{Commit, CommitRef, no_longer_kept};
 use crate::snapshot::Snapshot;
 use crate::transaction::{Receipt, Transaction, record_of};
 use crate::view::Walk;
@@ -26,8 +25,8 @@ impl Transaction {
     ///
     /// [`ErrorKind::PreconditionFailed`], with nothing added to this transaction, when one of the keys has been
     /// changed since, or when no key was changed; [`ErrorKind::NoSuchVersion`] when there is no such commit up to
-    /// the version this transaction reads at; [`ErrorKind::SnapshotExpired`] when what was before is no longer
-    /// kept; [`ErrorKind::NotANumber`], [`ErrorKind::Corrupt`], [`ErrorKind::Storage`].
+    /// the version this transaction reads at; [`ErrorKind::SnapshotExpired`] when what was before, or has been
+    /// since, is no longer kept; [`ErrorKind::NotANumber`], [`ErrorKind::Corrupt`], [`ErrorKind::Storage`].
     pub async fn undo(&self, what: impl Into<CommitRef>) -> Result<Commit> {
         let now = self.snapshot();
         let commit = now.commit_info(what).await?;
@@ -52,8 +51,11 @@ impl Transaction {
             }
         }
         overtaken.check(version)?;
-        // What has changed since can only be told of what was kept all the time.
-        check_kept(&now.view.newest(), before.version)?;
+        // What has changed since can only be told of what was kept all the time: that there are tags is not enough.
+        let newest = now.view.newest();
+        if before.version < newest.system.horizon()? {
+            return Err(no_longer_kept(&newest, before.version));
+        }
         let mut pending = self.open()?;
         for (key, change) in restored {
             // Whoever changes it before this transaction is committed is in its way.

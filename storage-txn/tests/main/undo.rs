@@ -190,3 +190,20 @@ async fn an_undo_says_in_the_history_what_it_undoes() {
         assert_eq!((&commit.message[..], &commit.keys[..]), (expected, &["a".into()][..]));
     }
 }
+
+/// A key that was deleted since, which nothing tells any more, was put back: there was a tag on both sides of what was
+/// undone, and so both could be read.
+#[tokio::test]
+async fn what_is_before_the_horizon_is_not_undone_though_tags_keep_it() {
+    let (one, _) = two_handles().await;
+    let before = one.transact(async |tx| tx.put("a", "1")).await.unwrap().version;
+    let put = one.transact(async |tx| tx.put("b", "1")).await.unwrap().version;
+    assert_eq!(put, Version(before.0 + 1));
+    let deleted = one.transact(async |tx| tx.delete("b")).await.unwrap().version;
+    one.tag("before", before).await.unwrap();
+    one.tag("put", put).await.unwrap();
+    one.pack(At::Version(deleted)).await.unwrap();
+    let error = one.undo(put).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::SnapshotExpired, "{error}");
+    assert_eq!(all(&one).await, [("a".into(), "1".into())]);
+}
