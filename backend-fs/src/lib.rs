@@ -6,12 +6,13 @@
 //! and what it costs, is in the README; how the folder is laid out, in `docs/formats/fs.md`.
 //!
 //! Read in this order: `provider` (the five methods), `folder` and `marker` (what is open, what is on
-//! disk), `key` and `object` (the format), `put` (step by step), `durable` (who syncs), `list`, `scan`
+//! disk), `key` and `object` (the format), `put` (step by step), `direct` (past the page cache), `durable` (who syncs), `list`, `scan`
 //! and `ahead`, `pool`.
 #![cfg(unix)]
 
 mod ahead;
 mod config;
+mod direct;
 mod durable;
 mod error;
 mod folder;

@@ -111,11 +111,17 @@ fn number(bytes: &[u8; HEADER_BYTES], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
-/// Writes header and body, in one call where the system takes it.
-pub(crate) fn write(file: &mut impl Write, header: &Header, body: &[u8]) -> io::Result<()> {
+/// Writes header and body, but the first `written` bytes of them, in one call where the system takes it.
+pub(crate) fn write(
+    file: &mut impl Write,
+    header: &Header,
+    body: &[u8],
+    written: usize,
+) -> io::Result<()> {
     let header = header.encode();
     let mut slices = [IoSlice::new(&header), IoSlice::new(body)];
     let mut rest = &mut slices[..];
+    IoSlice::advance_slices(&mut rest, written);
     while !rest.is_empty() {
         match file.write_vectored(rest) {
             Ok(0) if rest.iter().all(|slice| slice.is_empty()) => break,

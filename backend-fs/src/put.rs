@@ -5,6 +5,7 @@ use rustix::fs::{AtFlags, Mode};
 use rustix::io::Errno;
 use storage_core::{Error, ErrorKind, Key, PutIf, Result, Version};
 
+use crate::direct;
 use crate::durable::Directory;
 use crate::error::{errno, not_applied, refused_outright, unknown};
 use crate::folder::Folder;
@@ -32,7 +33,12 @@ impl Folder {
         let header = Header::new(key, body)?;
         let mut temporary = writer.directory.file(&self.observer)?;
         self.observer.before(|| Step::WriteTemp { path: temporary.path() });
-        object::write(&mut temporary.file, &header, body)
+        let written = match self.syncs() {
+            true => direct::write(&self.pool, &mut temporary.file, &header, body),
+            false => Ok(0),
+        };
+        written
+            .and_then(|written| object::write(&mut temporary.file, &header, body, written))
             .map_err(|error| not_applied(errno(&error), "write a temporary file"))?;
         if self.syncs() {
             self.observer.before(|| Step::SyncTemp { path: temporary.path() });
