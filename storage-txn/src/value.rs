@@ -42,6 +42,8 @@ enum Claim {
     /// A transaction that is alive as long as this is.
     Held(Weak<()>),
     Spent,
+    /// Its bytes are gone, or go.
+    Discarded,
 }
 
 impl Value {
@@ -80,6 +82,9 @@ impl Value {
                          upload it again",
                     );
                 }
+                Claim::Discarded => {
+                    return refuse("the uploaded value was discarded: upload it again");
+                }
                 Claim::Held(_) | Claim::Free => *claim = Claim::Held(Arc::downgrade(token)),
             }
         }
@@ -105,6 +110,18 @@ impl Value {
     /// Takes note that it did not, and never will.
     pub(crate) fn release(&self) {
         *self.state() = Claim::Free;
+    }
+
+    /// What is to be deleted if nobody may put it any more, unless somebody has, may have, or is about to.
+    fn give_up(&self) -> Option<Uploaded> {
+        let Kind::Large(reference) = &self.inner.content.0 else { return None };
+        let mut claim = self.state();
+        match &*claim {
+            Claim::Held(by) if by.strong_count() > 0 => return None,
+            Claim::Spent | Claim::Discarded => return None,
+            Claim::Held(_) | Claim::Free => *claim = Claim::Discarded,
+        }
+        Some(Uploaded::of(reference))
     }
 
     // Nothing that holds the lock can panic.
@@ -177,9 +194,58 @@ impl Store {
         S: Stream<Item = Result<Bytes, E>> + Send,
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let (content, _) = self.shared.upload(stream, proof).await?;
+        let (content, _) = self.shared.upload(stream, 0, proof).await?;
+        Ok(self.uploaded(content))
+    }
+
+    /// As [`upload`](Self::upload), of bytes that are in memory, in pieces: as many as they are is what is made room for.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`upload`](Self::upload).
+    pub async fn upload_pieces(&self, pieces: Vec<Bytes>) -> Result<Value> {
+        let bytes = pieces.iter().map(|piece| piece.len() as u64).sum();
+        let stream = futures_util::stream::iter(pieces.into_iter().map(Ok::<_, Error>));
+        let (content, _) = self.shared.upload(stream, bytes, async { Ok(()) }).await?;
+        Ok(self.uploaded(content))
+    }
+
+    fn uploaded(&self, content: Content) -> Value {
         let shared = self.shared.clone();
-        Ok(Value { inner: Arc::new(Inner { shared, content, claim: Mutex::new(Claim::Free) }) })
+        Value { inner: Arc::new(Inner { shared, content, claim: Mutex::new(Claim::Free) }) }
+    }
+
+    /// Deletes uploads that are to be put nowhere, as far as that can be done now: what stays is deleted when this handle on
+    /// the store is reaped. All clones of them are refused from then on. Those that a transaction has put, may have put, or
+    /// is about to put stay as they are.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use bytes::Bytes;
+    /// # use futures_util::stream;
+    /// # use storage_txn::{ErrorKind, Options, Store};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), storage_txn::Error> {
+    /// # let provider = Arc::new(backend_memory::MemoryProvider::new());
+    /// # let env = Arc::new(storage_wrappers::TokioEnv::new());
+    /// # let store = Store::init(provider, env, Options::default()).await?;
+    /// let pieces = [Ok::<_, std::io::Error>(Bytes::from(vec![7; 100_000]))];
+    /// let value = store.upload(stream::iter(pieces)).await?;
+    /// store.discard([value.clone()]).await;
+    /// let refused = store.transact(async |tx| tx.put_value("film", &value)).await.unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::PreconditionFailed);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn discard(&self, values: impl IntoIterator<Item = Value>) {
+        let ours =
+            values.into_iter().filter(|value| Arc::ptr_eq(&value.inner.shared, &self.shared));
+        let uploads: Vec<_> = ours.filter_map(|value| value.give_up()).collect();
+        if !uploads.is_empty() {
+            self.shared.delete_uploads(&uploads).await;
+        }
     }
 }
 
@@ -202,7 +268,7 @@ mod tests {
         for (bytes, name) in [(100, "00000000"), (250, "00000001")] {
             let pieces = [Ok::<_, std::io::Error>(Bytes::from(vec![7; bytes]))];
             let (content, _) =
-                store.shared.upload(stream::iter(pieces), async { Ok(()) }).await.unwrap();
+                store.shared.upload(stream::iter(pieces), 0, async { Ok(()) }).await.unwrap();
             let Kind::Large(reference) = &content.0 else { panic!("it is large") };
             let mut other = (**reference).clone();
             other.hash = Bytes::copy_from_slice(blake3::hash(b"another").as_bytes());

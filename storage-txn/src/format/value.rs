@@ -222,10 +222,6 @@ pub(crate) struct Builder {
 }
 
 impl Builder {
-    pub(crate) fn new(object: ValueObject, nonce: u64) -> Self {
-        Self::with_room(object, nonce, 0)
-    }
-
     /// One that will have about so many bytes.
     pub(crate) fn with_room(object: ValueObject, nonce: u64, bytes: u64) -> Self {
         let body = BytesMut::with_capacity(usize::try_from(bytes).unwrap_or_default());
@@ -311,7 +307,7 @@ mod tests {
     fn stored(reference: &ValueRef, value: &[u8]) -> Vec<Bytes> {
         let chunk = |chunk| ValueObject { id: reference.id(), chunk };
         if reference.chunk_bytes == 0 {
-            let mut builder = Builder::new(chunk(None), reference.nonce);
+            let mut builder = Builder::with_room(chunk(None), reference.nonce, 0);
             let stranger = vec![1; room(reference.offset) as usize];
             builder.add(&stranger);
             builder.close();
@@ -320,7 +316,7 @@ mod tests {
         }
         let chunks = value.chunks(reference.chunk_bytes as usize).enumerate();
         let build = |(at, bytes): (usize, &[u8])| {
-            let mut builder = Builder::new(chunk(Some(at as u32)), reference.nonce);
+            let mut builder = Builder::with_room(chunk(Some(at as u32)), reference.nonce, 0);
             builder.add(bytes);
             builder.finish()
         };

@@ -31,7 +31,7 @@ impl Transaction {
     {
         let key = space::key(space::USER, check_key(key.as_ref())?);
         drop(self.open()?);
-        let (content, uploaded) = self.shared.upload(stream, async { Ok(()) }).await?;
+        let (content, uploaded) = self.shared.upload(stream, 0, async { Ok(()) }).await?;
         let size = content.size();
         let put = |pending: &mut Pending| {
             pending.writes.change(key, content.into())?;

@@ -33,6 +33,12 @@ pub(crate) struct Uploaded {
 }
 
 impl Uploaded {
+    /// What an upload has written that ended with this.
+    pub(crate) fn of(reference: &ValueRef) -> Self {
+        let chunks = reference.chunks().filter(|chunks| *chunks > 0);
+        Self { id: reference.id(), chunks }
+    }
+
     /// Those that what a transaction writes names, and the others.
     pub(crate) fn named_in(uploads: Vec<Self>, writes: &Writes) -> (Vec<Self>, Vec<Self>) {
         let named: BTreeSet<_> = writes
@@ -60,10 +66,12 @@ impl Uploaded {
 
 impl Shared {
     /// Uploads what a stream has, unless it turns out to be small, and keeps it if `proof` is well. That is asked once
-    /// the stream has ended, while the last of it is on its way.
+    /// the stream has ended, while the last of it is on its way. Room is made for as many bytes as are expected; 0 when
+    /// nobody knows.
     pub(crate) async fn upload<S, E>(
         self: &Arc<Self>,
         stream: S,
+        expected_bytes: u64,
         proof: impl Future<Output = Result<(), E>> + Send,
     ) -> Result<(Content, Option<Uploaded>)>
     where
@@ -89,7 +97,7 @@ impl Shared {
         }
         // Once before all, not once for each that goes out at the same time.
         self.before_upload(self.session_id()).await?;
-        let mut upload = Upload::new(self)?;
+        let mut upload = Upload::new(self, expected_bytes)?;
         let mut next = Some(Ok(start.freeze()));
         let fed = loop {
             match next {
@@ -276,17 +284,19 @@ struct Upload {
 }
 
 impl Upload {
-    fn new(shared: &Arc<Shared>) -> Result<Self> {
+    fn new(shared: &Arc<Shared>, expected_bytes: u64) -> Result<Self> {
         let (id, nonce) = (shared.new_value()?, shared.env.random());
+        let chunk_bytes = shared.chunk_bytes()?;
+        let room = stored_bytes(expected_bytes.min(chunk_bytes));
         Ok(Self {
             puts: Puts::new(shared),
             id,
             nonce,
-            chunk_bytes: shared.chunk_bytes()?,
+            chunk_bytes,
             hasher: blake3::Hasher::new(),
             bytes: 0,
             chunk: 0,
-            builder: Builder::new(ValueObject { id, chunk: Some(0) }, nonce),
+            builder: Builder::with_room(ValueObject { id, chunk: Some(0) }, nonce, room),
             filled: 0,
         })
     }

@@ -443,6 +443,36 @@ async fn an_upload_is_put_by_one_transaction_however_often_that_is_run() {
 }
 
 #[tokio::test]
+async fn an_upload_that_is_discarded_is_deleted_unless_somebody_has_put_it() {
+    let (provider, store) = counted(options()).await;
+    let value = noise(1, 2 * CHUNK + 10);
+    let split = |at: usize| vec![value.slice(..at), value.slice(at..)];
+    let kept = store.upload_pieces(split(CHUNK - 1)).await.unwrap();
+    store.transact(async |tx| tx.put_value("kept", &kept)).await.unwrap();
+    let before = names(&provider, "value/").await;
+    assert_eq!(before.len(), 3);
+
+    let chunked = store.upload_pieces(split(10)).await.unwrap();
+    let whole = store.upload_pieces(vec![value.slice(..CHUNK)]).await.unwrap();
+    let small = store.upload_pieces(vec![value.slice(..INLINE)]).await.unwrap();
+    assert_eq!(names(&provider, "value/").await.len(), 7);
+    let first = store.begin();
+    first.put_value("held", &whole).unwrap();
+    store.discard([kept, chunked.clone(), whole.clone(), small]).await;
+    // What one transaction is about to put is its own.
+    assert_eq!(names(&provider, "value/").await.len(), 4);
+    drop(first);
+    store.discard([whole.clone(), whole.clone()]).await;
+    assert_eq!(names(&provider, "value/").await, before);
+    for gone in [chunked, whole] {
+        let error = store.begin().put_value("a", &gone).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::PreconditionFailed);
+        assert_eq!(error.to_string(), "the uploaded value was discarded: upload it again");
+    }
+    check(&store, "kept", &value).await;
+}
+
+#[tokio::test]
 async fn a_transaction_that_fails_leaves_nothing_of_its_uploads() {
     let (provider, store) = counted(options()).await;
     let other = another(&provider).await;
