@@ -28,6 +28,8 @@ pub enum Error {
     },
     /// The body of a request ended before its end.
     Body(String),
+    /// Another server keeps its uploads in this folder.
+    InUse(PathBuf),
 }
 
 /// Why a request is refused.
@@ -115,6 +117,11 @@ impl fmt::Display for Error {
             Self::Damaged(why) => f.write_str(why),
             Self::File { path, error } => write!(f, "{}: {error}", path.display()),
             Self::Body(why) => write!(f, "the body of the request: {why}"),
+            Self::InUse(folder) => write!(
+                f,
+                "{}: another server keeps its uploads in this folder: stop it, or give this one a folder of its own",
+                folder.display()
+            ),
         }
     }
 }

@@ -26,14 +26,28 @@ pub(crate) async fn write_at(path: &Path, at: u64, pieces: Vec<Bytes>) -> Result
     let write = blocking(move || {
         let file =
             std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(&name)?;
-        let mut at = at;
-        for piece in pieces {
-            write_all_at(&file, &piece, at)?;
-            at += piece.len() as u64;
-        }
-        Ok(())
+        write_all_at(&file, &pieces, at)
     });
     write.await.map_err(Error::file(path))
+}
+
+/// Locks a file, and makes it if it is not there. The system lets go of the lock when the process ends, however it does.
+///
+/// # Errors
+///
+/// [`Error::InUse`] with the folder when somebody else has locked it; [`Error::File`].
+pub(crate) fn lock(path: &Path) -> Result<std::fs::File> {
+    use std::fs::TryLockError;
+    let mut options = std::fs::OpenOptions::new();
+    let file = options.create(true).truncate(false).write(true).open(path);
+    let file = file.map_err(Error::file(path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            Err(Error::InUse(path.parent().unwrap_or(path).to_owned()))
+        }
+        Err(TryLockError::Error(error)) => Err(Error::file(path)(error)),
+    }
 }
 
 /// Writes a file that only its owner can read, whole or not at all.
@@ -79,11 +93,6 @@ fn read_exact_at(file: &std::fs::File, buffer: &mut [u8], at: u64) -> io::Result
     std::os::unix::fs::FileExt::read_exact_at(file, buffer, at)
 }
 
-#[cfg(unix)]
-fn write_all_at(file: &std::fs::File, bytes: &[u8], at: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::write_all_at(file, bytes, at)
-}
-
 #[cfg(not(unix))]
 fn read_exact_at(mut file: &std::fs::File, buffer: &mut [u8], at: u64) -> io::Result<()> {
     use std::io::{Read as _, Seek as _};
@@ -91,9 +100,19 @@ fn read_exact_at(mut file: &std::fs::File, buffer: &mut [u8], at: u64) -> io::Re
     file.read_exact(buffer)
 }
 
-#[cfg(not(unix))]
-fn write_all_at(mut file: &std::fs::File, bytes: &[u8], at: u64) -> io::Result<()> {
-    use std::io::{Seek as _, Write as _};
+/// Writes pieces one after the other, as many in one call as the system takes.
+fn write_all_at(mut file: &std::fs::File, pieces: &[Bytes], at: u64) -> io::Result<()> {
+    use std::io::{IoSlice, Seek as _, Write as _};
     file.seek(io::SeekFrom::Start(at))?;
-    file.write_all(bytes)
+    let mut slices: Vec<_> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+    let mut rest = &mut slices[..];
+    while rest.iter().any(|slice| !slice.is_empty()) {
+        match file.write_vectored(rest) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut rest, written),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }

@@ -20,6 +20,8 @@ pub struct Options {
     pub read_only: bool,
     /// The most bytes of shares kept in memory to be read again.
     pub cache_bytes_max: usize,
+    /// The most bytes of uploads under way that are kept in memory beside their files, so that they need not be read again.
+    pub held_bytes_max: usize,
     /// How large the parts of an immutable share are that are read at once, and kept in the cache.
     pub part_bytes: u64,
     /// How many such parts are read or written at the same time.
@@ -42,6 +44,7 @@ impl Default for Options {
             quota_bytes: None,
             read_only: false,
             cache_bytes_max: 64 << 20,
+            held_bytes_max: 32 << 20,
             part_bytes: 4 << 20,
             parts_at_once: 6,
             change_bytes_max: 64 << 20,

@@ -25,6 +25,7 @@ pub use advisories::Advisory;
 pub use collect::{Collected, Expired};
 pub(crate) use edit::MUTABLE_BYTES_MAX;
 pub use immutable::Data;
+pub(crate) use immutable::{Part, Parts};
 pub use mutable::{Answer, ReadTestWrite, ReadVector, ShareChange, Test, Write};
 pub use read::Reader;
 pub use scan::{ShareInfo, SlotInfo};

@@ -1,36 +1,41 @@
 //! Uploads under way: what was written of shares that are not complete, in the folder of the server.
 //!
 //! An upload becomes a share of the store when its last byte has come, in one transaction. Until then its bytes are in a
-//! file, and a journal says which of them count: so nothing of it is lost when the server ends, however it does, and
-//! nothing of it takes memory.
+//! file, and a journal says which of them count: so nothing of it is lost when the server ends, however it does. Parts
+//! that are whole go to the store beforehand.
 
+mod ahead;
+mod body;
 mod journal;
+mod recover;
+mod upload;
 
 use std::collections::{BTreeSet, HashMap};
+use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::Body;
-use http_body_util::BodyExt as _;
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::error::{Error, Refusal, Result};
 use crate::metrics::UPLOADS;
-use crate::ranges::Ranges;
-use crate::record::{Lease, LeaseSecrets};
+use crate::record::LeaseSecrets;
 use crate::shares::{Data, SHARES_MAX, Shares};
 use crate::{Kind, StorageIndex};
 
+use ahead::{PARTS_AT_ONCE, Room};
+use body::{PIECE_BYTES, Pieces, joined};
 use journal::{Entry, Journal, Opened};
+use upload::{PATIENCE_SECONDS, Upload};
 
-/// How long an upload lives after it was allocated or last written to, in seconds.
-const PATIENCE_SECONDS: u64 = 30 * 60;
-/// How many bytes of a body are taken at once.
-const PIECE_BYTES: usize = 1 << 20;
 /// The most ranges of one upload: who writes with more holes than that is refused.
 const RANGES_MAX: usize = 65_536;
+/// How long a write waits for parts that the store is slow to take, and how often it looks: the client waits for a minute.
+const SLOW_TIME_MAX: Duration = Duration::from_secs(20);
+const SLOW_LOOK: Duration = Duration::from_millis(20);
 
 /// The uploads of a server. A handle is cheap to clone, and all of them are the same.
 #[derive(Debug, Clone)]
@@ -44,6 +49,9 @@ struct Inner {
     folder: PathBuf,
     journal: Journal,
     open: Mutex<Open>,
+    room: Room,
+    /// Locked for as long as the server lives, so that no other takes its uploads up.
+    _lock: File,
 }
 
 #[derive(Debug, Default)]
@@ -52,31 +60,6 @@ struct Open {
     /// How many bytes they will have together.
     bytes: u64,
     next: u64,
-}
-
-/// One share that is being uploaded.
-#[derive(Debug)]
-struct Upload {
-    id: u64,
-    place: (StorageIndex, u64),
-    size: u64,
-    /// A hash of the secret that belongs to it.
-    secret: blake3::Hash,
-    lease: Lease,
-    /// One write at a time.
-    turn: Semaphore,
-    state: Mutex<Written>,
-}
-
-#[derive(Debug)]
-struct Written {
-    ranges: Ranges,
-    /// After this time nobody finishes it any more, in seconds since the Unix epoch.
-    deadline: u64,
-    /// It was completed or aborted.
-    over: bool,
-    /// A server that has ended began it, and nobody has continued it since.
-    left: bool,
 }
 
 /// What an allocation answers.
@@ -102,18 +85,15 @@ impl Uploads {
     ///
     /// # Errors
     ///
-    /// [`Error::File`].
+    /// [`Error::InUse`] when another server has the folder; [`Error::File`].
     pub fn open(shares: Shares, folder: &Path) -> Result<Self> {
         std::fs::create_dir_all(folder).map_err(Error::file(folder))?;
+        let lock = crate::files::lock(&folder.join("lock"))?;
         let Opened { journal, entries } = Journal::open(&folder.join("journal"))?;
-        let uploads = Self {
-            inner: Arc::new(Inner {
-                shares,
-                folder: folder.to_owned(),
-                journal,
-                open: Mutex::default(),
-            }),
-        };
+        let room = Room::new(shares.options().held_bytes_max);
+        let (folder, open) = (folder.to_owned(), Mutex::default());
+        let inner = Inner { shares, folder, journal, open, room, _lock: lock };
+        let uploads = Self { inner: Arc::new(inner) };
         uploads.recover(entries)?;
         Ok(uploads)
     }
@@ -186,20 +166,8 @@ impl Uploads {
                 if taken || full {
                     continue;
                 }
-                let upload = Upload {
-                    id: open.next,
-                    place,
-                    size,
-                    secret,
-                    lease: lease.clone(),
-                    turn: Semaphore::new(1),
-                    state: Mutex::new(Written {
-                        ranges: Ranges::default(),
-                        deadline: now.saturating_add(PATIENCE_SECONDS),
-                        over: false,
-                        left: false,
-                    }),
-                };
+                let deadline = now.saturating_add(PATIENCE_SECONDS);
+                let upload = Upload::new(open.next, place, size, secret, lease.clone(), deadline);
                 entries.push(upload.entry());
                 open.next += 1;
                 open.bytes = open.bytes.saturating_add(size);
@@ -258,9 +226,11 @@ impl Uploads {
         if untouched && range == (0..upload.size) && upload.size <= PIECE_BYTES as u64 {
             let whole = pieces.next().await?;
             pieces.finish()?;
-            self.complete(&upload, Data::Bytes(joined(whole))).await?;
+            self.complete(&upload, Data::Pieces(whole.into())).await?;
             return Ok(Progress::Complete);
         }
+        let part_bytes = self.shares().options().part_bytes;
+        upload.ahead().begin(range.clone(), part_bytes);
         let path = self.path(upload.id);
         let mut at = range.start;
         while at < range.end {
@@ -283,7 +253,9 @@ impl Uploads {
         let deadline = upload.written().deadline;
         let entry = Entry::Wrote { id: upload.id, begin: range.start, end: range.end, deadline };
         self.inner.journal.add(&[entry])?;
+        upload.ahead().end();
         if !missing.is_empty() {
+            self.send_ahead(&upload, range).await;
             return Ok(Progress::Missing(missing));
         }
         self.complete(&upload, self.data(&upload)).await?;
@@ -333,6 +305,7 @@ impl Uploads {
             if over {
                 continue;
             }
+            upload.ahead().cool();
             if whole && !late {
                 // Its last byte has come, and then the server ended, or the store was out of reach.
                 if let Err(error) = self.complete(&upload, self.data(&upload)).await {
@@ -351,13 +324,35 @@ impl Uploads {
         let (this, upload) = (self.clone(), upload.clone());
         let stored = tokio::spawn(async move {
             let leases = [upload.lease.clone()];
-            this.shares().put_immutable(upload.place, &data, &leases).await?;
+            let taken = upload.ahead().take(this.shares().options().part_bytes);
+            let (known, _memory) = taken.known(this.shares(), upload.size).await;
+            this.shares().put_parts(upload.place, &data, known, &leases).await?;
             this.forget(&upload)
         });
         match stored.await {
             Ok(done) => done,
             Err(error) => Err(Error::Damaged(format!("storing a share has ended early: {error}"))),
         }
+    }
+
+    /// Sends the parts that a write has made whole to the store. When it is slow to take them, the client is slowed down.
+    async fn send_ahead(&self, upload: &Arc<Upload>, range: Range<u64>) {
+        let part_bytes = self.shares().options().part_bytes;
+        let file = self.data(upload);
+        for part in range.start / part_bytes..range.end.div_ceil(part_bytes) {
+            let bytes = self.shares().part_range(part, upload.size);
+            let whole = upload.written().ranges.missing(bytes.clone()).is_empty();
+            if whole {
+                upload.ahead().send(part, bytes, &file, self.shares());
+            }
+        }
+        let wait = async {
+            while upload.ahead().under_way() > PARTS_AT_ONCE {
+                tokio::time::sleep(SLOW_LOOK).await;
+            }
+        };
+        // After that time the file has what the store does not.
+        let _ = tokio::time::timeout(SLOW_TIME_MAX, wait).await;
     }
 
     /// Keeps bytes in the file of an upload, or compares them with those that were written there before.
@@ -373,6 +368,8 @@ impl Uploads {
             (written.ranges.within(range.clone()), written.ranges.missing(range.clone()))
         };
         if old.is_empty() {
+            let part_bytes = self.shares().options().part_bytes;
+            upload.ahead().hold(range.start, &pieces, part_bytes, &self.inner.room);
             return crate::files::write_at(path, range.start, pieces).await;
         }
         let bytes = joined(pieces);
@@ -399,6 +396,7 @@ impl Uploads {
     /// An upload is over: completed, aborted or given up.
     fn forget(&self, upload: &Upload) -> Result<()> {
         upload.written().over = true;
+        upload.ahead().take(self.shares().options().part_bytes).discard(self.shares());
         self.opened().remove(upload.place);
         metrics::gauge!(UPLOADS).set(self.count() as f64);
         self.inner.journal.add(&[Entry::Over { id: upload.id }])?;
@@ -474,57 +472,6 @@ impl Uploads {
     fn opened(&self) -> MutexGuard<'_, Open> {
         self.inner.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Takes up what the journal tells.
-    fn recover(&self, entries: Vec<Entry>) -> Result<()> {
-        let mut found: HashMap<u64, Upload> = HashMap::new();
-        let mut next = 0;
-        for entry in entries {
-            next = next.max(entry.id() + 1);
-            match entry {
-                Entry::Begun { id, place, size, secret, lease, deadline } => {
-                    let written =
-                        Written { ranges: Ranges::default(), deadline, over: false, left: true };
-                    let (turn, state) = (Semaphore::new(1), Mutex::new(written));
-                    found.insert(id, Upload { id, place, size, secret, lease, turn, state });
-                }
-                Entry::Wrote { id, begin, end, deadline } => {
-                    if let Some(upload) = found.get(&id) {
-                        let mut written = upload.written();
-                        written.ranges.insert(begin..end.min(upload.size));
-                        written.deadline = deadline;
-                    }
-                }
-                Entry::Over { id } => {
-                    found.remove(&id);
-                }
-            }
-        }
-        let mut kept = Vec::new();
-        let mut open = self.opened();
-        open.next = next;
-        for upload in found.into_values() {
-            kept.push(upload.entry());
-            kept.extend(upload.wrote());
-            open.bytes = open.bytes.saturating_add(upload.size);
-            open.uploads.insert(upload.place, Arc::new(upload));
-        }
-        self.inner.journal.replace(&kept)?;
-        let named: BTreeSet<_> = open.uploads.values().map(|upload| self.path(upload.id)).collect();
-        drop(open);
-        // What is left of uploads that were over when the server ended.
-        let listed =
-            std::fs::read_dir(&self.inner.folder).map_err(Error::file(&self.inner.folder))?;
-        for entry in listed {
-            let path = entry.map_err(Error::file(&self.inner.folder))?.path();
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            let ours = name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-            if ours && !named.contains(&path) {
-                std::fs::remove_file(&path).map_err(Error::file(&path))?;
-            }
-        }
-        Ok(())
-    }
 }
 
 impl Open {
@@ -532,104 +479,5 @@ impl Open {
         if let Some(upload) = self.uploads.remove(&place) {
             self.bytes = self.bytes.saturating_sub(upload.size);
         }
-    }
-}
-
-impl Upload {
-    fn check(&self, upload_secret: &[u8]) -> Result<()> {
-        // Hashes of this crate are compared in a time that says nothing.
-        if blake3::hash(upload_secret) == self.secret {
-            return Ok(());
-        }
-        Err(Refusal::WrongSecret.into())
-    }
-
-    /// Waits until nobody else writes to it.
-    async fn turn(&self) -> SemaphorePermit<'_> {
-        self.turn.acquire().await.expect("nobody closes it")
-    }
-
-    fn written(&self) -> MutexGuard<'_, Written> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// How it is begun in the journal.
-    fn entry(&self) -> Entry {
-        Entry::Begun {
-            id: self.id,
-            place: self.place,
-            size: self.size,
-            secret: self.secret,
-            lease: self.lease.clone(),
-            deadline: self.written().deadline,
-        }
-    }
-
-    /// What was written, for the journal.
-    fn wrote(&self) -> Vec<Entry> {
-        let written = self.written();
-        let entry = |range: Range<u64>| Entry::Wrote {
-            id: self.id,
-            begin: range.start,
-            end: range.end,
-            deadline: written.deadline,
-        };
-        written.ranges.iter().map(entry).collect()
-    }
-}
-
-/// The first bytes of a body, as many as are wanted, some at a time.
-struct Pieces<B> {
-    body: std::pin::Pin<Box<B>>,
-    wanted: u64,
-    left: Bytes,
-}
-
-impl<B> Pieces<B>
-where
-    B: Body<Data = Bytes>,
-    B::Error: std::fmt::Display,
-{
-    fn new(body: B, wanted: u64) -> Self {
-        Self { body: Box::pin(body), wanted, left: Bytes::new() }
-    }
-
-    /// The next ones: so many as are taken at once, or all that are still wanted.
-    async fn next(&mut self) -> Result<Vec<Bytes>> {
-        let mut want = self.wanted.min(PIECE_BYTES as u64) as usize;
-        self.wanted -= want as u64;
-        let mut pieces = Vec::new();
-        while want > 0 {
-            if self.left.is_empty() {
-                match self.body.frame().await {
-                    Some(Ok(frame)) => self.left = frame.into_data().unwrap_or_default(),
-                    Some(Err(error)) => return Err(Error::Body(error.to_string())),
-                    None => {
-                        let why = "the body has fewer bytes than its range".to_owned();
-                        return Err(Refusal::Invalid(why).into());
-                    }
-                }
-                continue;
-            }
-            let piece = self.left.split_to(want.min(self.left.len()));
-            want -= piece.len();
-            pieces.push(piece);
-        }
-        Ok(pieces)
-    }
-
-    /// That all was taken.
-    fn finish(&self) -> Result<()> {
-        match self.wanted {
-            0 => Ok(()),
-            wanted => Err(Error::Body(format!("{wanted} bytes were not taken"))),
-        }
-    }
-}
-
-fn joined(mut pieces: Vec<Bytes>) -> Bytes {
-    match pieces.len() {
-        1 => pieces.remove(0),
-        _ => pieces.concat().into(),
     }
 }

@@ -196,7 +196,9 @@ pub(super) fn failed(error: &Error) -> Response<AnswerBody> {
             | ErrorKind::SessionReaped => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         },
-        Error::Damaged(_) | Error::File { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        Error::Damaged(_) | Error::File { .. } | Error::InUse(_) => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
     };
     if status.is_server_error() {
         // Details are for the operator.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop at what cannot be")]
 
 mod advisories;
+mod ahead;
 mod costs;
 mod expiry;
 mod immutable;

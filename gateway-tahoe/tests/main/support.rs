@@ -77,6 +77,11 @@ impl Bench {
         Self::start(provider, clock, folder, options).await
     }
 
+    /// Where its uploads are.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
     /// Another server of the same shares.
     pub(crate) async fn second(&self) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());

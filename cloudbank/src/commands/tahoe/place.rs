@@ -109,6 +109,7 @@ pub(crate) fn failed(error: gateway_tahoe::Error) -> Error {
         gateway_tahoe::Error::File { path, error } => {
             Error::File { what: path.display().to_string(), error }
         }
+        error @ gateway_tahoe::Error::InUse(_) => Error::Conflict(error.to_string()),
         error => Error::Failed(error.to_string()),
     }
 }
