@@ -52,7 +52,7 @@ impl TahoeSettings {
             nickname: section.text("nickname").or("cloudbank".into()),
             quota_bytes: section.size("quota").optional(),
             read_only: section.switch("read_only").or(false),
-            cache_bytes: section.size("cache").or(64 << 20),
+            cache_bytes: section.size("cache").or(32 << 20),
             expire_after: expire.then_some(expire_after),
             expire_every: section.time("expire_every").or(Duration::from_secs(3600)),
         }
