@@ -106,7 +106,8 @@ impl Gateway {
         let path = parts.uri.path();
         let reads_share = route::reads_share(&parts.method, path);
         let answer = match Route::of(&parts.method, path) {
-            Ok(route) => self.answer(route, &parts.headers, body.as_mut()).await,
+            // On the heap, as it is large.
+            Ok(route) => Box::pin(self.answer(route, &parts.headers, body.as_mut())).await,
             Err(status) => {
                 said(status, "there is nothing of this name, or it cannot be done with it")
             }

@@ -236,7 +236,8 @@ impl Shares {
                 })
             }
         };
-        Ok(self.core.store.transact_settled(run).await?.0)
+        // On the heap, as the futures around it are large: a thread's stack has room for two of them, without optimisation.
+        Ok(Box::pin(self.core.store.transact_settled(run)).await?.0)
     }
 }
 

@@ -107,7 +107,9 @@ impl Shares {
         let mut attempts = 0;
         loop {
             attempts += 1;
-            match self.try_put(index, number, (data, &mut known), leases).await {
+            // On the heap, as it is large.
+            let tried = Box::pin(self.try_put(index, number, (data, &mut known), leases));
+            match tried.await {
                 Ok(()) => return Ok(true),
                 Err(error) => {
                     self.discard_parts(&mut known).await;
