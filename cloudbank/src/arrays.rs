@@ -51,11 +51,12 @@ impl Array {
         }
     }
 
-    /// Whether all who are owed something are down.
+    /// Whether some are owed something, and all of them are down. Where nobody is, what is left are records that are being
+    /// removed.
     fn owes_only_the_dead(&self) -> bool {
         let members = self.known_status().into_iter().flat_map(|status| status.members);
-        let mut owed = members.filter(|member| member.owed > 0);
-        owed.all(|member| member.state == MemberState::Down)
+        let mut owed = members.filter(|member| member.owed > 0).peekable();
+        owed.peek().is_some() && owed.all(|member| member.state == MemberState::Down)
     }
 
     async fn settle(&self) -> usize {
@@ -128,6 +129,12 @@ impl Arrays {
                 .filter(|member| member.owed > 0)
                 .map(|member| format!("`{}`", member.name))
                 .collect();
+            if behind.is_empty() {
+                output.note(format_args!(
+                    "warning: a record on members of `{name}` that another was behind could not be removed yet\n  = cloudbank array repair --provider {name}"
+                ));
+                continue;
+            }
             output.note(format_args!(
                 "warning: {owed} of `{name}` could not be brought to {} yet, which is on record\n  = once it is back: cloudbank array repair --provider {name}",
                 behind.join(", ")

@@ -17,6 +17,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use storage_core::{Error, ErrorKind, Key, Prefix, PutIf, Result, StorageProviderExt as _};
 
 use crate::core::{Core, MARKS};
+use crate::owed::Leaving;
 
 /// How long after it was begun a record is relied on.
 pub(crate) const HELD: Duration = Duration::from_secs(5);
@@ -124,8 +125,10 @@ impl Core {
     }
 
     /// Takes back this process's records about members that it owes nothing any more.
-    pub(crate) async fn take_back_marks(&self) {
+    pub(crate) async fn take_back_marks(self: &Arc<Self>) {
         for member in 0..self.workers.len() {
+            // Before it is taken: a process does not end between that and its removal.
+            let _leaving = Leaving::new(self);
             if let Some(mark) = self.owed.take_settled_mark(member) {
                 self.remove_mark(mark).await;
             }
@@ -134,8 +137,11 @@ impl Core {
 
     fn remove_later(self: &Arc<Self>, mark: Option<Mark>) {
         if let Some(mark) = mark {
-            let core = self.clone();
-            self.env.spawn(Box::pin(async move { core.remove_mark(mark).await }));
+            let (core, leaving) = (self.clone(), Leaving::new(self));
+            self.env.spawn(Box::pin(async move {
+                core.remove_mark(mark).await;
+                drop(leaving);
+            }));
         }
     }
 

@@ -6,7 +6,7 @@
 //! process owes is also kept in memory, object by object, and brought as soon as the member is back.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
@@ -33,6 +33,25 @@ const PROBE_WAIT: Duration = Duration::from_secs(5);
 pub(crate) struct Owed {
     state: Mutex<State>,
     ever: AtomicU64,
+    /// How many records are being removed, which are no longer kept here.
+    leaving: AtomicUsize,
+}
+
+/// Held while a record is removed.
+#[derive(Debug)]
+pub(crate) struct Leaving(Arc<Core>);
+
+impl Leaving {
+    pub(crate) fn new(core: &Arc<Core>) -> Self {
+        core.owed.leaving.fetch_add(1, Ordering::SeqCst);
+        Self(core.clone())
+    }
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.owed.leaving.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 #[derive(Debug)]
@@ -53,7 +72,11 @@ struct OwedTo {
 impl Owed {
     pub(crate) fn new(members: usize) -> Self {
         let members = vec![OwedTo::default(); members];
-        Self { state: Mutex::new(State { members, paying: false }), ever: AtomicU64::new(0) }
+        Self {
+            state: Mutex::new(State { members, paying: false }),
+            ever: AtomicU64::new(0),
+            leaving: AtomicUsize::new(0),
+        }
     }
 
     /// How many pieces were ever owed.
@@ -68,14 +91,15 @@ impl Owed {
 
     /// How many objects are owed now, to whomever.
     ///
-    /// A record that is still to be taken back counts as one: until then others take the member to be behind.
+    /// A record that is still to be taken back, or is just being removed, counts as one: until it is gone others take the
+    /// member to be behind.
     pub(crate) fn now(&self) -> usize {
         let state = lock(&self.state);
         let settled = |owed: &&OwedTo| owed.keys.is_empty() && !owed.too_many;
         let records = state.members.iter().filter(settled).filter(|it| it.mark.is_some());
         let records = records.count();
         drop(state);
-        self.all().len() + records
+        self.all().len() + records + self.leaving.load(Ordering::SeqCst)
     }
 
     /// Whether a member may lack something that this process knows of.
