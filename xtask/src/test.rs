@@ -129,10 +129,10 @@ impl Counts {
             self.printing = Some(header.strip_suffix(" stdout").unwrap_or(header).to_owned());
         } else if line == "failures:" || line.starts_with("test result: ") {
             self.printing = None;
-        } else if let Some(name) = &self.printing {
-            if !line.trim().is_empty() {
-                self.printed.entry(name.clone()).or_default().add(line);
-            }
+        } else if let Some(name) = &self.printing
+            && !line.trim().is_empty()
+        {
+            self.printed.entry(name.clone()).or_default().add(line);
         }
         if let Some(rest) = line.strip_prefix("test result: ") {
             for part in rest.split(['.', ';']) {
