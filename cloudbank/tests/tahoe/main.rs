@@ -1,8 +1,8 @@
 //! The Tahoe-LAFS client, unmodified, and its protocol byte by byte, against servers of ours.
 //!
 //! Each function `case_*` of the scripts beside this file is a test. A grid of servers on every kind of provider, with one
-//! client node, is started once for all that the client does; one more server, with a clock that can be moved, is for what no
-//! client would ask. With `CLOUDBANK_TEST_TAHOE_STOCK` set, all of it is asked of the stock server instead: that shows that
+//! client node, is started once for all that the client does; one more server is for what no client would ask, and one for each
+//! case that moves a clock. With `CLOUDBANK_TEST_TAHOE_STOCK` set, all of it is asked of the stock server instead: that shows that
 //! the cases are right.
 
 #![allow(clippy::unwrap_used)] // A test that meets an error has failed, and says where.
@@ -35,6 +35,7 @@ const SCRIPTS: &[(&str, &str, Needs)] = &[
     ("mutables", "mutables.py", Needs::Grid),
     ("asked",    "asked.py",    Needs::Wire),
     ("kept",     "kept.py",     Needs::Wire),
+    ("times",    "times.py",    Needs::Clock),
 ];
 
 fn main() -> ExitCode {

@@ -17,8 +17,10 @@ pub(crate) type Told = Vec<(&'static str, String)>;
 pub(crate) enum Needs {
     /// A client with servers on every kind of provider.
     Grid,
-    /// One server with a clock that can be moved.
+    /// One server, for all such cases.
     Wire,
+    /// A server of its own, whose clock it can move.
+    Clock,
     /// The command that starts a server, for grids of its own.
     Command,
 }
@@ -29,6 +31,7 @@ pub(crate) struct Place {
     folder: TempDir,
     grid: Mutex<Option<Grid>>,
     wire: Mutex<Option<Grid>>,
+    clocks: Mutex<Vec<Grid>>,
 }
 
 /// Kinds of providers: a name, its configuration, and the variable that has its endpoint, if it is not on this machine.
@@ -64,7 +67,13 @@ const PROVIDERS: [(&str, &str, Option<&str>); 5] = [
 impl Place {
     pub(crate) fn new(python: Option<PathBuf>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self { python, folder, grid: Mutex::new(None), wire: Mutex::new(None) }
+        Self {
+            python,
+            folder,
+            grid: Mutex::default(),
+            wire: Mutex::default(),
+            clocks: Mutex::default(),
+        }
     }
 
     /// Where everything is, for a case that needs this.
@@ -86,12 +95,13 @@ impl Place {
             }
             Needs::Wire => {
                 let mut wire = self.wire.lock().unwrap_or_else(PoisonError::into_inner);
-                let wire = wire.get_or_insert_with(|| self.start_wire());
-                let server = &wire.told["servers"]["wire"];
-                told.push(("TAHOE_NURL", server["nurl"].as_str().unwrap().to_owned()));
-                if let Some(control) = server["control"].as_str() {
-                    told.push(("TAHOE_CONTROL", control.to_owned()));
-                }
+                told.extend(told_of(wire.get_or_insert_with(|| self.start_wire("wire"))));
+            }
+            Needs::Clock => {
+                let mut clocks = self.clocks.lock().unwrap_or_else(PoisonError::into_inner);
+                let clock = self.start_wire(&format!("clock-{}", clocks.len()));
+                told.extend(told_of(&clock));
+                clocks.push(clock);
             }
         }
         told
@@ -102,7 +112,10 @@ impl Place {
         let take = |grid: &Mutex<Option<Grid>>| {
             grid.lock().unwrap_or_else(PoisonError::into_inner).take().and_then(Grid::stop)
         };
-        [&self.grid, &self.wire].into_iter().filter_map(take).collect()
+        let clocks =
+            std::mem::take(&mut *self.clocks.lock().unwrap_or_else(PoisonError::into_inner));
+        let problems = [&self.grid, &self.wire].into_iter().filter_map(take);
+        problems.chain(clocks.into_iter().filter_map(Grid::stop)).collect()
     }
 
     /// What starts a server in the folder `{dir}`.
@@ -156,9 +169,9 @@ impl Place {
         self.start("grid", json!({ "servers": servers, "encoding": [2, count, count] }))
     }
 
-    fn start_wire(&self) -> Grid {
+    fn start_wire(&self, name: &str) -> Grid {
         let command = self.command(&["--control-port", "{control}"]);
-        self.start("wire", json!({ "servers": [{ "name": "wire", "command": command }] }))
+        self.start(name, json!({ "servers": [{ "name": "wire", "command": command }] }))
     }
 
     fn start(&self, name: &str, mut specification: Value) -> Grid {
@@ -168,6 +181,16 @@ impl Place {
         let python = self.python.as_ref().expect("a case that has no client is not run");
         Grid::start(python, &folder, &specification)
     }
+}
+
+/// Where the server of [`Place::start_wire`] is.
+fn told_of(wire: &Grid) -> Told {
+    let server = &wire.told["servers"]["wire"];
+    let mut told = vec![("TAHOE_NURL", server["nurl"].as_str().unwrap().to_owned())];
+    if let Some(control) = server["control"].as_str() {
+        told.push(("TAHOE_CONTROL", control.to_owned()));
+    }
+    told
 }
 
 /// A configuration with the three providers of `docs/tahoe.md`: servers where they are known, else folders.

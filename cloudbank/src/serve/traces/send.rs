@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::Client;
+use reqwest::{Client, ClientBuilder};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -34,6 +34,15 @@ struct Collector {
     failing: bool,
 }
 
+/// What makes requests to collectors.
+fn client() -> ClientBuilder {
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // Should another be faster, that is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    }
+    Client::builder().no_proxy()
+}
+
 impl Sender {
     /// Begins to send: what gathers spans, and what sends them.
     ///
@@ -41,11 +50,7 @@ impl Sender {
     ///
     /// [`Error::Failed`], when there can be no requests at all.
     pub(crate) fn start(settings: TraceSettings) -> Result<(Spans, Self)> {
-        if rustls::crypto::CryptoProvider::get_default().is_none() {
-            // Should another be faster, that is as good.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-        }
-        let client = Client::builder().timeout(SEND_TIME_MAX).no_proxy().build();
+        let client = client().timeout(SEND_TIME_MAX).build();
         let client =
             client.map_err(|error| Error::Failed(format!("traces cannot be sent: {error}")))?;
         let (spans, ended) = Spans::new(settings.share);
@@ -215,7 +220,7 @@ mod tests {
     async fn a_collector_that_is_down_costs_spans_and_nothing_else() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut collector = Collector {
-            client: Client::builder().no_proxy().build().unwrap(),
+            client: client().build().unwrap(),
             settings: settings(&listener),
             failing: false,
         };
