@@ -157,6 +157,7 @@ async fn version_of(target: &Provider, source: &Store) -> Option<Version> {
 /// has gone on.
 async fn check_stops(source: &Provider, store: &Store, base: &Provider, step: usize) {
     let last = store.snapshot(At::Latest).await.unwrap().version();
+    let first = version_of(base, store).await.unwrap_or(last);
     for stop in [Stop::Fails, Stop::AnswerIsLost, Stop::IsLost] {
         let mut before = None;
         for after in (0..).step_by(step) {
@@ -172,6 +173,8 @@ async fn check_stops(source: &Provider, store: &Store, base: &Provider, step: us
             let what = format!("{stop:?} after {after}");
             let version = version_of(&target, store).await;
             assert!(version >= before, "{what}: {version:?} after {before:?}");
+            // As long as it is being filled it is not taken for an older or an empty store.
+            assert!(version.is_none_or(|version| version >= first), "{what}: {version:?}");
             before = version;
             if done && gated.has_stopped_none() {
                 assert_eq!(version, Some(last), "{what}");
