@@ -31,6 +31,9 @@ pub(crate) const ATTEMPTS_MAX: usize = 8;
 /// A handle that only reads leaves flushing to those who write, until it has so many times as much in memory
 /// as they should.
 const READER_PATIENCE: usize = 4;
+
+/// In how many steps those who write to the same log differ in their patience.
+const PATIENCE_STEPS: u64 = 1024;
 /// After so many changes others get their turn.
 pub(crate) const CHANGES_AT_ONCE: usize = 256;
 
@@ -55,6 +58,18 @@ pub(crate) struct Flushes {
 pub(crate) enum Role {
     Writer,
     Reader,
+}
+
+/// How many bytes more than `most` are kept in memory before they are flushed by who is one of so many writers.
+fn patience(most: usize, role: Role, writers: usize, writer: u64) -> usize {
+    match role {
+        Role::Reader => most.saturating_mul(READER_PATIENCE - 1),
+        Role::Writer if writers > 1 => {
+            (most as u128 * u128::from(writer % PATIENCE_STEPS) / u128::from(PATIENCE_STEPS))
+                as usize
+        }
+        Role::Writer => 0,
+    }
 }
 
 /// Held by the task that flushes. When that is stopped with its runtime, whoever waits is let go.
@@ -107,14 +122,7 @@ impl Shared {
             (state.memory_bytes(), state.writers())
         };
         let most = self.options.flush_bytes;
-        let patience = match role {
-            Role::Reader => most.saturating_mul(READER_PATIENCE - 1),
-            Role::Writer if writers > 1 => {
-                (most as u128 * u128::from(self.writer % 1024) / 1024) as usize
-            }
-            Role::Writer => 0,
-        };
-        if bytes > most.saturating_add(patience) {
+        if bytes > most.saturating_add(patience(most, role, writers, self.writer)) {
             self.flushes().wanted = true;
             self.start_flushes();
         }
@@ -356,5 +364,30 @@ impl Shared {
     pub(crate) fn flushes(&self) -> std::sync::MutexGuard<'_, Flushes> {
         // Nothing that holds the lock can panic.
         self.flushes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Role, patience};
+
+    #[test]
+    fn who_is_not_alone_waits_for_a_part_of_its_own_and_who_only_reads_for_longest() {
+        for (most, role, writers, writer, expected) in [
+            (1000, Role::Writer, 1, 1023, 0),
+            (1000, Role::Writer, 2, 0, 0),
+            (1000, Role::Writer, 2, 512, 500),
+            (1000, Role::Writer, 9, 1023, 999),
+            (1000, Role::Writer, 2, 1024 + 256, 250),
+            (usize::MAX, Role::Writer, 2, 512, usize::MAX / 2),
+            (1000, Role::Reader, 1, 512, 3000),
+            (usize::MAX, Role::Reader, 1, 0, usize::MAX),
+        ] {
+            let found = patience(most, role, writers, writer);
+            assert_eq!(
+                found, expected,
+                "{most} bytes, {role:?}, {writers} writers, number {writer}"
+            );
+        }
     }
 }

@@ -212,7 +212,6 @@ async fn earlier(
     Ok(Verdict::Done(Receipt { value: (), version: found, transaction_id: id, time }))
 }
 
-/// What the transaction is answered that was shut out, and whoever shut it out.
 /// Answers all of a batch, sorted out at the end of the log, as nothing is committed any more. What takes the seal away
 /// is left where the store `is_sealed`. Nobody else can commit them either, so nothing is shut out.
 pub(super) fn refuse_all(batch: &mut Vec<Waiting>, why: &Error, is_sealed: bool) {
@@ -235,6 +234,7 @@ pub(super) fn refuse_all(batch: &mut Vec<Waiting>, why: &Error, is_sealed: bool)
     }
 }
 
+/// What the transaction is answered that was shut out, and whoever shut it out.
 pub(super) fn cancelled(id: TransactionId) -> Error {
     Error::new(
         ErrorKind::Cancelled,

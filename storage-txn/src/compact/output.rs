@@ -18,6 +18,7 @@ const SPACE_PART: usize = 16;
 pub(super) struct Output {
     shared: Arc<Shared>,
     first: Option<SegmentId>,
+    /// Of the segment that is being made; there is none before something is put into it.
     writer: Option<Writer>,
     last_key: Bytes,
     /// Emptied ranges that are still to be put somewhere, in the order of their starts: each segment gets those that
@@ -79,8 +80,8 @@ impl Output {
             self.writer().empty(&range, version);
         }
         match self.writer.take() {
-            Some(writer) if !writer.is_empty() => self.shared.store_segment(writer, made).await,
-            _ => Ok(()),
+            Some(writer) => self.shared.store_segment(writer, made).await,
+            None => Ok(()),
         }
     }
 

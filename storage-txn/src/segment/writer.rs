@@ -79,11 +79,6 @@ impl Writer {
         self.superseded = self.superseded.max(version.0);
     }
 
-    /// Whether there is anything in it.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.changes == 0 && self.emptied.is_empty()
-    }
-
     /// Which segment it will be.
     pub(crate) fn id(&self) -> SegmentId {
         self.id

@@ -18,6 +18,7 @@ mod golden;
 mod large;
 mod long_readers;
 mod objects;
+mod overtaken;
 mod pack;
 mod past;
 mod pauses;

@@ -210,7 +210,13 @@ async fn what_cannot_be_the_place_of_a_store_is_refused_with_what_is_wrong() {
         Place::quorum(voters, objects.objects.clone())
     };
     let one = &clouds;
-    let rows: [(&str, Place, &str); 6] = [
+    let many = [(one, 0); 17];
+    let rows: [(&str, Place, &str); 7] = [
+        (
+            "more than there may be",
+            of(&many, one),
+            "an odd number of voters from 3 to 15, and not 17",
+        ),
         ("an even number", of(&[(one, 0), (one, 1)], one), "an odd number of voters from 3 to 15"),
         ("one voter", of(&[(one, 0)], one), "an odd number of voters from 3 to 15"),
         ("the same twice", of(&[(one, 0), (one, 1), (one, 1)], one), "are the same voter"),

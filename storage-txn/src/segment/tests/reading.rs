@@ -308,3 +308,40 @@ fn what_a_block_takes_in_memory_goes_up_with_its_changes() {
     let block = Block::read(content).unwrap();
     assert!(block.bytes() > plain + 1000 * 16, "{}", block.bytes());
 }
+
+#[test]
+fn a_block_with_a_key_that_is_longer_than_the_block_is_refused() {
+    for (what, content) in [("of one byte", &[0, 5, b'a'][..]), ("without any", &[0, 5])] {
+        let error = Block::read(Bytes::copy_from_slice(content)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{what}: {error}");
+    }
+}
+
+#[test]
+fn a_segment_is_read_for_the_changes_of_a_key_only_where_it_may_have_some() {
+    let mut writer = Writer::new(ID);
+    for version in [5, 4, 3] {
+        writer.add(b"a", &Stored::current(Version(version), Change::Put("1".into())));
+    }
+    let (about, bytes) = writer.finish();
+    let (provider, segment) = stored(&about, bytes, 0);
+    for (after, upto, limit, expected) in [
+        (0, 2, 9, &[][..]),
+        (5, 9, 9, &[]),
+        (0, 9, 0, &[]),
+        (0, 3, 9, &[3]),
+        (4, 9, 9, &[5]),
+        (3, 4, 9, &[4]),
+        (3, 9, 9, &[5, 4]),
+        (2, 9, 2, &[5, 4]),
+        (0, 9, 9, &[5, 4, 3]),
+    ] {
+        let before = provider.counts();
+        let changes = segment.changes(b"a", Version(after), Version(upto), limit);
+        let found = block_on(changes).unwrap().into_iter().map(|(version, _)| version.0);
+        let what = format!("after {after}, up to {upto}, {limit} at most");
+        assert_eq!(found.collect::<Vec<u64>>(), expected, "{what}");
+        let requests = provider.counts().since(&before).get.requests;
+        assert_eq!(requests > 0, !expected.is_empty(), "{what}");
+    }
+}
