@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 
-use crate::quorum::{VoterId, VoterStatus};
+use crate::quorum::{CopyProgress, VoterChange, VoterId, VoterStatus};
 use crate::{Entry, LogId, Record, Result, Slot};
 
 /// An ordered log of opaque entries that any number of processes append to.
@@ -70,6 +70,30 @@ pub trait CommitLog: Debug + Send + Sync + 'static {
     /// [`Error::Storage`](crate::Error::Storage): what providers fail with, of which all have to answer; and
     /// [`Conflict`](storage_core::ErrorKind::Conflict) when somebody else has changed the voters meanwhile.
     async fn mend(&self) -> Result<Vec<VoterId>>;
+
+    /// Adds, removes or replaces one voter, while the log is in use, and says whether anything had to be decided for
+    /// that. A new voter gets everything that is decided first, and `tell` is told how far it is. When this returns, as
+    /// many of those who vote now as decide have everything, so that one that was removed may be wiped.
+    ///
+    /// Stopped at any point, it is done again from where it was, by the same call; until it is decided nothing has
+    /// changed, and until it is done again it may still be: keep both the one that goes and the one that comes. Who knows only the voters before is told of the change by those it asks, or refused.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Storage`](crate::Error::Storage): [`Misconfigured`](storage_core::ErrorKind::Misconfigured) where one provider decides
+    /// alone, for a provider that is no voter and would have to be, and where fewer than three would be left;
+    /// [`Unavailable`](storage_core::ErrorKind::Unavailable) where too few voters answer, now or of those that there would be: not applied,
+    /// or unknown where it may be decided; [`Conflict`](storage_core::ErrorKind::Conflict) when somebody else has changed
+    /// the voters meanwhile: look who votes, and decide again; and what providers fail with.
+    ///
+    /// # Panics
+    ///
+    /// If there is no provider of a number.
+    async fn change_voters(
+        &self,
+        change: VoterChange,
+        tell: &(dyn Fn(CopyProgress) + Send + Sync),
+    ) -> Result<bool>;
 }
 
 /// What became of an append.

@@ -8,7 +8,7 @@ use storage_core::{
 };
 
 use crate::planted::planted;
-use crate::quorum::{VoterId, VoterStatus};
+use crate::quorum::{CopyProgress, VoterChange, VoterId, VoterStatus};
 use crate::{Appended, CommitLog, Entry, Error, LogId, Record, Result, Slot};
 
 /// How often an append sends its bytes before it answers "unknown".
@@ -144,6 +144,15 @@ impl CommitLog for ProviderLog {
 
     async fn mend(&self) -> Result<Vec<VoterId>> {
         Ok(Vec::new())
+    }
+
+    async fn change_voters(
+        &self,
+        _: VoterChange,
+        _: &(dyn Fn(CopyProgress) + Send + Sync),
+    ) -> Result<bool> {
+        let message = format!("the log is on {}, and nobody votes", self.provider.info().name);
+        Err(storage_core::Error::not_applied(ErrorKind::Misconfigured, message).into())
     }
 }
 

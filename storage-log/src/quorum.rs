@@ -12,6 +12,7 @@ mod cell;
 mod change;
 mod core;
 mod council;
+mod elect;
 mod ends;
 mod find;
 mod known;
@@ -28,6 +29,7 @@ mod value;
 
 pub use self::core::{QuorumLog, QuorumOptions};
 pub use cell::{Cell, CellHash, Epoch, Said};
+pub use elect::{CopyProgress, VoterChange};
 pub use member::Lost;
 pub use proposer::{Goal, Outcome, Proposer};
 pub use reader::{Found, Reader};

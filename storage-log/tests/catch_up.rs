@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use futures_executor::block_on;
-use storage_log::quorum::{VoterId, VoterStatus};
+use storage_log::quorum::{CopyProgress, VoterChange, VoterId, VoterStatus};
 use storage_log::{
     Appended, CommitLog, Entry, Head, LogId, Record, Result, Slot, catch_up, catch_up_while,
 };
@@ -68,6 +68,13 @@ impl CommitLog for Slow {
         unreachable!("it is only read")
     }
     async fn mend(&self) -> Result<Vec<VoterId>> {
+        unreachable!("it is only read")
+    }
+    async fn change_voters(
+        &self,
+        _: VoterChange,
+        _: &(dyn Fn(CopyProgress) + Send + Sync),
+    ) -> Result<bool> {
         unreachable!("it is only read")
     }
 }

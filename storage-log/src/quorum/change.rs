@@ -1,21 +1,27 @@
 //! Changing who votes, by a decision like any other: one voter at a time.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt};
 use storage_core::{ErrorKind, PutIf, StorageProvider, StorageProviderExt};
 
 use super::core::{Core, QuorumLog, marker_key, misconfigured};
+use super::elect::CopyProgress;
 use super::lookup::Target;
 use super::marker::Marker;
 use super::member::Member;
 use super::{Asked, Base, Cell, Event, Goal, Outcome, Point, Request, VoterId, Voters};
+use crate::planted::planted;
 use crate::{Error, Result};
 
 /// How often a new voter may fail to take a cell before the change is given up.
 const FAILURES_MAX: u32 = 8;
 /// How often a new voter is brought up to date before it votes, while others go on committing.
 const ROUNDS_MAX: u32 = 8;
+/// How many decisions are read at once for a new voter, which takes one after the other.
+const READ_AHEAD: usize = 16;
 
 impl QuorumLog {
     /// Makes the provider with this number, of those that the log was opened with, a voter: beside the others, or
@@ -33,6 +39,16 @@ impl QuorumLog {
     ///
     /// If there is no such provider.
     pub async fn admit(&self, provider: usize, instead: Option<VoterId>) -> Result<VoterId> {
+        self.admit_telling(provider, instead, &|_| ()).await
+    }
+
+    /// As [`admit`](Self::admit), telling how far it is.
+    pub(super) async fn admit_telling(
+        &self,
+        provider: usize,
+        instead: Option<VoterId>,
+        tell: &(dyn Fn(CopyProgress) + Send + Sync),
+    ) -> Result<VoterId> {
         let core = &self.core;
         core.refresh().await?;
         let voters = self.voters();
@@ -54,7 +70,8 @@ impl QuorumLog {
             return Err(misconfigured(problem));
         }
         core.state().places.insert(voter, provider);
-        core.copy(voter, base).await?;
+        core.copy(voter, base, tell).await?;
+        core.check_able(&next, Some(voter)).await?;
         self.decide(next).await?;
         Ok(voter)
     }
@@ -70,18 +87,23 @@ impl QuorumLog {
         core.refresh().await?;
         let key = marker_key(&core.prefix)?;
         let asked = core.providers.iter().map(|provider| provider.try_get(&key));
+        // Whoever changed them may have stopped before it was finished.
+        self.settle_in().await?;
         let voters = self.voters();
-        if voters.version > 0 {
-            // Whoever changed them may have stopped before it told so.
-            core.copy_voters(voters.clone()).await?;
-        }
+        // A provider whose voter was let go is not one that was wiped.
+        let mut gone = core.ever_voted().await?;
         let mut missing = voters.members;
         let mut free = Vec::new();
-        for (at, found) in join_all(asked).await.into_iter().enumerate() {
+        let mut places = Vec::new();
+        for found in join_all(asked).await {
             let marker = found?.and_then(|object| Marker::decode(core.log, &object.body).ok());
-            let voter = marker.map(|marker| marker.voter);
+            places.push(marker.as_ref().map(|marker| marker.voter));
+            gone.extend(marker.into_iter().flat_map(|marker| marker.base.voters.members));
+        }
+        for (at, voter) in places.into_iter().enumerate() {
             match missing.iter().position(|member| Some(*member) == voter) {
                 Some(found) => drop(missing.remove(found)),
+                None if voter.is_some_and(|voter| gone.contains(&voter)) => {}
                 None => free.push(at),
             }
         }
@@ -104,12 +126,13 @@ impl QuorumLog {
         if let Some(problem) = next.problem() {
             return Err(misconfigured(problem));
         }
+        self.core.check_able(&next, None).await?;
         self.decide(next).await
     }
 
     async fn decide(&self, next: Voters) -> Result<()> {
         match self.core.submit(Goal::Change(next)).await {
-            Some(Outcome::Done(_)) => self.core.copy_voters(self.voters()).await,
+            Some(Outcome::Done(_)) => self.settle_in().await,
             Some(Outcome::Unreachable { maybe: true }) | None => {
                 Err(self.core.unreachable().into_unknown().into())
             }
@@ -120,9 +143,40 @@ impl QuorumLog {
             }
         }
     }
+
+    /// Finishes a change that was decided: brings as many of those who vote now as decide everything up to it, so that those
+    /// who were let go are needed no more, and tells everybody who votes.
+    pub(super) async fn settle_in(&self) -> Result<()> {
+        let core = &self.core;
+        if self.voters().version == 0 {
+            return Ok(());
+        }
+        let begun = core.decided().index;
+        let mut failures = 0;
+        while !planted("quorum-change-brings-nothing") {
+            match core.submit(Goal::Spread(begun)).await {
+                Some(Outcome::Done(_)) => break,
+                _ if failures < FAILURES_MAX => {
+                    failures += 1;
+                    core.env.sleep(core.options.pause * failures).await;
+                }
+                _ => return Err(core.unfinished().into()),
+            }
+        }
+        core.copy_voters(self.voters()).await.map_err(|_| core.unfinished().into())
+    }
 }
 
 impl Core {
+    /// What is decided and not yet finished.
+    fn unfinished(&self) -> storage_core::Error {
+        let why = self.unreachable();
+        let message = format!(
+            "who votes was changed, and too few of them have all that the others had: keep those, and do it again; {why}"
+        );
+        storage_core::Error::unknown(ErrorKind::Unavailable, message)
+    }
+
     /// The marker of a provider: the one that it has, perhaps since somebody else is at it, or a new one. It is only ever
     /// put where there is none, so that a request which lands late cannot take another's name away.
     async fn enrol(&self, provider: &dyn StorageProvider, voters: &Voters) -> Result<Marker> {
@@ -147,7 +201,15 @@ impl Core {
 
     /// Copies all that is decided onto the chain of a voter that does not vote yet, as its leaders put it elsewhere. Goes on
     /// where somebody else has stopped.
-    async fn copy(self: &Arc<Self>, voter: VoterId, base: Base) -> Result<()> {
+    async fn copy(
+        self: &Arc<Self>,
+        voter: VoterId,
+        base: Base,
+        tell: &(dyn Fn(CopyProgress) + Send + Sync),
+    ) -> Result<()> {
+        if planted("quorum-change-brings-nothing") {
+            return Ok(());
+        }
         let mut member = Member::new(voter, Some(base));
         let mut failures = 0;
         while let Some(position) = member.read_next() {
@@ -160,10 +222,12 @@ impl Core {
             if index >= decided {
                 return Ok(());
             }
-            while index < decided {
-                let cell = self.find(index + 1).await?;
-                self.copy_cell(&mut member, &cell).await?;
+            let cells = stream::iter(index + 1..=decided).map(|next| self.find(next));
+            let mut cells = pin!(cells.buffered(READ_AHEAD));
+            while let Some(cell) = cells.next().await {
+                self.copy_cell(&mut member, &cell?).await?;
                 index += 1;
+                tell(CopyProgress { copied: index, decided });
             }
             self.refresh().await?;
         }

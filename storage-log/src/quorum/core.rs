@@ -1,6 +1,6 @@
 //! The log on a quorum: the handle, what its parts share, and the log that they make.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,6 +10,7 @@ use futures_channel::oneshot;
 use futures_util::future::join_all;
 use storage_core::{Env, ErrorKind, Key, Prefix, StorageProvider};
 
+use super::elect::{CopyProgress, VoterChange};
 use super::lookup::Cells;
 use super::{Goal, Lost, Outcome, Point, Proof, Proposer, VoterId, VoterStatus, Voters};
 use crate::{Appended, CommitLog, Entry, Error, LogId, Record, Result, Slot};
@@ -98,12 +99,19 @@ pub(super) struct State {
     pub(super) told: u64,
     /// A slot that somebody asked for lately: where to begin to look on a chain of which nothing is known.
     pub(super) asked_for: Slot,
+    /// Those that none of the providers is, all of which answered when it was last looked for.
+    pub(super) strangers: BTreeSet<VoterId>,
+    /// Whether all providers answered when they were last asked who votes.
+    pub(super) is_told: bool,
     /// What each voter said, if the last that was asked of it failed.
     pub(super) troubles: BTreeMap<VoterId, String>,
     /// Those who wait to know the end of the log, and whether somebody asks.
     pub(super) probing: bool,
-    pub(super) probes: Vec<oneshot::Sender<Result<(), Arc<str>>>>,
+    pub(super) probes: Vec<oneshot::Sender<Probed>>,
 }
+
+/// What is told to those who wait to know the end: of an error as much as can be told more than once.
+pub(super) type Probed = Result<(), (ErrorKind, Arc<str>)>;
 
 impl QuorumLog {
     /// Who votes, as far as this handle knows.
@@ -223,6 +231,14 @@ impl CommitLog for QuorumLog {
         }
         Ok(admitted)
     }
+
+    async fn change_voters(
+        &self,
+        change: VoterChange,
+        tell: &(dyn Fn(CopyProgress) + Send + Sync),
+    ) -> Result<bool> {
+        self.change(change, tell).await
+    }
 }
 
 impl Core {
@@ -254,7 +270,15 @@ impl Core {
         for (voter, why) in &state.troubles {
             message += &format!("; {}: {why}", self.name(&state, *voter));
         }
-        storage_core::Error::not_applied(ErrorKind::Unavailable, message)
+        let strangers = members.iter().filter(|voter| state.strangers.contains(voter)).count();
+        let kind = match state.is_told && members.len() - strangers < *quorum {
+            true => {
+                message += "; name the providers of all who vote now";
+                ErrorKind::Misconfigured
+            }
+            false => ErrorKind::Unavailable,
+        };
+        storage_core::Error::not_applied(kind, message)
     }
 
     pub(super) fn name(&self, state: &State, voter: VoterId) -> String {

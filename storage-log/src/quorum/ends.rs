@@ -8,7 +8,7 @@ use storage_core::ErrorKind;
 
 use super::core::Core;
 use super::{Found, Goal, Outcome};
-use crate::Result;
+use crate::{Error, Result};
 
 /// How often a reading begins again when what it found was in doubt and was settled meanwhile.
 const READINGS_MAX: u32 = 8;
@@ -26,15 +26,15 @@ impl Core {
             let core = self.clone();
             self.env.spawn(Box::pin(async move { core.answer_probes().await }));
         }
-        let unavailable = |message: String| {
-            Err(storage_core::Error::not_applied(ErrorKind::Unavailable, message).into())
+        let failed = |kind, message: &str| {
+            Err(storage_core::Error::not_applied(kind, message.to_owned()).into())
         };
         match receiver.await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(message)) => unavailable(message.to_string()),
+            Ok(Err((kind, message))) => failed(kind, &message),
             Err(oneshot::Canceled) => {
                 self.state().probing = false;
-                unavailable("the runtime that read the log was stopped".into())
+                failed(ErrorKind::Unavailable, "the runtime that read the log was stopped")
             }
         }
     }
@@ -49,7 +49,10 @@ impl Core {
                 }
                 std::mem::take(&mut state.probes)
             };
-            let result = self.find_end().await.map_err(|error| Arc::from(error.to_string()));
+            let result = self.find_end().await.map_err(|error| match error {
+                Error::Storage(error) => (error.kind(), Arc::from(error.message())),
+                other => (ErrorKind::Unavailable, Arc::from(other.to_string())),
+            });
             for waiter in waiting {
                 let _ = waiter.send(result.clone());
             }

@@ -56,7 +56,10 @@ impl Core {
         let (after, prefix) = (voters_key(&self.prefix, known)?, voters_prefix(&self.prefix)?);
         let request = List::new(&prefix).start_after(&after);
         let asked = self.providers.iter().map(|provider| last_told(self.log, &**provider, request));
-        let told = join_all(asked).await.into_iter().flatten();
+        let told = join_all(asked).await;
+        // One that does not answer may know of voters whose providers are known here.
+        self.state().is_told = told.iter().all(Result::is_ok);
+        let told = told.into_iter().flatten().flatten();
         let Some(voters) = told.max_by_key(|voters| voters.version) else {
             return Ok(false);
         };
@@ -71,10 +74,11 @@ pub(super) async fn last_told(
     log: LogId,
     provider: &dyn StorageProvider,
     request: List<'_>,
-) -> Option<Voters> {
-    let page = provider.list(request).await.ok()?;
-    let object = provider.try_get(&page.objects.last()?.key).await.ok()??;
-    Some(Marker::decode(log, &object.body).ok()?.base.voters)
+) -> Result<Option<Voters>> {
+    let page = provider.list(request).await?;
+    let Some(listed) = page.objects.last() else { return Ok(None) };
+    let Some(object) = provider.try_get(&listed.key).await? else { return Ok(None) };
+    Ok(Some(Marker::decode(log, &object.body)?.base.voters))
 }
 
 pub(super) fn voters_prefix(prefix: &Prefix) -> Result<Prefix> {

@@ -1,6 +1,6 @@
 //! Making a log on a quorum, and opening it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::{FutureExt, join, join_all};
@@ -55,7 +55,8 @@ impl QuorumLog {
         join_all(puts).await.into_iter().collect()
     }
 
-    /// A handle on the log `id` of these providers, in any order. Waits for a majority of them, but not for the others.
+    /// A handle on the log `id` of these providers, in any order: those who vote, and those who may one day. Waits for
+    /// as many of the voters as decide, but not for the others.
     ///
     /// # Errors
     ///
@@ -80,6 +81,8 @@ impl QuorumLog {
             places,
             cells: BTreeMap::new(),
             asked_for: Slot(0),
+            strangers: BTreeSet::new(),
+            is_told: false,
             troubles: BTreeMap::new(),
             probing: false,
             probes: Vec::new(),
@@ -106,7 +109,11 @@ async fn find(
     let (mut places, mut failed) = (BTreeMap::new(), None);
     let mut voters = None::<Voters>;
     loop {
-        let is_enough = places.len() > providers.len() / 2;
+        // Some of the providers may only be there to vote later.
+        let is_enough = voters.as_ref().is_some_and(|voters| {
+            let found = voters.members.iter().filter(|member| places.contains_key(*member));
+            found.count() >= voters.quorum
+        });
         let next = match is_enough {
             // Those that have answered meanwhile.
             true => asked.next().now_or_never().flatten(),
@@ -135,7 +142,7 @@ async fn find(
             let other = providers[other].info().name;
             return Err(misconfigured(format!("{other} and {name} are the same voter")));
         }
-        for told in [Some(marker.base.voters), told].into_iter().flatten() {
+        for told in [Some(marker.base.voters), told.ok().flatten()].into_iter().flatten() {
             if voters.as_ref().is_none_or(|known| known.version < told.version) {
                 voters = Some(told);
             }

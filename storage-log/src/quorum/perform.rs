@@ -164,6 +164,11 @@ impl Core {
                 place = Some(at);
             }
         }
+        match (place, silent) {
+            (None, false) => drop(self.state().strangers.insert(voter)),
+            (Some(_), _) => drop(self.state().strangers.remove(&voter)),
+            (None, true) => {}
+        }
         place.map(|at| &*self.providers[at]).ok_or_else(|| {
             let (kind, which) = match silent {
                 true => (ErrorKind::Unavailable, "none of the providers that answer"),

@@ -65,6 +65,8 @@ pub enum Goal {
     Settle,
     /// That these vote instead of those who vote in the version before.
     Change(Voters),
+    /// That as many voters as decide have everything up to this index.
+    Spread(u64),
 }
 
 /// What became of a goal.
@@ -266,7 +268,7 @@ impl Proposer {
                 self.back_off();
             }
             Phase::Promising(epoch) => return self.recover(epoch, now),
-            Phase::Leading(_) if self.proposal.is_none() => return self.propose(),
+            Phase::Leading(_) if self.proposal.is_none() => return self.propose(now),
             _ => return false,
         }
         true
@@ -309,7 +311,7 @@ impl Proposer {
     }
 
     /// Proposes the goal, which follows the last decision. Whether there is one that does.
-    fn propose(&mut self) -> bool {
+    fn propose(&mut self, now: Duration) -> bool {
         let Council { log, decided, .. } = self.council;
         let value = match &self.goal {
             Some(Goal::Append(entry)) => match Value::of(entry, decided) {
@@ -336,11 +338,31 @@ impl Proposer {
                 self.finish(Outcome::Done(decided));
                 return true;
             }
+            // Until then each voter is given what it lacks.
+            Some(Goal::Spread(_)) => {
+                let is_done = self.is_spread(now);
+                if is_done {
+                    self.finish(Outcome::Done(decided));
+                }
+                return is_done;
+            }
             None => return false,
         };
         self.proposal = Some(value);
         self.sent = true;
         true
+    }
+
+    /// Whether as many voters as decide have all that is decided.
+    fn is_spread(&self, now: Duration) -> bool {
+        let Council { members, voters, proof, decided, .. } = &self.council;
+        let has_all = |member: &&Member| {
+            let has = || member.accepted().0;
+            member.base.is_some()
+                && (has() == *decided || has().index > decided.index)
+                && member.is_proved(*proof, now)
+        };
+        members.iter().filter(has_all).count() >= voters.quorum
     }
 
     /// Whether the goal is decided, one way or the other.
@@ -358,7 +380,11 @@ impl Proposer {
                 let done = if is_ours { Outcome::Done } else { Outcome::Taken };
                 is_known.then(|| done(decided))
             }
-            Goal::Append(_) | Goal::Change(_) | Goal::Settle => None,
+            // Those who vote now have decided on something since, so they have what was before.
+            Goal::Spread(index) if decided.index > *index && self.council.is_current() => {
+                Some(Outcome::Done(decided))
+            }
+            Goal::Append(_) | Goal::Change(_) | Goal::Settle | Goal::Spread(_) => None,
         }
     }
 

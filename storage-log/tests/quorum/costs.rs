@@ -46,7 +46,7 @@ fn with<F>(
             let gates: Gates = Arc::new(places.iter().map(|_| Arc::default()).collect());
             let clouds = places.iter().zip(&*gates).map(|(place, gate)| {
                 let inner = node.provider(*place);
-                let gated = Gated { inner, gate: gate.clone(), env: node.env() };
+                let gated = Gated { inner, gate: gate.clone(), env: node.env(), stop: None };
                 Arc::new(gated) as Arc<dyn StorageProvider>
             });
             let clouds: Vec<_> = clouds.collect();

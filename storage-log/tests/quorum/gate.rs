@@ -26,9 +26,61 @@ pub(crate) struct Gated<P> {
     pub(crate) inner: P,
     pub(crate) gate: Arc<Gate>,
     pub(crate) env: Arc<dyn Env>,
+    /// When whoever asks is stopped, if ever.
+    pub(crate) stop: Option<Arc<Stop>>,
+}
+
+/// Stops whoever asks after so many requests, of all providers together.
+#[derive(Debug)]
+pub(crate) struct Stop {
+    left: AtomicU64,
+    how: How,
+    pub(crate) has_stopped: AtomicBool,
+}
+
+/// What becomes of the last request before one is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum How {
+    Fails,
+    AnswerIsLost,
+    IsLost,
+}
+
+impl Stop {
+    pub(crate) fn new(after: u64, how: How) -> Arc<Self> {
+        let left = AtomicU64::new(after);
+        Arc::new(Self { left, how, has_stopped: AtomicBool::new(false) })
+    }
+
+    fn error(&self) -> Error {
+        self.has_stopped.store(true, Ordering::Relaxed);
+        match self.how {
+            How::Fails => Error::not_applied(ErrorKind::Unavailable, "the process is stopped"),
+            _ => Error::unknown(ErrorKind::Unavailable, "the process is stopped"),
+        }
+    }
+
+    async fn pass<T>(&self, request: impl Future<Output = Result<T>>) -> Result<T> {
+        let less = |left: u64| left.checked_sub(1);
+        match self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less) {
+            Ok(1) if self.how == How::AnswerIsLost => {
+                request.await?;
+                Err(self.error())
+            }
+            Ok(_) => request.await,
+            Err(_) => Err(self.error()),
+        }
+    }
 }
 
 impl<P> Gated<P> {
+    async fn send<T>(&self, request: impl Future<Output = Result<T>>) -> Result<T> {
+        match &self.stop {
+            Some(stop) => stop.pass(request).await,
+            None => request.await,
+        }
+    }
+
     async fn pass(&self) -> Result<()> {
         let millis = self.gate.slow_millis.load(Ordering::Relaxed);
         if millis > 0 {
@@ -50,19 +102,19 @@ impl<P: StorageProvider> StorageProvider for Gated<P> {
     async fn put(&self, key: &Key, body: Bytes, when: PutIf) -> Result<Version> {
         self.gate.puts.fetch_add(1, Ordering::Relaxed);
         self.pass().await?;
-        self.inner.put(key, body, when).await
+        self.send(self.inner.put(key, body, when)).await
     }
     async fn get(&self, key: &Key, request: Get) -> Result<Object> {
         self.gate.gets.fetch_add(1, Ordering::Relaxed);
         self.pass().await?;
-        self.inner.get(key, request).await
+        self.send(self.inner.get(key, request)).await
     }
     async fn list(&self, request: List<'_>) -> Result<Page> {
         self.pass().await?;
-        self.inner.list(request).await
+        self.send(self.inner.list(request)).await
     }
     async fn delete(&self, key: &Key) -> Result<()> {
         self.pass().await?;
-        self.inner.delete(key).await
+        self.send(self.inner.delete(key)).await
     }
 }

@@ -7,6 +7,7 @@
 mod costs;
 mod gate;
 mod judge;
+mod voters;
 mod world;
 
 use std::env;
@@ -64,6 +65,7 @@ const BUSY: Workload = Workload {
     commits: 12,
     troubles: 2,
     wipes: true,
+    spares: 0,
     pace: Duration::ZERO,
     proof: Proof::Always,
 };
@@ -84,6 +86,11 @@ fn where_nobody_is_wiped_a_marker_that_was_read_a_while_ago_will_do() {
     run(Workload { wipes: false, proof, ..BUSY }, &rough(), 60);
 }
 
+#[test]
+fn nothing_is_lost_while_voters_are_added_removed_and_replaced() {
+    run(Workload { spares: 2, commits: 20, troubles: 6, ..BUSY }, &rough(), 100);
+}
+
 /// `SIMULATION_SEEDS=2000` are a million commits with ten thousand outages and wipes.
 #[test]
 #[ignore = "minutes: `SIMULATION_SEEDS=2000` is a million commits"]
@@ -94,7 +101,7 @@ fn a_long_run_loses_nothing() {
 }
 
 /// Each is a rule of the protocol that is broken, and has to be noticed.
-const PLANTED: [&str; 9] = [
+const PLANTED: [&str; 10] = [
     "quorum-asks-no-promises",
     "quorum-recovers-the-earliest",
     "quorum-ignores-fencing",
@@ -104,6 +111,7 @@ const PLANTED: [&str; 9] = [
     "quorum-reader-ignores-doubt",
     "quorum-marker-never",
     "quorum-marker-read-on-reads-only",
+    "quorum-change-brings-nothing",
 ];
 
 #[test]
@@ -113,7 +121,8 @@ fn every_planted_mistake_is_found() {
     let mut missed = Vec::new();
     for name in PLANTED.into_iter().filter(|name| only == "all" || only == *name) {
         plant(name);
-        let workload = Workload { troubles: 4, ..BUSY };
+        let spares = if name.starts_with("quorum-change") { 2 } else { 0 };
+        let workload = Workload { troubles: 4 + spares as u32, spares, ..BUSY };
         let totals = Arc::new(world::Totals::default());
         let scenario = move |sim: &mut Sim| world(sim, &workload, &totals);
         let seeds = number("SIMULATION_SEEDS", 1000);

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use simulation::{Node, Place, Sim};
-use storage_core::{List, Prefix, StorageProvider};
-use storage_log::quorum::{Proof, QuorumLog, QuorumOptions};
+use storage_core::{ErrorKind, List, Prefix, StorageProvider};
+use storage_log::quorum::{Proof, QuorumLog, QuorumOptions, VoterChange};
 use storage_log::{Appended, CommitLog, Entry, EntryId, Error, Head, Record, Slot, catch_up};
 
 use crate::LOG;
@@ -24,6 +24,9 @@ pub(crate) struct Workload {
     /// How often something befalls a voter.
     pub(crate) troubles: u32,
     pub(crate) wipes: bool,
+    /// Who may vote one day: with any, voters are added, removed and replaced, and the first writer knows of none of them
+    /// until it is refused.
+    pub(crate) spares: usize,
     /// How long a writer waits before each commit.
     pub(crate) pace: Duration,
     pub(crate) proof: Proof,
@@ -36,7 +39,11 @@ pub(crate) struct Totals {
     outages: AtomicU64,
     wipes: AtomicU64,
     admitted: AtomicU64,
+    changed: AtomicU64,
+    /// Handles that were told to name those who vote now.
+    refused: AtomicU64,
     wiping: AtomicBool,
+    changing: AtomicBool,
 }
 
 impl Totals {
@@ -49,6 +56,10 @@ impl Totals {
             at_least(&self.wipes);
             at_least(&self.admitted);
         }
+        if self.changing.load(Ordering::Relaxed) {
+            at_least(&self.changed);
+            at_least(&self.refused);
+        }
     }
 }
 
@@ -57,11 +68,13 @@ impl fmt::Display for Totals {
         let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
         write!(
             f,
-            "{} commits, {} outages, {} wipes, {} voters admitted",
+            "{} commits, {} outages, {} wipes, {} voters admitted, {} changed, {} handles refused",
             count(&self.commits),
             count(&self.outages),
             count(&self.wipes),
-            count(&self.admitted)
+            count(&self.admitted),
+            count(&self.changed),
+            count(&self.refused)
         )
     }
 }
@@ -73,6 +86,8 @@ pub(crate) struct Notes {
     pub(crate) wrong: Mutex<Option<String>>,
     writers_done: AtomicU64,
     done: Vec<AtomicU64>,
+    /// A change of the voters that was begun and is not known to be done: until it is, whoever is concerned may vote.
+    begun: Mutex<Option<VoterChange>>,
 }
 
 impl Notes {
@@ -93,13 +108,16 @@ pub(crate) fn world(
 ) -> Result<(), String> {
     let workload = *workload;
     totals.wiping.store(workload.wipes, Ordering::Relaxed);
-    let places: Vec<_> = (0..workload.voters).map(|at| sim.place(&format!("cloud{at}"))).collect();
+    totals.changing.store(workload.spares > 0, Ordering::Relaxed);
+    let count = workload.voters + workload.spares;
+    let places: Vec<_> = (0..count).map(|at| sim.place(&format!("cloud{at}"))).collect();
     let gates: Vec<_> = places.iter().map(|_| Arc::new(Gate::default())).collect();
     let places = Arc::new((places, gates));
     let made = places.clone();
     let voters = sim
         .ask("maker", move |node| async move {
-            QuorumLog::create(LOG, &clouds(&node, &made), &Prefix::all()).await?;
+            let clouds = clouds(&node, &made);
+            QuorumLog::create(LOG, &clouds[..workload.voters], &Prefix::all()).await?;
             Ok::<_, Error>(open(&node, &made, Proof::Always).await?.voters())
         })?
         .map_err(|error| format!("the log cannot be made: {error}"))?;
@@ -140,7 +158,8 @@ pub(crate) fn world(
 
 fn clouds(node: &Node, places: &(Vec<Place>, Vec<Arc<Gate>>)) -> Vec<Arc<dyn StorageProvider>> {
     let gated = places.0.iter().zip(&places.1).map(|(place, gate)| {
-        let gated = Gated { inner: node.provider(*place), gate: gate.clone(), env: node.env() };
+        let (inner, gate) = (node.provider(*place), gate.clone());
+        let gated = Gated { inner, gate, env: node.env(), stop: None };
         Arc::new(gated) as Arc<dyn StorageProvider>
     });
     gated.collect()
@@ -151,11 +170,27 @@ async fn open(
     places: &(Vec<Place>, Vec<Arc<Gate>>),
     proof: Proof,
 ) -> Result<QuorumLog, Error> {
+    open_knowing(node, places, proof, &mut places.0.len()).await
+}
+
+/// A handle that knows only the first providers; of all where none of these votes any more.
+async fn open_knowing(
+    node: &Node,
+    places: &(Vec<Place>, Vec<Arc<Gate>>),
+    proof: Proof,
+    known: &mut usize,
+) -> Result<QuorumLog, Error> {
     let options = QuorumOptions { proof, ..QuorumOptions::default() };
     loop {
-        let clouds = clouds(node, places);
+        let mut clouds = clouds(node, places);
+        clouds.truncate(*known);
         match QuorumLog::open(LOG, clouds, Prefix::all(), node.env(), options.clone()).await {
-            Err(Error::Storage(_)) => node.env().sleep(Duration::from_secs(1)).await,
+            Err(Error::Storage(error)) => {
+                if error.kind() == ErrorKind::NotFound {
+                    *known = places.0.len();
+                }
+                node.env().sleep(Duration::from_secs(1)).await;
+            }
             other => return other,
         }
     }
@@ -185,7 +220,18 @@ async fn write_all(
     totals: &Totals,
 ) -> Result<(), Error> {
     let env = node.env();
-    let log = open(node, places, workload.proof).await?;
+    let knows_all = at > 0 || workload.spares == 0;
+    let mut known = if knows_all { places.0.len() } else { workload.voters };
+    let mut log = open_knowing(node, places, workload.proof, &mut known).await?;
+    // Whoever is told to name those who vote now does so.
+    let is_refused = |error: &storage_core::Error, known: usize| {
+        error.kind() == ErrorKind::Misconfigured && known < places.0.len()
+    };
+    let open_all = async |known: &mut usize| {
+        totals.refused.fetch_add(1, Ordering::Relaxed);
+        *known = places.0.len();
+        open(node, places, workload.proof).await
+    };
     let mut head = Head::genesis(LOG);
     // What was sent and may be in the log, for all anybody knows.
     let mut unsure: Option<Entry> = None;
@@ -217,6 +263,10 @@ async fn write_all(
                 return Ok(());
             }
             Ok(_) => {}
+            Err(Error::Storage(error)) if is_refused(&error, known) => {
+                log = open_all(&mut known).await?;
+                continue;
+            }
             Err(Error::Storage(_)) => {
                 env.sleep(Duration::from_millis(500)).await;
                 continue;
@@ -234,7 +284,16 @@ async fn write_all(
                 acknowledge(at, Some(&entry), notes, totals);
             }
             Ok(Appended::Taken(record)) => head = head.follow(&record)?,
-            Ok(Appended::Unknown(_)) => unsure = Some(entry),
+            Ok(Appended::Unknown(error)) => {
+                unsure = Some(entry);
+                if is_refused(&error, known) {
+                    log = open_all(&mut known).await?;
+                }
+            }
+            // Where the end can still be read, an append may find too few.
+            Err(Error::Storage(error)) if is_refused(&error, known) => {
+                log = open_all(&mut known).await?;
+            }
             Err(Error::Storage(_)) => env.sleep(Duration::from_millis(500)).await,
             Err(error) => return Err(error),
         }
@@ -263,6 +322,10 @@ async fn trouble_maker(
         gate.shut.store(false, Ordering::Relaxed);
         gate.slow_millis.store(0, Ordering::Relaxed);
     }
+    let begun = *notes.begun.lock().unwrap();
+    if let Some(begun) = begun {
+        change(&node, &workload, begun, &places, &notes, &totals).await;
+    }
     for _ in 0..workload.troubles {
         if workload.wipes {
             // A marker that is put twice, the second time long after its voter was wiped, gives that its name back: no
@@ -275,7 +338,18 @@ async fn trouble_maker(
             return;
         }
         env.sleep(Duration::from_millis(u64::from(node.choose(8)) * 200)).await;
-        let at = node.choose(workload.voters as u32) as usize;
+        if workload.spares > 0 && node.choose(2) == 0 {
+            let any = || node.choose(places.0.len() as u32) as usize;
+            let (old, new) = (any(), any());
+            let wanted = match node.choose(4) {
+                0 => VoterChange::Add(new),
+                1 => VoterChange::Remove(old),
+                _ => VoterChange::Replace { old, new },
+            };
+            change(&node, &workload, wanted, &places, &notes, &totals).await;
+            continue;
+        }
+        let at = node.choose(places.0.len() as u32) as usize;
         let gate = &places.1[at];
         let time = Duration::from_millis(200 << node.choose(8));
         match node.choose(if workload.wipes { 3 } else { 2 }) {
@@ -295,6 +369,59 @@ async fn trouble_maker(
                 totals.wipes.fetch_add(1, Ordering::Relaxed);
                 mend(&node, &workload, &places, &notes, &totals).await;
             }
+        }
+    }
+}
+
+/// Adds, removes or replaces a voter, again until it is known to be done if it may have begun. One that is let go is wiped
+/// as soon as that is done, and perhaps another one too.
+async fn change(
+    node: &Node,
+    workload: &Workload,
+    change: VoterChange,
+    places: &(Vec<Place>, Vec<Arc<Gate>>),
+    notes: &Notes,
+    totals: &Totals,
+) {
+    let mut attempts = 0;
+    loop {
+        let log = match open(node, places, workload.proof).await {
+            Ok(log) => log,
+            Err(error) => return notes.wrong(format!("changing voters: {error}")),
+        };
+        let was_begun = notes.begun.lock().unwrap().replace(change).is_some();
+        match log.change_voters(change, &|_| ()).await {
+            Ok(true) => break,
+            Ok(false) if was_begun => break,
+            Err(Error::Storage(error))
+                if error.kind() != ErrorKind::Misconfigured
+                    || error.message().contains("name the providers") =>
+            {
+                attempts += 1;
+                if attempts > 500 {
+                    return notes.wrong(format!("{change:?} does not come to an end: {error}"));
+                }
+                node.env().sleep(Duration::from_secs(2)).await;
+            }
+            // There was nothing to do, or it cannot be.
+            Ok(false) | Err(Error::Storage(_)) => {
+                *notes.begun.lock().unwrap() = None;
+                return;
+            }
+            Err(error) => return notes.wrong(format!("{change:?}: {error}")),
+        }
+    }
+    *notes.begun.lock().unwrap() = None;
+    totals.changed.fetch_add(1, Ordering::Relaxed);
+    if let VoterChange::Remove(old) | VoterChange::Replace { old, .. } = change
+        && workload.wipes
+    {
+        wipe(node, places.0[old]).await;
+        if node.choose(2) == 0 {
+            let other = node.choose(places.0.len() as u32) as usize;
+            wipe(node, places.0[other]).await;
+            totals.wipes.fetch_add(1, Ordering::Relaxed);
+            mend(node, workload, places, notes, totals).await;
         }
     }
 }
