@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::checkpoint::newest_name;
 use crate::compact::count_runs;
 use crate::format::checkpoint::Checkpoint;
-use crate::{Result, Store, Version, VoterId, VoterStatus};
+use crate::shared::Shared;
+use crate::{CopyProgress, Result, Store, Version, VoterChange, VoterId, VoterState, VoterStatus};
 
 /// How large a store is, and how far its maintenance has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,6 +119,76 @@ impl Store {
     /// [`ErrorKind::Storage`](crate::ErrorKind::Storage): what the voters fail with, of which all have to answer; and
     /// [`Conflict`](storage_core::ErrorKind::Conflict) when somebody else has changed the voters meanwhile.
     pub async fn mend_voters(&self) -> Result<Vec<VoterId>> {
-        Ok(self.shared.log.mend().await?)
+        let mended = self.shared.log.mend().await?;
+        self.name_store_on_voters().await;
+        Ok(mended)
+    }
+
+    /// Adds, removes or replaces one voter, where the log is on a quorum and while the store is used, by whatever
+    /// processes; says whether there was anything to do. Numbers are of the voters as the [`Place`](crate::Place) names them, and
+    /// after them of its [spares](crate::Place::with_spares). `tell` is told how far a new voter has been brought.
+    ///
+    /// A new voter has everything before it votes, and when this returns those who vote have everything without one that was
+    /// let go, which may be wiped then. Done again, it goes on where it was stopped. Processes that were not told of a
+    /// provider that votes now go on with the others, and where these are too few are refused with
+    /// [`Misconfigured`](storage_core::ErrorKind::Misconfigured), so name it as a spare to all of them first.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Storage`](crate::ErrorKind::Storage): [`Misconfigured`](storage_core::ErrorKind::Misconfigured) where nobody
+    /// votes, where one who would have to be a voter is none, and where fewer than three would be left;
+    /// [`Unavailable`](storage_core::ErrorKind::Unavailable) where too few voters answer, of now or then;
+    /// [`Conflict`](storage_core::ErrorKind::Conflict) when somebody else has changed the voters meanwhile; what providers fail
+    /// with.
+    ///
+    /// # Panics
+    ///
+    /// If the place names no provider of a number.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use backend_memory::MemoryProvider;
+    /// use storage_core::StorageProvider;
+    /// use storage_txn::{Options, Place, Store, VoterChange};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), storage_txn::Error> {
+    /// # let env = Arc::new(storage_wrappers::TokioEnv::new());
+    ///
+    /// let cloud = || Arc::new(MemoryProvider::new()) as Arc<dyn StorageProvider>;
+    /// let place = Place::quorum([cloud(), cloud(), cloud()], cloud()).with_spares([cloud()]);
+    /// let store = Store::init(place, env, Options::default()).await?;
+    /// store.transact(async |tx| tx.put("a", "1")).await?;
+    /// assert!(store.change_voters(VoterChange::Replace { old: 0, new: 3 }, &|_| ()).await?);
+    /// assert!(!store.change_voters(VoterChange::Add(3), &|_| ()).await?, "it votes already");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn change_voters(
+        &self,
+        change: VoterChange,
+        tell: &(dyn Fn(CopyProgress) + Send + Sync),
+    ) -> Result<bool> {
+        let Shared { log, place, root, .. } = &*self.shared;
+        if let VoterChange::Add(new) | VoterChange::Replace { new, .. } = change
+            && place.is_quorum()
+        {
+            place.check_free(new, *root).await?;
+        }
+        let is_changed = log.change_voters(change, tell).await?;
+        self.name_store_on_voters().await;
+        Ok(is_changed)
+    }
+
+    /// Has each voter that answers say which store it votes for. That is needed only where `format` is lost, and done again
+    /// with each change, so it fails nothing.
+    async fn name_store_on_voters(&self) {
+        let Ok(voters) = self.shared.log.status().await else { return };
+        let answering = voters
+            .into_iter()
+            .filter(|voter| matches!(voter.state, VoterState::Current | VoterState::Behind(_)));
+        let names: Vec<_> = answering.filter_map(|voter| voter.provider).collect();
+        let _ = self.shared.place.name_store_on(&names, self.shared.root).await;
     }
 }

@@ -45,6 +45,7 @@ use crate::{Error, ErrorKind, Result};
 pub struct Place {
     pub(crate) objects: Arc<dyn StorageProvider>,
     quorum: Option<Quorum>,
+    spares: Vec<Arc<dyn StorageProvider>>,
 }
 
 /// The voters of a log.
@@ -56,13 +57,13 @@ struct Quorum {
 
 impl<P: StorageProvider> From<Arc<P>> for Place {
     fn from(provider: Arc<P>) -> Self {
-        Self { objects: provider, quorum: None }
+        Self { objects: provider, quorum: None, spares: Vec::new() }
     }
 }
 
 impl From<Arc<dyn StorageProvider>> for Place {
     fn from(provider: Arc<dyn StorageProvider>) -> Self {
-        Self { objects: provider, quorum: None }
+        Self { objects: provider, quorum: None, spares: Vec::new() }
     }
 }
 
@@ -77,7 +78,18 @@ impl Place {
     ) -> Self {
         let voters = voters.into_iter().collect();
         let quorum = Quorum { voters, options: QuorumOptions::default() };
-        Self { objects: objects.into().objects, quorum: Some(quorum) }
+        Self { objects: objects.into().objects, quorum: Some(quorum), spares: Vec::new() }
+    }
+
+    /// The same with providers that do not vote, but may one day: see [`change_voters`](crate::Store::change_voters).
+    /// A handle goes on with those who vote then as long as it was told of enough of them.
+    #[must_use]
+    pub fn with_spares(
+        mut self,
+        spares: impl IntoIterator<Item = Arc<dyn StorageProvider>>,
+    ) -> Self {
+        self.spares.extend(spares);
+        self
     }
 
     /// The same, where there are voters, with other options for their log.
@@ -89,7 +101,7 @@ impl Place {
         self
     }
 
-    /// The same with something around each of its providers, the one of the objects first.
+    /// The same with something around each of its providers: the one of the objects first, then the voters, then the spares.
     #[must_use]
     pub fn wrapped(
         mut self,
@@ -97,8 +109,9 @@ impl Place {
     ) -> Self {
         self.objects = wrap(self.objects);
         if let Some(quorum) = &mut self.quorum {
-            quorum.voters = std::mem::take(&mut quorum.voters).into_iter().map(wrap).collect();
+            quorum.voters = std::mem::take(&mut quorum.voters).into_iter().map(&mut wrap).collect();
         }
+        self.spares = std::mem::take(&mut self.spares).into_iter().map(wrap).collect();
         self
     }
 
@@ -113,6 +126,12 @@ impl Place {
                 format!("{} with its log on {}", objects, voters.join(", "))
             }
         }
+    }
+
+    /// The names of those who may vote, in the order of their numbers: the voters, then the spares.
+    #[must_use]
+    pub fn voter_names(&self) -> Vec<String> {
+        self.candidates().iter().map(|voter| voter.info().name.into_owned()).collect()
     }
 
     /// The same with its objects here.
@@ -139,8 +158,7 @@ impl Place {
 
     /// What the voters say that the root is: where one of them can tell.
     pub(crate) async fn root_on_voters(&self) -> Result<Option<Root>> {
-        let Some(Quorum { voters, .. }) = &self.quorum else { return Ok(None) };
-        let key = root_key()?;
+        let (voters, key) = (self.candidates(), root_key()?);
         let found = join_all(voters.iter().map(|voter| voter.try_get(&key))).await;
         let roots = found.into_iter().filter_map(|found| Root::decode(&found.ok()??.body).ok());
         Ok(roots.into_iter().next())
@@ -158,10 +176,10 @@ impl Place {
                 let log = ProviderLog::new(self.objects.clone(), prefix("log/")?, root.id)?;
                 Ok(Arc::new(log))
             }
-            (LogAt::Quorum(token), Some(Quorum { voters, options })) => {
+            (LogAt::Quorum(token), Some(Quorum { options, .. })) => {
                 self.check()?;
                 let folder = prefix(&folder(token))?;
-                let (voters, env) = (voters.clone(), env.clone());
+                let (voters, env) = (self.candidates(), env.clone());
                 let opened = QuorumLog::open(root.id, voters, folder, env, options.clone()).await;
                 match opened {
                     Ok(log) => Ok(Arc::new(log)),
@@ -239,6 +257,44 @@ impl Place {
         }
     }
 
+    /// Looks whether this one, by its number among those who may vote, votes for no other store than `root`.
+    ///
+    /// # Errors
+    ///
+    /// [`Misconfigured`](StorageErrorKind::Misconfigured) if it does, and what it fails with.
+    pub(crate) async fn check_free(&self, at: usize, root: Root) -> Result<()> {
+        let voter = &self.candidates()[at];
+        let Some(object) = voter.try_get(&root_key()?).await? else { return Ok(()) };
+        let theirs = Root::decode(&object.body)?;
+        if theirs.id == root.id { Ok(()) } else { Err(another_store(&voter.info().name, &theirs)) }
+    }
+
+    /// Has those of these names say which store they vote for: what is told where `format` is lost, and keeps them from
+    /// another store.
+    ///
+    /// # Errors
+    ///
+    /// What they fail with.
+    pub(crate) async fn name_store_on(&self, names: &[String], root: Root) -> Result<()> {
+        let (root_key, made_key) = (&root_key()?, &made_key()?);
+        let candidates = self.candidates();
+        let named = candidates.iter().filter(|voter| names.contains(&voter.info().name.into()));
+        let puts = named.map(|voter| async move {
+            if voter.try_get(made_key).await?.is_none() {
+                voter.put(root_key, root.encode(), PutIf::Always).await?;
+                voter.put(made_key, Bytes::new(), PutIf::Always).await?;
+            }
+            Ok::<_, Error>(())
+        });
+        try_join_all(puts).await.map(drop)
+    }
+
+    /// Those who may vote: the voters, then the spares.
+    fn candidates(&self) -> Vec<Arc<dyn StorageProvider>> {
+        let voters = self.quorum.iter().flat_map(|quorum| &quorum.voters);
+        voters.chain(&self.spares).cloned().collect()
+    }
+
     /// What is wrong with the voters as they are named.
     fn check(&self) -> Result<()> {
         let Some(Quorum { voters, .. }) = &self.quorum else { return Ok(()) };
@@ -263,7 +319,7 @@ impl Place {
 
     /// Why the log was not found on the voters, if that can be told.
     async fn why_not(&self, id: LogId) -> Option<Error> {
-        let Some(Quorum { voters, .. }) = &self.quorum else { return None };
+        let voters = &self.candidates();
         let key = root_key().ok()?;
         let found = try_join_all(voters.iter().map(|voter| voter.try_get(&key))).await.ok()?;
         for (voter, found) in voters.iter().zip(found) {

@@ -86,8 +86,15 @@ impl Store {
         };
         let state = State::new(id, shelf.clone());
         let is_replica = root.is_replica;
-        let shared =
-            Shared::new(log.clone(), env.clone(), options.clone(), shelf, state, is_replica);
+        let shared = Shared::new(
+            log.clone(),
+            (place.clone(), root),
+            env.clone(),
+            options.clone(),
+            shelf,
+            state,
+            is_replica,
+        );
         shared.check_writable()?;
         if shared.read_whole().await? == Advanced::Yes {
             return shared.rebuild_whole().await;

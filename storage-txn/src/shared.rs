@@ -14,17 +14,21 @@ use crate::commit::Queue;
 use crate::compact::Compactions;
 use crate::counters::Counts;
 use crate::flush::{Flushes, Role};
+use crate::format::root::Root;
 use crate::memtable::Memtable;
 use crate::segment::Shelf;
 use crate::session::Session;
 use crate::state::{Advanced, Decoded, State};
 use crate::system::System;
 use crate::watch::Arrivals;
-use crate::{Error, ErrorKind, Options, Result};
+use crate::{Error, ErrorKind, Options, Place, Result};
 
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) log: Arc<dyn CommitLog>,
+    /// Where the store is kept, and what it says of itself there.
+    pub(crate) place: Place,
+    pub(crate) root: Root,
     pub(crate) env: Arc<dyn Env>,
     pub(crate) options: Options,
     /// Drawn at random: the first session, and what makes this handle choose otherwise than others.
@@ -76,6 +80,7 @@ impl Drop for Probing {
 impl Shared {
     pub(crate) fn new(
         log: Arc<dyn CommitLog>,
+        (place, root): (Place, Root),
         env: Arc<dyn Env>,
         options: Options,
         shelf: Shelf,
@@ -85,6 +90,8 @@ impl Shared {
         let writer = env.random();
         let shared = Arc::new(Self {
             log,
+            place,
+            root,
             writer,
             env,
             options,

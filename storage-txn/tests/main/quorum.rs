@@ -6,7 +6,8 @@ use backend_memory::MemoryProvider;
 use futures_util::TryStreamExt;
 use storage_core::{Key, Operation, Prefix, PutIf, StorageProvider, StorageProviderExt};
 use storage_txn::{
-    At, ErrorKind, Options, Place, Store, VerifyEvent, VerifyOptions, Version, VoterState,
+    At, ErrorKind, Options, Place, Store, VerifyEvent, VerifyOptions, Version, VoterChange,
+    VoterState,
 };
 use storage_wrappers::{Counted, TokioEnv};
 
@@ -196,6 +197,60 @@ async fn any_one_voter_may_be_wiped_and_nobody_notices_but_who_asks_how_it_is() 
         wipe(&*clouds.voters[(wiped + 1) % 3]).await;
         assert_eq!(read(&clouds.open().await, "x").await.as_deref(), Some("mended"));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_voters_are_replaced_while_handles_are_open_and_commits_cost_what_they_did() {
+    let (clouds, others) = (Clouds::new(), Clouds::new());
+    let cloud = |cloud: &Cloud| cloud.clone() as Arc<dyn StorageProvider>;
+    let spares = || others.voters.iter().map(cloud);
+    let open = async || {
+        let place = clouds.place().with_spares(spares());
+        Store::open(place, env(), Options::default()).await.unwrap()
+    };
+    drop(clouds.init().await);
+    let (store, other) = (open().await, open().await);
+    for nth in 0..3 {
+        put(&store, &format!("before {nth}"), "value").await;
+        let change = VoterChange::Replace { old: nth, new: 3 + nth };
+        assert!(other.change_voters(change, &|_| ()).await.unwrap());
+        put(&other, &format!("after {nth}"), "value").await;
+        wipe(&*clouds.voters[nth]).await;
+    }
+    put(&store, "x", "last").await;
+    settle().await;
+    let before = others.asked();
+    put(&store, "x", "still").await;
+    settle().await;
+    let after = others.asked();
+    assert_eq!((after.0 - before.0, after.1 - before.1), (3, 0));
+    // The voters that there are now are all that is needed, and say which store they vote for.
+    let place = Place::quorum(spares(), clouds.objects.clone());
+    let alone = Store::open(place.clone(), env(), Options::default()).await.unwrap();
+    assert_eq!(read(&alone, "before 0").await.as_deref(), Some("value"));
+    assert_eq!(read(&alone, "x").await.as_deref(), Some("still"));
+    assert_eq!(alone.info().await.unwrap().voters.len(), 3);
+    let fresh = Place::quorum(spares(), Arc::new(MemoryProvider::new()));
+    let refused = Store::init(fresh, env(), Options::default()).await.unwrap_err();
+    assert!(refused.to_string().contains("is a voter of another store"), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_votes_for_another_store_is_not_admitted_nor_anybody_where_nobody_votes() {
+    let (clouds, others) = (Clouds::new(), Clouds::new());
+    drop((clouds.init().await, others.init().await));
+    let spare = others.voters[0].clone() as Arc<dyn StorageProvider>;
+    let place = clouds.place().with_spares([spare.clone()]);
+    let store = Store::open(place, env(), Options::default()).await.unwrap();
+    let misconfigured = ErrorKind::Storage(storage_core::ErrorKind::Misconfigured);
+    let refused = store.change_voters(VoterChange::Add(3), &|_| ()).await.unwrap_err();
+    assert_eq!(refused.kind(), misconfigured, "{refused}");
+    assert!(refused.to_string().contains("is a voter of another store"), "{refused}");
+    let alone = Place::from(Arc::new(MemoryProvider::new())).with_spares([spare]);
+    let store = Store::init(alone, env(), Options::default()).await.unwrap();
+    let refused = store.change_voters(VoterChange::Add(0), &|_| ()).await.unwrap_err();
+    assert_eq!(refused.kind(), misconfigured, "{refused}");
+    assert!(refused.to_string().contains("and nobody votes"), "{refused}");
 }
 
 #[tokio::test(start_paused = true)]
