@@ -19,6 +19,7 @@ mod units;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 pub use problem::{Problem, Problems, Severity, closest};
 pub(crate) use provider::Limits;
@@ -186,7 +187,7 @@ impl Config {
                 continue;
             }
             match &entry.value {
-                Value::List(voters) if name == "log" => {
+                Value::List(voters) if name == "log" || name == "spares" => {
                     for voter in voters {
                         self.check_reference(name, voter);
                     }
@@ -309,6 +310,7 @@ impl Config {
     /// Whether `[store]` names this provider, in whatever role.
     pub(crate) fn names_store(&self, name: &str) -> bool {
         self.store_named().is_some_and(|named| named.split('+').any(|it| it == name))
+            || self.store_spares().iter().any(|spare| spare == name)
     }
 
     /// Opens the place of the store that [`store_provider`](Self::store_provider) has found by this name: a provider, or
@@ -323,35 +325,57 @@ impl Config {
             true => provider.open_to_read().await,
             false => provider.open().await,
         };
+        let spares = self.open_spares(name, to_read).await?;
         let Some(roles) = self.store.quorum().filter(|roles| roles.name() == name) else {
-            return Ok(open(self.provider(Some(name))?).await?.into());
+            return Ok(Place::from(open(self.provider(Some(name))?).await?).with_spares(spares));
         };
         let mut voters = Vec::new();
         for voter in &roles.voters {
             voters.push(self.provider(Some(voter))?.open_later(to_read).await);
         }
         let objects = open(self.provider(Some(&roles.objects))?).await?;
-        Ok(Place::quorum(voters, objects))
+        Ok(Place::quorum(voters, objects).with_spares(spares))
+    }
+
+    /// The spares of the store of this name, each opened when it is first asked for something.
+    async fn open_spares(
+        &self,
+        name: &str,
+        to_read: bool,
+    ) -> Result<Vec<Arc<dyn storage_core::StorageProvider>>> {
+        let mut spares = Vec::new();
+        if self.store_named().as_deref() == Some(name) {
+            for spare in self.store.spares() {
+                spares.push(self.provider(Some(spare))?.open_later(to_read).await);
+            }
+        }
+        Ok(spares)
     }
 
     /// As [`open_place`](Self::open_place), of a store that need not be within reach: its providers are opened when
     /// they are first asked for something.
     pub(crate) async fn open_place_later(&self, name: &str, to_read: bool) -> Result<Place> {
+        let spares = self.open_spares(name, to_read).await?;
         let later =
             async |name: &str| Ok::<_, Error>(self.provider(Some(name))?.open_later(to_read).await);
         let Some(roles) = self.store.quorum().filter(|roles| roles.name() == name) else {
-            return Ok(later(name).await?.into());
+            return Ok(Place::from(later(name).await?).with_spares(spares));
         };
         let mut voters = Vec::new();
         for voter in &roles.voters {
             voters.push(later(voter).await?);
         }
-        Ok(Place::quorum(voters, later(&roles.objects).await?))
+        Ok(Place::quorum(voters, later(&roles.objects).await?).with_spares(spares))
     }
 
     /// The voters of the log and the provider of the objects that `[store]` names, if it names several voters.
     pub(crate) fn store_voters(&self) -> Option<(Vec<String>, String)> {
         self.store.quorum().map(|roles| (roles.voters, roles.objects))
+    }
+
+    /// The providers that may vote for the log of the store one day.
+    pub(crate) fn store_spares(&self) -> &[String] {
+        self.store.spares()
     }
 
     /// The name of the provider that `[store]` names, if it does.

@@ -110,7 +110,7 @@ Examples:
         #[arg(value_name = "KEY")]
         keys: Vec<String>,
     },
-    /// Add a member: room to a shard, a copy to a mirror
+    /// Add a member: room to a shard, a copy to a mirror, a voter to the log
     #[command(after_help = "\
 Says what to change in the configuration, after looking whether it can be done: the new member answers,
 is empty and used by nobody else, and the array is whole. With --write it is changed. Then restart what
@@ -118,7 +118,12 @@ uses the array, and run what it says next: `rebalance` for a shard, `repair` for
 
 An `erasure` has as many members as pieces: replace one, or put a `shard` of several in its place.
 
+With --log a provider becomes a voter of the store's log, at once and while the store is used: it gets
+all that was decided, and then votes. Name it in `spares` of [store] first, wherever the store is used.
+Four voters survive the loss of one, as three do: add two.
+
 Examples:
+  cloudbank array add gcs --log
   cloudbank array add aws2 -p room
   cloudbank array add aws2 -p room --weight 2 --write")]
     Add {
@@ -130,12 +135,16 @@ Examples:
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
         weight: Option<u64>,
     },
-    /// Take a member out of a shard or a mirror
+    /// Take a member out of a shard or a mirror, or a voter out of the log
     #[command(after_help = "\
 Says what to change in the configuration, after looking whether the others have everything. With --write
 it is changed. What is on the member stays there: of a shard until `rebalance` has moved it.
 
+With --log it votes no more for the store's log, at once; three are left at least. When the command
+is done the others have everything.
+
 Examples:
+  cloudbank array remove gcs --log
   cloudbank array remove aws -p room
   cloudbank array remove aws -p room --write && cloudbank array rebalance -p room")]
     Remove {
@@ -144,13 +153,17 @@ Examples:
         /// The provider that is a member
         member: String,
     },
-    /// Put a provider in the place of a member
+    /// Put a provider in the place of a member, or of a voter
     #[command(after_help = "\
 Says what to change in the configuration, after looking whether the new one is there, empty and used by
 nobody else, and the others have everything. With --write it is changed. Then restart what uses the
 array, and run what it says next. The old member may be gone already.
 
+With --log the new one votes for the store's log in the place of the old one, at once and while the
+store is used. Name it in `spares` of [store] first, wherever the store is used.
+
 Examples:
+  cloudbank array replace aws gcs --log
   cloudbank array replace aws gcs -p safe
   cloudbank array replace aws gcs -p safe --write && cloudbank array repair -p safe")]
     Replace {
@@ -200,6 +213,9 @@ pub(crate) struct Change {
     /// The array [default: the only one that can be changed so]
     #[arg(long, short, value_name = "NAME")]
     pub(crate) provider: Option<String>,
+    /// The voters of the store's log, in place of an array
+    #[arg(long, conflicts_with_all = ["provider", "write"])]
+    pub(crate) log: bool,
     /// Change the configuration file
     #[arg(long)]
     pub(crate) write: bool,

@@ -7,6 +7,7 @@ mod repair;
 mod rotate;
 mod scrub;
 mod status;
+mod voters;
 
 use std::collections::BTreeSet;
 
@@ -36,6 +37,18 @@ pub(crate) async fn run(context: &Context, command: ArrayCommand) -> Result<()> 
         ArrayCommand::Repair { which, keys, .. } => {
             let remains = "what was repaired stays so; run the same command again to go on";
             context.unless_interrupted(remains, repair::keys(context, &which, &keys)).await
+        }
+        ArrayCommand::Add { change, member, weight } if change.log => {
+            let add = voters::add(context, &member, weight);
+            context.unless_interrupted(voters::REMAINS, add).await
+        }
+        ArrayCommand::Remove { change, member } if change.log => {
+            let remove = voters::remove(context, &member);
+            context.unless_interrupted(voters::REMAINS, remove).await
+        }
+        ArrayCommand::Replace { change, old, new } if change.log => {
+            let replace = voters::replace(context, &old, &new);
+            context.unless_interrupted(voters::REMAINS, replace).await
         }
         ArrayCommand::Add { change, member, weight } => {
             let add = change::add(context, &change, &member, weight);

@@ -195,6 +195,11 @@ fn show(context: &Context) -> Result<()> {
             }
             None => {}
         }
+        if !config.store_spares().is_empty() {
+            let spares: Vec<_> =
+                config.store_spares().iter().map(|it| format!("\"{it}\"")).collect();
+            context.output.line(format_args!("spares = [{}]", spares.join(", ")))?;
+        }
         for (written, settings) in config.other_tables() {
             context.output.line(format_args!("\n{written}"))?;
             show_settings(context, settings)?;

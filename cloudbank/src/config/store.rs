@@ -9,7 +9,7 @@ use super::problem::Problem;
 /// The most voters that a log has.
 const VOTERS_MAX: usize = 15;
 /// The settings of `[store]`, all of which name providers.
-pub(super) const SETTINGS: [&str; 3] = ["provider", "log", "objects"];
+pub(super) const SETTINGS: [&str; 4] = ["provider", "log", "objects", "spares"];
 
 /// What `[store]` says. Whether the names are those of providers is checked elsewhere.
 #[derive(Debug, Default)]
@@ -17,6 +17,7 @@ pub(super) struct StoreRoles {
     provider: Option<Role>,
     log: Option<Role>,
     objects: Option<Role>,
+    spares: Option<Role>,
 }
 
 /// A setting, and the providers that it names: none when it is no name at all.
@@ -43,7 +44,12 @@ impl QuorumRoles {
 impl StoreRoles {
     pub(super) fn read(table: &Table) -> Self {
         let role = |name: &str| table.get(name).map(Role::read);
-        Self { provider: role("provider"), log: role("log"), objects: role("objects") }
+        Self {
+            provider: role("provider"),
+            log: role("log"),
+            objects: role("objects"),
+            spares: role("spares"),
+        }
     }
 
     /// The provider of the store, which is made of two where the log and the objects are apart; `None` where
@@ -53,6 +59,9 @@ impl StoreRoles {
     ///
     /// What is written is not possible, or not yet.
     pub(super) fn provider(&self) -> Result<Option<String>, Problem> {
+        if let Some(spares) = &self.spares {
+            self.check_spares(spares)?;
+        }
         match (&self.provider, &self.log, &self.objects) {
             (None, None, None) => Ok(None),
             (Some(both), None, None) => Ok(both.one()?.map(str::to_owned)),
@@ -73,6 +82,30 @@ impl StoreRoles {
                     }
                     (one, _) => one.map(str::to_owned),
                 })
+            }
+        }
+    }
+
+    /// Those that may vote for the log one day.
+    pub(super) fn spares(&self) -> &[String] {
+        self.spares.as_ref().map_or(&[], |spares| &spares.providers)
+    }
+
+    fn check_spares(&self, spares: &Role) -> Result<(), Problem> {
+        let log = self.log.as_ref().filter(|log| log.providers.len() > 1);
+        let Some(log) = log else {
+            let problem = Problem::error("`spares` are for a log on several voters");
+            return Err(problem
+                .at(spares.span.clone())
+                .help("name the voters: log = [\"a\", \"b\", \"c\"], and objects beside it"));
+        };
+        let mut given: BTreeSet<_> = log.providers.iter().collect();
+        match spares.providers.iter().find(|name| !given.insert(*name)) {
+            None => Ok(()),
+            Some(twice) => {
+                Err(Problem::error(format!("`spares` names `{twice}`, which is named already"))
+                    .at(spares.span.clone())
+                    .help("`log` names those who vote, `spares` those who may vote one day"))
             }
         }
     }

@@ -161,7 +161,7 @@ fn a_store_on_a_provider_there_is_not_names_the_nearest() {
               |
             5 | objcts = ***
               | ^^^^^^
-              = expected one of provider, log, objects
+              = expected one of provider, log, objects, spares
               = did you mean `objects`?"#]],
     );
 }

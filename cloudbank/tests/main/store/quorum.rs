@@ -1,5 +1,10 @@
 //! A store with its log on three voters, each of which keeps a part of its objects too.
 
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use expect_test::expect;
+
 use crate::support::Bench;
 
 const QUORUM: &str = r#"
@@ -64,4 +69,150 @@ fn it_is_made_used_and_verified_and_one_voter_may_be_lost() {
     std::fs::remove_dir_all(bench.path("a")).unwrap();
     put(&bench, "a third");
     assert_eq!(bench.ok("store cat key"), "a third");
+}
+
+/// Three voters, two that may vote one day, one that nobody named, and the objects elsewhere.
+fn with_spares() -> Bench {
+    let mut text = String::new();
+    for name in ["a", "b", "c", "d", "e", "f", "objects"] {
+        text += &format!("[providers.{name}]\ntype = \"fs\"\npath = \"{name}\"\ncreate = true\n");
+    }
+    text +=
+        "[store]\nlog = [\"a\", \"b\", \"c\"]\nobjects = \"objects\"\nspares = [\"d\", \"e\"]\n";
+    Bench::with_config(&text)
+}
+
+#[test]
+fn voters_come_and_go_by_command_and_what_to_write_is_said() {
+    let bench = with_spares();
+    bench.ok("store init");
+    put(&bench, "the value");
+    let session = bench.session(
+        "array replace c d --log
+        array replace c d --log
+        array add e --log
+        array remove b --log
+        array remove e --log
+        array add f --log
+        array add nobody --log
+        array remove f --log
+        array add e --log --weight 2
+        array replace a a --log
+        array add e --log -p objects
+        array replace a e --log --json",
+    );
+    expect![[r#"
+        $ array replace c d --log
+        `d` votes in the place of `c`
+        voters: a, b, d; 2 of 3 decide, so 1 voter may be lost
+        write in cloudbank.toml, [store], wherever the store is used:
+          log = ["a", "b", "d"]
+          spares = ["e"]
+        $ array replace c d --log
+        `d` votes in the place of `c`, as before
+        voters: a, b, d; 2 of 3 decide, so 1 voter may be lost
+        write in cloudbank.toml, [store], wherever the store is used:
+          log = ["a", "b", "d"]
+          spares = ["e"]
+        $ array add e --log
+        `e` votes now
+        voters: a, b, d, e; 3 of 4 decide, so 1 voter may be lost
+        next: add or remove another; an even number survives no more losses than one less
+        $ array remove b --log
+        `b` votes no more
+        voters: a, d, e; 2 of 3 decide, so 1 voter may be lost
+        write in cloudbank.toml, [store], wherever the store is used:
+          log = ["a", "d", "e"]
+          (without spares)
+        $ array remove e --log
+        ! error: store on `a+b+c+objects`: misconfigured: 3 voters survive the loss of one, and fewer of none; replace fs:$DIR/e, or add another voter first
+        [2]
+        $ array add f --log
+        ! error: `f` is not named in [store], so whoever uses the store now could not reach it
+        !   = write in cloudbank.toml, [store], wherever the store is used: spares = ["d", "e", "f"]
+        !   = restart what uses it, and run this again
+        [2]
+        $ array add nobody --log
+        ! error: there is no provider `nobody` in cloudbank.toml
+        !   = expected a, b, c, d, e, f or objects
+        [2]
+        $ array remove f --log
+        ! error: `f` is no voter of the log
+        !   = [store] names a, b, c, d, e
+        [3]
+        $ array add e --log --weight 2
+        ! error: a voter has no weight: each has one vote
+        [2]
+        $ array replace a a --log
+        ! error: `a` cannot take its own place
+        !   = one that was wiped votes again after: cloudbank store mend
+        [2]
+        $ array add e --log -p objects
+        ! error: the argument '--log' cannot be used with '--provider <NAME>'
+        ! 
+        ! Usage: cloudbank array add --log <MEMBER>
+        ! 
+        ! For more information, try '--help'.
+        [2]
+        $ array replace a e --log --json
+        ! {"code":2,"error":"usage","kind":"misconfigured","message":"store on `a+b+c+objects`: misconfigured: fs:$DIR/a and fs:$DIR/e are both voters; remove fs:$DIR/a, or name another to take its place","provider":"a+b+c+objects"}
+        [2]
+    "#]].assert_eq(&session);
+    // Those who were let go may be deleted.
+    for gone in ["a", "b", "c"] {
+        std::fs::remove_dir_all(bench.path(gone)).unwrap();
+    }
+    let text = String::from_utf8(bench.read("cloudbank.toml")).unwrap();
+    bench.write(
+        "cloudbank.toml",
+        text.replace("[\"a\", \"b\", \"c\"]", "[\"d\", \"e\", \"b\"]")
+            .replace("spares = [\"d\", \"e\"]\n", ""),
+    );
+    assert_eq!(bench.ok("store cat key"), "the value");
+}
+
+/// Processes that know all who may vote commit all the while; none of them is refused, and nothing that they were told is
+/// committed is lost with the three voters that there were.
+#[test]
+fn all_voters_are_replaced_under_processes_that_commit() {
+    let bench = with_spares();
+    bench.ok("store init");
+    let ended = AtomicBool::new(false);
+    let done = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for writer in 0..2 {
+            let (bench, ended, done) = (&bench, &ended, &done);
+            scope.spawn(move || {
+                for nth in 0.. {
+                    if ended.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let key = format!("{writer}-{nth}");
+                    let output = bench.feed(&format!("store put {key} -"), key.as_bytes());
+                    assert!(output.status.success(), "{}", bench.shown(&output));
+                    done.lock().unwrap().push(key);
+                }
+            });
+        }
+        let changes = ["replace a d", "replace b e", "add a", "add b", "remove c", "remove a"];
+        for change in changes {
+            let before = done.lock().unwrap().len();
+            bench.ok(&format!("array {change} --log"));
+            // Others go on before the next one.
+            while done.lock().unwrap().len() < before + 2 {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+        }
+        ended.store(true, Ordering::Relaxed);
+    });
+    for gone in ["a", "c"] {
+        std::fs::remove_dir_all(bench.path(gone)).unwrap();
+    }
+    let done = done.into_inner().unwrap();
+    assert!(done.len() >= 12, "{}", done.len());
+    for key in &done {
+        assert_eq!(bench.ok(&format!("store cat {key}")), *key);
+    }
+    let verified = bench.ok("store verify");
+    assert!(verified.contains(&format!("sound: version {}", done.len())), "{verified}");
 }

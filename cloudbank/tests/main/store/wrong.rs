@@ -155,6 +155,20 @@ fn roles_that_contradict_or_are_alone_are_named() {
     "#]],
     );
     check(
+        &roles("log = \"a\"\nobjects = \"a\"\nspares = [\"b\"]"),
+        "store ls",
+        expect![[r#"
+        $ store ls
+        ! error: `spares` are for a log on several voters
+        !   --> cloudbank.toml:10:10
+        !    |
+        ! 10 | spares = ["b"]
+        !    |          ^^^^^
+        !    = name the voters: log = ["a", "b", "c"], and objects beside it
+        [2]
+    "#]],
+    );
+    check(
         &roles("log = \"a\"\nobjects = [\"a\", \"b\"]"),
         "store ls",
         expect![[r#"
