@@ -1,4 +1,4 @@
-"""A server joins a grid through a stock introducer, told of by the announcing program in `announce/`."""
+"""A server joins a grid through a stock introducer, told of by the program in `announce/`, installed by pip."""
 
 import json
 import os
@@ -8,10 +8,9 @@ import sys
 
 import support
 from grid import Node, Process, Server, free_port, running, wait_until
-from support import STOCK, cloudbank, get, healthy, main, noise, put, same
+from support import STOCK, cannot, cloudbank, get, healthy, main, noise, put, same
 
 COMMAND = json.loads(os.environ["TAHOE_SERVER"])
-ANNOUNCE = pathlib.Path(__file__).resolve().parents[3] / "announce"
 INTRODUCER = """\
 [node]
 nickname = introducer
@@ -63,7 +62,10 @@ def about(server, folder):
 
 
 def announcing(*arguments):
-    return [sys.executable, ANNOUNCE / "cloudbank_announce.py", *arguments]
+    """The program as pip has installed it, in an environment that is not that of the client."""
+    if "TAHOE_ANNOUNCE" not in os.environ:
+        cannot(os.environ["TAHOE_ANNOUNCE_MISSING"])
+    return [os.environ["TAHOE_ANNOUNCE"], *arguments]
 
 
 def case_a_client_finds_the_server_through_a_stock_introducer():

