@@ -18,6 +18,9 @@ use crate::index::base32;
 const FORMAT: &str = "cloudbank tahoe identity 1";
 /// The first and the last year of the certificate. Clients look at its key, and not at its time.
 const YEARS: [i32; 2] = [2000, 4095];
+/// How long the permutation seed of a new server is, and that of any may be: stock nodes have some of 52.
+const PERMUTATION_BYTES: usize = 20;
+const PERMUTATION_BYTES_MAX: usize = 256;
 
 /// The keys and secrets of a server, as one bundle.
 ///
@@ -44,7 +47,7 @@ pub struct Identity {
     furl_name: String,
     tub_id: [u8; 20],
     signing_seed: [u8; 32],
-    permutation_seed: [u8; 20],
+    permutation_seed: Vec<u8>,
 }
 
 impl std::fmt::Debug for Identity {
@@ -61,29 +64,50 @@ impl Identity {
     ///
     /// Where the system has no randomness.
     pub fn generate() -> Result<Self> {
-        let failed = |what: &str| Error::Damaged(format!("no identity could be made: {what}"));
-        let key = rcgen::KeyPair::generate().map_err(|error| failed(&error.to_string()))?;
-        let mut about = rcgen::CertificateParams::default();
-        about.distinguished_name.push(rcgen::DnType::CommonName, "tahoe storage");
-        [about.not_before, about.not_after] = YEARS.map(|year| rcgen::date_time_ymd(year, 1, 1));
-        let certificate = about.self_signed(&key).map_err(|error| failed(&error.to_string()))?;
+        let key = rcgen::KeyPair::generate().map_err(failed)?;
         let mut identity = Self {
-            certificate: certificate.der().to_vec(),
+            certificate: certificate(&key)?,
             key: key.serialize_der(),
             swissnum: String::new(),
             furl_name: String::new(),
             tub_id: [0; 20],
             signing_seed: [0; 32],
-            permutation_seed: [0; 20],
+            permutation_seed: vec![0; PERMUTATION_BYTES],
         };
         let mut names = [[0; 20]; 2];
         let Self { tub_id, signing_seed, permutation_seed, .. } = &mut identity;
         let [first, second] = &mut names;
         for secret in [&mut tub_id[..], signing_seed, permutation_seed, first, second] {
-            getrandom::fill(secret).map_err(|error| failed(&error.to_string()))?;
+            getrandom::fill(secret).map_err(failed)?;
         }
         [identity.swissnum, identity.furl_name] = names.map(|name| base32(&name));
         Ok(identity)
+    }
+
+    /// That of a server that was known by these before. Its key, in PKCS #8, gets a certificate of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Invalid`], which names what is wrong with it.
+    pub(crate) fn taken_over(
+        key: Vec<u8>,
+        swissnum: &str,
+        tub_id: [u8; 20],
+        signing_seed: [u8; 32],
+        permutation_seed: Vec<u8>,
+    ) -> Result<Self> {
+        let mut identity = Self {
+            certificate: Vec::new(),
+            key,
+            swissnum: swissnum.to_owned(),
+            furl_name: swissnum.to_owned(),
+            tub_id,
+            signing_seed,
+            permutation_seed,
+        };
+        identity.certificate = certificate(&identity.key_pair()?)?;
+        // It is held to what any bundle is.
+        Self::parse(&identity.to_text())
     }
 
     /// Reads a bundle.
@@ -123,8 +147,9 @@ impl Identity {
                 .strip_prefix("priv-v0-")
                 .and_then(fixed)
                 .ok_or_else(|| invalid("has no \"signing_key\" that begins with priv-v0-"))?,
-            permutation_seed: fixed(get("permutation_seed")?)
-                .ok_or_else(|| invalid("has no \"permutation_seed\" of 20 bytes"))?,
+            permutation_seed: decoded(get("permutation_seed")?)
+                .filter(|seed| (1..=PERMUTATION_BYTES_MAX).contains(&seed.len()))
+                .ok_or_else(|| invalid("has no \"permutation_seed\" of 1 to 256 bytes"))?,
         };
         identity.key_pair()?;
         Ok(identity)
@@ -166,6 +191,13 @@ impl Identity {
     /// [`Error::File`].
     pub fn write(&self, path: &Path) -> Result<()> {
         crate::files::write_private(path, self.to_text().as_bytes()).map_err(Error::file(path))
+    }
+
+    /// Whether clients take one for the other: everything is the same but the certificate, of which only the key counts.
+    #[must_use]
+    pub fn is_same_server(&self, other: &Self) -> bool {
+        let certificate = self.certificate.clone();
+        *self == Self { certificate, ..other.clone() }
     }
 
     /// The certificate, in DER. It is self-signed, as clients demand.
@@ -292,7 +324,22 @@ impl Shares {
     }
 }
 
+/// A self-signed certificate, as clients demand, in DER.
+fn certificate(key: &rcgen::KeyPair) -> Result<Vec<u8>> {
+    let mut about = rcgen::CertificateParams::default();
+    about.distinguished_name.push(rcgen::DnType::CommonName, "tahoe storage");
+    [about.not_before, about.not_after] = YEARS.map(|year| rcgen::date_time_ymd(year, 1, 1));
+    Ok(about.self_signed(key).map_err(failed)?.der().to_vec())
+}
+
+fn failed(what: impl std::fmt::Display) -> Error {
+    Error::Damaged(format!("no identity could be made: {what}"))
+}
+
 fn fixed<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let bytes = BASE32_NOPAD.decode(text.to_ascii_uppercase().as_bytes()).ok()?;
-    bytes.try_into().ok()
+    decoded(text)?.try_into().ok()
+}
+
+fn decoded(text: &str) -> Option<Vec<u8>> {
+    BASE32_NOPAD.decode(text.to_ascii_uppercase().as_bytes()).ok()
 }

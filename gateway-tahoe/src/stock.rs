@@ -1,4 +1,4 @@
-//! The storage folder of a stock Tahoe-LAFS server: its containers, read and written, and the shares in them moved.
+//! A stock Tahoe-LAFS server: the containers in its storage folder, read and written, the shares in them moved, and who it is.
 //!
 //! `shares/<first two characters>/<storage index>/<number>` is a container of one share with its leases. Which kind it is
 //! stands at its begin. `shares/incoming` has uploads that were never finished.
@@ -10,6 +10,7 @@ mod immutable;
 mod import;
 mod lease;
 mod mutable;
+mod node;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -19,3 +20,4 @@ pub use export::export;
 pub use folder::{Entry, StockFolder};
 pub use import::{Moved, Task, import};
 pub use lease::Schema;
+pub use node::identity;

@@ -90,24 +90,28 @@ Examples:
         #[arg(long)]
         dry_run: bool,
     },
-    /// Take over the shares of a stock server: its storage folder
+    /// Take over a stock server: its shares, and who it is
     #[command(after_help = "\
-FOLDER is the `storage` folder of the stock server, which must not be running. Nothing in it is changed.
-What is there already is not stored again, so an import that was interrupted goes on when it is started
-anew. At the end all bytes and leases are compared with what is stored.
+FOLDER is that of the stock node, which must not be running, or its `storage` folder alone. Nothing in it
+is changed. What is there already is not stored again, so an import that was interrupted goes on when it
+is started anew. At the end all bytes and leases are compared with what is stored.
 
-Clients write to their mutable files only where the server has the same tub id: see
-`cloudbank tahoe identity`.
+From the folder of a node the server also becomes who the node was, so that clients may go on writing to
+their mutable files: that takes the same tub id. A server that is somebody already refuses that.
 
 Examples:
-  cloudbank tahoe import ~/.tahoe/storage --dir node
-  cloudbank tahoe import ~/.tahoe/storage --verify-only      compare, and store nothing")]
+  cloudbank tahoe import ~/.tahoe --dir node
+  cloudbank tahoe import ~/.tahoe/storage --dir node         only the shares
+  cloudbank tahoe import ~/.tahoe --verify-only              compare the shares, and store nothing")]
     Import {
         #[command(flatten)]
         which: TahoeWhich,
-        /// The folder of the stock server, with `shares` in it
+        /// The folder of the stock server
         #[arg(value_name = "FOLDER")]
         folder: PathBuf,
+        /// Leave the server who it is
+        #[arg(long)]
+        no_identity: bool,
         /// Do not compare everything at the end
         #[arg(long, conflicts_with = "verify_only")]
         no_verify: bool,
@@ -155,11 +159,12 @@ Examples:
 A server that has another identity keeps it, unless you say --replace: its clients know it by that.
 
 Examples:
-  cloudbank tahoe identity import server-1.identity")]
+  cloudbank tahoe identity import server-1.identity
+  cloudbank tahoe identity import ~/.tahoe       that of a stock node: its key, its names and its secrets")]
     Import {
         #[command(flatten)]
         which: TahoeWhich,
-        /// The file; `-` is standard input
+        /// The file, or the folder of a stock node; `-` is standard input
         file: PathBuf,
         /// Also when the server has another identity, which is lost then
         #[arg(long)]

@@ -27,8 +27,9 @@ pub(crate) async fn run(context: &Context, command: TahoeCommand) -> Result<()> 
         TahoeCommand::Gc { which, after, dry_run } => {
             status::collect(context, &which, after, dry_run).await
         }
-        TahoeCommand::Import { which, folder, no_verify, verify_only } => {
-            let tasks = moving::Tasks { import: !verify_only, verify: !no_verify };
+        TahoeCommand::Import { which, folder, no_identity, no_verify, verify_only } => {
+            let (import, verify, identity) = (!verify_only, !no_verify, !no_identity);
+            let tasks = moving::Tasks { identity, import, verify };
             moving::import(context, &which, &folder, tasks).await
         }
         TahoeCommand::Export { which, folder } => moving::export(context, &which, &folder).await,

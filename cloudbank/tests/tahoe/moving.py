@@ -1,12 +1,15 @@
-"""The storage folder of a stock server is taken over, and written back: containers of the real package on both sides."""
+"""A stock server is taken over, and its storage folder written back: containers of the real package on both sides."""
 
 import json
 import os
 import pathlib
+import shutil
+import subprocess
 import sys
 
 import support
-from grid import Node, Server, running
+from grid import Node, Process, Server, free_port, running, wait_until
+from joining import Introducer, announcing
 from support import STOCK, at, cannot, cloudbank, get, healthy, main, mkdir, noise, put, same, storage_index, web
 
 OURS = json.loads(os.environ["TAHOE_SERVER"])
@@ -82,6 +85,130 @@ def case_a_grid_moves_in_with_all_its_files_and_back():
             for cap in slots:
                 web("PUT", at(cap), b"changed there")
                 same(get(cap), b"changed there")
+
+
+class StockNode:
+    """A node with storage, as `tahoe create-node` makes it."""
+
+    def __init__(self, folder, introducer):
+        self.folder, self.process = folder, None
+        port = free_port()
+        self.program = pathlib.Path(sys.executable).parent / "tahoe"
+        words = ["create-node", f"--port=tcp:{port}:interface=127.0.0.1", f"--location=tcp:127.0.0.1:{port}", "--webport=none"]
+        words += [f"--introducer={introducer.furl}", "--nickname=node", folder]
+        done = subprocess.run([self.program, *words], capture_output=True, text=True)
+        assert done.returncode == 0, done
+
+    def start(self):
+        self.process = Process([self.program, "run", self.folder], self.folder.parent, "node", keep_stdin=True)
+        return self
+
+
+def case_a_stock_node_moves_in_and_its_clients_notice_nothing():
+    needs_ours()
+    here = pathlib.Path.cwd()
+    introducer = Introducer(here / "introducer").start()
+    with running(introducer):
+        introducer.wait()
+        node = StockNode(here / "node", introducer).start()
+        client = Node(here / "client", [], 1, 1, 1)
+        known = {"introducers": {"grid": {"furl": introducer.furl}}}
+        (client.folder / "private" / "introducers.yaml").write_text(json.dumps(known))
+        client.start()
+        with running(client):
+            with running(node):
+                client.wait().wait_for(["node"])
+                in_use(client)
+                files = {put(noise(size)): noise(size) for size in (100, 2_500_000)}
+                slots = {put(noise(9000, kind), format=kind): noise(9000, kind) for kind in ("SDMF", "MDMF")}
+                root = mkdir()
+                web("PUT", at(root, "child"), noise(80_000, "child"))
+            client.wait_for([])
+            ours = Server("ours", OURS, here / "ours")
+            furl = (here / "node" / "private" / "storage.furl").read_text().strip()
+            tub = furl.removeprefix("pb://").split("@")[0]
+            said = cloudbank("tahoe", "import", here / "node", "--dir", ours.folder).decode()
+            assert f"the server is {tub} from its next start on" in said and "6 shares" in said, said
+            with running(ours):
+                ours.start().wait()
+                told = json.loads(cloudbank("--json", "tahoe", "announce", "--dir", ours.folder))
+                # What clients know it by has stayed: secrets come from the tub id, the order of servers from the seed.
+                assert told["anonymous-storage-FURL"].startswith(f"pb://{tub}@"), told
+                assert told["permutation-seed-base32"] == (here / "node" / "permutation-seed").read_text().strip(), told
+                assert told["anonymous-storage-NURLs"][0].split("/")[-1] == furl.split("/")[-1] + "#v=1", told
+                servers = here / "servers.yaml"
+                servers.write_bytes(cloudbank("tahoe", "announce", "--dir", ours.folder))
+                # The node's own key signs for it.
+                words = ["--servers", servers, "--key", here / "node" / "private" / "node.privkey", "--nickname", "node"]
+                announcer = type("Announcer", (), {})()
+                announcer.process = Process(announcing(*words, "--introducer", introducer.furl), here, "announcer")
+                with running(announcer):
+                    client.wait_for(["node"])
+                    for cap, data in {**files, **slots}.items():
+                        same(get(cap), data)
+                        healthy(cap, verify="true", add_lease="true")
+                    for cap in slots:
+                        web("PUT", at(cap), b"changed here")
+                        same(get(cap), b"changed here")
+                    web("PUT", at(root, "second"), noise(60_000, "second"))
+                    same(get(root, "second"), noise(60_000, "second"))
+                    same(get(root, "child"), noise(80_000, "child"))
+
+
+def case_a_nodes_identity_is_whole_and_replaces_no_other():
+    needs_ours()
+    from allmydata.crypto import ed25519
+    from cryptography.hazmat.primitives import serialization
+    from foolscap.api import Tub
+
+    here = pathlib.Path.cwd()
+
+    def node(name):
+        folder = here / name
+        (folder / "private").mkdir(parents=True)
+        tub = Tub()
+        (folder / "private" / "node.pem").write_bytes(tub.getCertData())
+        (folder / "private" / "storage.furl").write_text(f"pb://{tub.getTubID()}@tcp:127.0.0.1:1,tcp:[::1]:2/swissnum{name}\n")
+        private, _ = ed25519.create_signing_keypair()
+        (folder / "private" / "node.privkey").write_bytes(ed25519.string_from_signing_key(private) + b"\n")
+        return folder, tub.getTubID()
+
+    def identity(*words, status=0):
+        return cloudbank("tahoe", "identity", *words, "--dir", here / "ours", status=status).decode()
+
+    (one, tub), (other, other_tub) = node("one"), node("other")
+    assert tub in identity("import", one)
+    kept = json.loads(identity("export", "-"))
+    # There was no permutation seed, so it is the tub id.
+    assert kept["tub_id"] == kept["permutation_seed"] == tub and kept["swissnum"] == "swissnumone", kept
+    # Once more is nothing new; with another form of the same key, too.
+    path = one / "private" / "node.pem"
+    text = path.read_bytes()
+    key = serialization.load_pem_private_key(text[text.index(b"-----BEGIN PRIVATE") :], None)
+    form = serialization.PrivateFormat.TraditionalOpenSSL
+    old = key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
+    assert b"BEGIN RSA PRIVATE KEY" in old
+    path.write_bytes(text[: text.index(b"-----BEGIN PRIVATE")] + old)
+    assert tub in identity("import", one)
+    said = identity("import", other, status=4)
+    assert tub in said and other_tub in said and "--replace" in said, said
+    # Nor does it come along with shares.
+    (other / "storage" / "shares").mkdir(parents=True)
+    said = cloudbank("tahoe", "import", other, "--dir", here / "ours", status=4).decode()
+    assert tub in said, said
+    said = cloudbank("tahoe", "import", other, "--no-identity", "--dir", here / "ours").decode()
+    assert "0 shares" in said and tub not in said, said
+    assert json.loads(identity("export", "-")) == kept
+    assert other_tub in identity("import", other, "--replace")
+    assert json.loads(identity("export", "-"))["tub_id"] == other_tub
+    # Files of two nodes are not one identity.
+    shutil.copy(one / "private" / "node.pem", other / "private" / "node.pem")
+    said = identity("import", other, "--replace", status=1)
+    assert "storage.furl: it is of another node than private/node.pem" in said, said
+    (one / "private" / "node.privkey").unlink()
+    said = identity("import", one, "--replace", status=1)
+    assert "node.privkey: it is not there" in said, said
+    assert "no folder of a node" in identity("import", here, "--replace", status=3)
 
 
 def containers(folder):

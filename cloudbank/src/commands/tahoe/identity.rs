@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::path::Path;
 
-use gateway_tahoe::Identity;
+use gateway_tahoe::{Identity, stock};
 use serde_json::json;
 
 use super::place::{Place, failed};
@@ -33,31 +33,41 @@ pub(super) async fn import(
     file: &Path,
     replace: bool,
 ) -> Result<()> {
-    let given = match file == Path::new("-") {
-        true => {
+    let given = match file {
+        file if file == Path::new("-") => {
             let mut text = String::new();
             std::io::stdin().read_to_string(&mut text).map_err(Error::file("standard input"))?;
             Identity::parse(&text).map_err(failed)?
         }
-        false => Identity::read(file)
+        node if node.is_dir() => stock::identity(node).map_err(failed)?.ok_or_else(|| {
+            let node = node.display();
+            Error::NotFound(format!("{node} is no folder of a node: there is no private/node.pem"))
+        })?,
+        file => Identity::read(file)
             .map_err(failed)?
             .ok_or_else(|| Error::NotFound(format!("there is no file {}", file.display())))?,
     };
-    let place = Place::find(context, which).await?;
-    let kept = place.shares.keep_identity(&given, replace).await.map_err(failed)?;
-    if kept != given {
+    let place = Place::find_or_make(context, which).await?;
+    keep(&place, &given, replace).await?;
+    context.output.done(
+        format_args!("the server is {} from its next start on", given.tub_id()),
+        &json!({ "tub_id": given.tub_id() }),
+    )
+}
+
+/// Makes a server who it is to be, in its store and its folder. A stock node's is made anew with each reading but for what
+/// clients know it by, so that is what counts.
+pub(super) async fn keep(place: &Place, given: &Identity, replace: bool) -> Result<()> {
+    let kept = place.shares.keep_identity(given, replace).await.map_err(failed)?;
+    if !kept.is_same_server(given) {
         return Err(Error::Conflict(format!(
-            "the server is {} already, and its clients know it by that\n  = --replace makes it {} instead: who was given \
-             the other one does not find it then, and cannot write to mutable files on it",
+            "the server is {} already, and its clients know it by that\n  = `cloudbank tahoe identity import --replace` \
+             makes it {} instead: who was given the other one does not find it then, and cannot write to mutable files on it",
             kept.tub_id(),
             given.tub_id()
         )));
     }
     std::fs::create_dir_all(&place.folder)
         .map_err(Error::file(format!("make the folder {}", place.folder.display())))?;
-    given.write(&place.folder.join("identity.json")).map_err(failed)?;
-    context.output.done(
-        format_args!("the server is {} from its next start on", given.tub_id()),
-        &json!({ "tub_id": given.tub_id() }),
-    )
+    kept.write(&place.folder.join("identity.json")).map_err(failed)
 }

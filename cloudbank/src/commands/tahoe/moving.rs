@@ -1,4 +1,4 @@
-//! `tahoe import` and `export`: the storage folder of a stock server, taken over and written.
+//! `tahoe import` and `export`: a stock server taken over, and its storage folder written.
 
 use std::path::Path;
 
@@ -7,6 +7,7 @@ use gateway_tahoe::stock::{self, Moved, StockFolder, Task};
 use indicatif::ProgressBar;
 use serde_json::json;
 
+use super::identity;
 use super::place::{Place, failed};
 use crate::cli::TahoeWhich;
 use crate::config::human_size;
@@ -19,6 +20,8 @@ const BAR: &str = "{bar:30} {pos}/{len} files  {eta} left  {msg}";
 /// What is done of an import.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tasks {
+    /// Makes the server who the stock node was, where it is known.
+    pub(super) identity: bool,
     pub(super) import: bool,
     pub(super) verify: bool,
 }
@@ -65,6 +68,16 @@ pub(super) async fn import(
         true => Place::find_or_make(context, which).await?,
         false => Place::find_to_read(context, which).await?,
     };
+    let mut words = Vec::new();
+    let mut node = None;
+    if tasks.identity
+        && tasks.import
+        && let Some(given) = stock::identity(folder).map_err(failed)?
+    {
+        identity::keep(&place, &given, false).await?;
+        words.push(format!("the server is {} from its next start on", given.tub_id()));
+        node = Some(given.tub_id());
+    }
     let mut moved = Tally::default();
     if tasks.import {
         moved = run(context, &place.shares, &from, Task::Import).await?;
@@ -74,7 +87,6 @@ pub(super) async fn import(
     if tasks.verify && moved.failed == 0 {
         compared = run(context, &place.shares, &from, Task::Verify).await?;
     }
-    let mut words = Vec::new();
     if tasks.import {
         words.push(format!(
             "took over {} ({}), {} there already",
@@ -95,6 +107,7 @@ pub(super) async fn import(
             "there_already": moved.same,
             "compared": compared.same,
             "failed": problems,
+            "tub_id": node,
         }),
     )?;
     all_well(problems)
