@@ -36,6 +36,7 @@ const SCRIPTS: &[(&str, &str, Needs)] = &[
     ("asked",    "asked.py",    Needs::Wire),
     ("kept",     "kept.py",     Needs::Wire),
     ("times",    "times.py",    Needs::Clock),
+    ("theirs",   "theirs.py",   Needs::Clock),
 ];
 
 fn main() -> ExitCode {
