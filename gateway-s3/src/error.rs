@@ -208,14 +208,22 @@ impl From<storage_txn::Error> for Error {
     }
 }
 
+/// Of a copy of a store, and of a store whose copy has taken its place. Where the other is is for the operator to tell.
+const READ_ONLY: &str =
+    "the store takes no writes here: it is a copy, or its copy has taken its place; it can be read";
+
 /// What a failure of the store is to a client. It is not told how the store is made: that is for the log.
 fn of_store(error: &storage_txn::Error) -> Refusal {
     let code = match error.kind() {
         ErrorKind::Conflict | ErrorKind::PreconditionFailed => Code::ConditionalRequestConflict,
         ErrorKind::LimitExceeded => Code::SlowDown,
-        ErrorKind::Storage(_) | ErrorKind::ReadOnly | ErrorKind::Cancelled => {
-            Code::ServiceUnavailable
+        // Not one to try again, as those of the fifth hundred are: the store stays so.
+        ErrorKind::ReadOnly => {
+            let mut refusal = Refusal::new(Code::MethodNotAllowed, READ_ONLY);
+            refusal.headers.push(("allow", "GET, HEAD".to_owned()));
+            return refusal;
         }
+        ErrorKind::Storage(_) | ErrorKind::Cancelled => Code::ServiceUnavailable,
         ErrorKind::NoSuchVersion | ErrorKind::SnapshotExpired => {
             return Refusal::new(Code::InvalidArgument, "that time or version is not kept");
         }

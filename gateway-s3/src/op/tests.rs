@@ -8,6 +8,7 @@ mod lifecycle;
 mod lists;
 mod locks;
 mod puts;
+mod read_only;
 mod uploads;
 mod versions;
 
