@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use http::header::{CONNECTION, EXPECT};
+use http::header::{CONNECTION, EXPECT, HOST};
 use http::{HeaderValue, Method, Request, Response, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -89,6 +89,9 @@ impl<H: Handler> Door<H> {
         *shell.method_mut() = request.method().clone();
         *shell.uri_mut() = request.uri().clone();
         *shell.extensions_mut() = request.extensions().clone();
+        if !has_one_host(&request) {
+            return self.refuse(Refusal::Host, &shell);
+        }
         let size = request.body().size_hint();
         if size.lower() > limits.body_bytes_max {
             return self.refuse(Refusal::TooLarge, &shell);
@@ -106,6 +109,15 @@ impl<H: Handler> Door<H> {
     fn refuse(&self, refusal: Refusal, request: &Request<()>) -> Response<H::Body> {
         metrics::counter!(REFUSED, "reason" => refusal.label()).increment(1);
         self.handler.refuse(refusal, request)
+    }
+}
+
+/// Whether it says once for which host it is, as RFC 9112 §3.2 has it: of two that stand before a server, each might believe
+/// another one. HTTP/2 says it in its own way, and HTTP/1.0 need not.
+fn has_one_host(request: &Request<RequestBody>) -> bool {
+    match request.headers().get_all(HOST).iter().count() {
+        0 => request.version() != Version::HTTP_11,
+        count => count == 1,
     }
 }
 

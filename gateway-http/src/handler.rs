@@ -39,6 +39,8 @@ pub enum Refusal {
     TooLarge,
     /// It took longer than any request may; what it did is unknown.
     TimedOut,
+    /// It does not say for which host it is, or says it twice.
+    Host,
 }
 
 impl Refusal {
@@ -48,6 +50,7 @@ impl Refusal {
         match self {
             Self::Busy | Self::TimedOut => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Host => StatusCode::BAD_REQUEST,
         }
     }
 
@@ -58,6 +61,7 @@ impl Refusal {
             Self::Busy => "busy",
             Self::TooLarge => "too_large",
             Self::TimedOut => "timed_out",
+            Self::Host => "host",
         }
     }
 }
@@ -68,6 +72,7 @@ impl fmt::Display for Refusal {
             Self::Busy => "the server has more to do than it takes on at a time",
             Self::TooLarge => "the body is larger than this server takes",
             Self::TimedOut => "the request took longer than this server allows",
+            Self::Host => "a request has one Host header",
         })
     }
 }

@@ -116,6 +116,7 @@ impl Handler for S3 {
         let (status, code) = match refusal {
             Refusal::Busy => (StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
             Refusal::TooLarge => (StatusCode::BAD_REQUEST, "EntityTooLarge"),
+            Refusal::Host => (StatusCode::BAD_REQUEST, "InvalidRequest"),
             _ => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
         };
         let id = request.extensions().get::<RequestId>().copied();

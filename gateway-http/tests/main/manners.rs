@@ -21,7 +21,8 @@ async fn broken_requests_are_refused_and_the_next_client_is_served() {
     let many = format!("GET / HTTP/1.1\r\nHost: x\r\n{many}\r\n");
     let put = "PUT / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n";
     let chunked = format!("{put}Transfer-Encoding: chunked\r\n");
-    let cases: [(&str, String, &str); 16] = [
+    let hosts = "400 a request has one Host header";
+    let cases: [(&str, String, &str); 20] = [
         ("a good one", format!("{put}Content-Length: 3\r\n\r\nabc"), "200 3"),
         ("a good chunked one", format!("{chunked}\r\n3\r\nabc\r\n0\r\n\r\n"), "200 3"),
         ("no HTTP", "hello\r\n\r\n".into(), "400"),
@@ -58,6 +59,10 @@ async fn broken_requests_are_refused_and_the_next_client_is_served() {
             format!("{chunked}\r\n3e9\r\n{}\r\n0\r\n\r\n", "y".repeat(1001)),
             "400 the body has more than 1000 bytes",
         ),
+        ("no host", "PUT / HTTP/1.1\r\nConnection: close\r\n\r\n".into(), hosts),
+        ("two hosts", format!("{put}Host: y\r\n\r\n"), hosts),
+        ("the same host twice", format!("{put}Host: x\r\n\r\n"), hosts),
+        ("no host, in HTTP/1.0", "PUT / HTTP/1.0\r\n\r\n".into(), "200 0"),
         ("a folded header", "GET / HTTP/1.1\r\nHost: x\r\na: b\r\n c\r\n\r\n".into(), "400"),
     ];
     for (name, request, expected) in cases {
