@@ -7,6 +7,7 @@ mod models;
 mod mutants;
 mod planted;
 mod readme;
+mod s3_suite;
 mod services;
 mod simulate;
 mod soak;
@@ -44,6 +45,8 @@ enum Command {
     Planted(planted::Arguments),
     /// Run whole stores in a simulated world with faults and crashes, a run for each seed.
     Simulate(simulate::Arguments),
+    /// Run a public suite of S3 against our server and those of others, and compare.
+    S3Suite(s3_suite::Arguments),
     /// Kill real processes that share a store at random, and judge what they were told.
     Soak(soak::Arguments),
     /// Check licences, sources, duplicates and advisories of the dependencies (cargo-deny).
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Command::Planted(arguments) => planted::run(&arguments),
         Command::Models => models::run(),
         Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::S3Suite(arguments) => s3_suite::run(&arguments),
         Command::Soak(arguments) => soak::run(&arguments),
         Command::Deny => deny::run(),
     };

