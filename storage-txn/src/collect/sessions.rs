@@ -1,20 +1,21 @@
 //! Sessions that are gone, and what they stored and never named.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use storage_core::{Key, Listed, StorageProviderExt};
 use storage_log::planted::planted;
 
-use super::Collection;
+use super::{ATTEMPTS_MAX, Collection};
 use crate::change::Change;
 use crate::session;
 use crate::store::prefix;
 use crate::system::reaped;
 use crate::view::{View, Walk};
 use crate::writes::{Range, Writes};
-use crate::{Result, Version, space};
+use crate::{Error, ErrorKind, Result, Version, space};
 
 const SEGMENTS: &str = "segment/";
 const VALUES: &str = "value/";
@@ -128,14 +129,10 @@ impl Collection<'_> {
 
     /// Of what a session has stored, that which the store does not name.
     async fn unnamed(&self, session: u64, mut stored: Vec<Listed>) -> Result<Vec<Listed>> {
-        let (view, version) = {
-            let state = self.shared.state();
-            (state.view.clone(), state.version)
-        };
         let is_value = |listed: &Listed| listed.key.as_str().starts_with(VALUES);
-        let used = match stored.iter().any(is_value) {
-            true => values_used(&view, version, session).await?,
-            false => BTreeSet::new(),
+        let (view, used) = match stored.iter().any(is_value) {
+            true => self.values_used(session).await?,
+            false => (self.shared.state().view.clone(), BTreeSet::new()),
         };
         let system = &view.system;
         stored.retain(|listed| match number(&listed.key) {
@@ -156,7 +153,27 @@ impl Collection<'_> {
         Ok(stored)
     }
 
-    /// Commits that these sessions commit no more.
+    /// The numbers of the values of a session that any kept version has, and the view that says so.
+    async fn values_used(&self, session: u64) -> Result<(Arc<View>, BTreeSet<u32>)> {
+        for _ in 0..ATTEMPTS_MAX {
+            let (view, version) = {
+                let state = self.shared.state();
+                (state.view.clone(), state.version)
+            };
+            match values_used(&view, version, session).await {
+                // Others have packed away and collected what this was reading.
+                Err(error) if error.kind() == ErrorKind::SnapshotExpired => {
+                    self.shared.refresh().await?;
+                }
+                used => return Ok((view, used?)),
+            }
+        }
+        Err(Error::new(
+            ErrorKind::Conflict,
+            format!("the store was packed during each of {ATTEMPTS_MAX} attempts to collect"),
+        ))
+    }
+
     /// All that sessions have left behind, for a mistake that is put in on purpose.
     async fn left_of(&self, sessions: &[u64]) -> Result<Vec<Key>> {
         let mut all = Vec::new();
@@ -166,6 +183,7 @@ impl Collection<'_> {
         Ok(all)
     }
 
+    /// Commits that these sessions commit no more.
     async fn reap(&mut self, sessions: &[u64]) -> Result<()> {
         self.done.sessions_reaped += sessions.len() as u64;
         if sessions.is_empty() || self.options.dry_run {

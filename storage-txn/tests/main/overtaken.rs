@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use backend_memory::MemoryProvider;
 use storage_core::StorageProvider;
-use storage_txn::{At, ErrorKind, Options, Store, Version};
+use storage_txn::{At, CollectOptions, ErrorKind, Options, Store, Version};
 use storage_wrappers::{Counted, TokioEnv};
 
 use crate::collect::at_once;
@@ -97,4 +98,66 @@ async fn a_transaction_whose_version_is_packed_away_while_it_reads_runs_again() 
     });
     let read = read.await.unwrap();
     assert_eq!((read.value.unwrap(), runs.into_inner()), ("3".into(), 2));
+}
+
+/// What is overtaken by others who pack, and collect without grace what it is reading.
+#[derive(Debug, Clone, Copy)]
+enum Slow {
+    /// Was told that the version it packs up to is no longer kept.
+    Pack,
+    /// Was told so of the version in which it looked for values that a session had left behind.
+    Collect,
+}
+
+#[tokio::test]
+async fn who_is_overtaken_by_a_pack_at_any_moment_goes_on() {
+    for slow in [Slow::Pack, Slow::Collect] {
+        let mut moments = 0;
+        while !is_overtaken(slow, moments).await {
+            moments += 1;
+        }
+        assert!(moments > 5, "{slow:?}: {moments}");
+    }
+}
+
+/// Has it overtaken after so many requests. Whether it needs no more than these.
+async fn is_overtaken(slow: Slow, requests: i64) -> bool {
+    let mut options = Options::default();
+    (options.inline_bytes_max, options.chunk_bytes, options.cache_bytes_max) = (8, 5, 0);
+    let counted = Arc::new(Counted::new(MemoryProvider::new()));
+    let env = Arc::new(TokioEnv::new());
+    let one = Store::init(counted.clone(), env.clone(), options.clone()).await.unwrap();
+    for key in ["a", "b", "c"] {
+        put(&one, key, "a large value").await;
+    }
+    let middle = one.transact(async |tx| tx.delete("a")).await.unwrap().version;
+    one.flush().await.unwrap();
+    let gated = Gated::new(&counted, "", Stop::Waits);
+    let other = Store::open(gated.clone(), env, options.clone()).await.unwrap();
+    gated.shut(requests);
+    let mut overtaken = tokio::spawn(async move {
+        match slow {
+            Slow::Pack => other.pack(At::Version(middle)).await.map(|at| assert!(at >= middle)),
+            Slow::Collect => other.collect(&at_once()).await.map(drop),
+        }
+    });
+    tokio::select! {
+        () = gated.reached() => {}
+        result = &mut overtaken => {
+            result.unwrap().unwrap();
+            return true;
+        }
+    }
+    let last = one.transact(async |tx| tx.delete("b")).await.unwrap().version;
+    one.pack(At::Version(last)).await.unwrap();
+    // Who is slow is not taken for dead.
+    let mut soon = CollectOptions::default();
+    soon.grace = Duration::ZERO;
+    one.collect(&soon).await.unwrap();
+    gated.open();
+    let result = overtaken.await.unwrap();
+    assert!(result.is_ok(), "{slow:?} after {requests}: {result:?}");
+    let kept = open(&(counted as _), options).await.snapshot(At::Latest).await.unwrap();
+    assert_eq!(kept.get("c").await.unwrap().unwrap(), "a large value", "{slow:?} after {requests}");
+    false
 }

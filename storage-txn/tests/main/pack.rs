@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use backend_memory::MemoryProvider;
 use storage_core::{Key, PutIf, StorageProvider};
-use storage_txn::{At, CollectOptions, ErrorKind, LogScan, Options, Outcome, Scan, Store, Version};
+use storage_txn::{At, ErrorKind, LogScan, Options, Outcome, Scan, Store, Version};
 use storage_wrappers::{Counted, ManualEnv, TokioEnv};
 
 use crate::collect::at_once;
 use crate::compaction::sizes;
-use crate::gated::{Gated, Stop};
 use crate::open;
 use crate::past::{Dice, Past};
 
@@ -448,41 +447,4 @@ async fn after_packing_and_collecting_hardly_more_is_stored_than_is_live() {
     let store = open(&provider, Options::default()).await;
     let found = store.snapshot(At::Known).await.unwrap().get("004321").await.unwrap().unwrap();
     assert_eq!(found, noise[4321]);
-}
-
-/// One that was taking too long was told that the version it packs up to is no longer kept: another had packed further,
-/// and collected without grace what this one was reading.
-#[tokio::test]
-async fn a_pack_that_another_overtakes_at_any_moment_goes_on() {
-    let mut options = Options::default();
-    (options.inline_bytes_max, options.chunk_bytes, options.cache_bytes_max) = (8, 5, 0);
-    let mut moments = 0;
-    for requests in 0.. {
-        let (counted, provider) = provider();
-        let one = init_with(&provider, options.clone()).await;
-        for key in ["a", "b"] {
-            put(&one, key, "a large value").await;
-        }
-        let middle = one.transact(async |tx| tx.delete("a")).await.unwrap().version;
-        one.flush().await.unwrap();
-        let gated = Gated::new(&counted, "", Stop::Waits);
-        let env = Arc::new(TokioEnv::new());
-        let other = Store::open(gated.clone(), env, options.clone()).await.unwrap();
-        gated.shut(requests);
-        let mut packing = tokio::spawn(async move { other.pack(At::Version(middle)).await });
-        tokio::select! {
-            () = gated.reached() => moments += 1,
-            // It needs no more requests than these.
-            _ = &mut packing => break,
-        }
-        let last = one.transact(async |tx| tx.delete("b")).await.unwrap().version;
-        one.pack(At::Version(last)).await.unwrap();
-        let mut all = CollectOptions::default();
-        all.grace = Duration::ZERO;
-        one.collect(&all).await.unwrap();
-        gated.open();
-        let horizon = packing.await.unwrap();
-        assert!(horizon.as_ref().is_ok_and(|at| *at >= middle), "after {requests}: {horizon:?}");
-    }
-    assert!(moments > 5, "{moments}");
 }
