@@ -399,3 +399,34 @@ pub(crate) fn no_longer_kept(view: &View, version: Version) -> Error {
         Err(error) => error,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+
+    use super::*;
+
+    #[test]
+    fn a_commit_record_with_ranges_that_are_not_of_users_keys_is_corrupt() {
+        let user = |key: &str| space::key(space::USER, key.as_bytes());
+        let end = space::all(space::USER).end;
+        for (what, bounds, is_right) in [
+            ("of users' keys", vec![user("a"), user("b")], true),
+            ("to the last of them", vec![user("a"), end.clone()], true),
+            ("of the store's own keys", vec![space::system(b"a"), space::system(b"b")], false),
+            ("beyond users' keys", vec![user("a"), [&end[..], b"a"].concat().into()], false),
+            ("without an end", vec![user("a")], false),
+        ] {
+            let record =
+                CommitRecord { id: vec![7; 16].into(), ranges: bounds, ..CommitRecord::default() };
+            let found = Commit::decode(Version(3), record.encode_to_vec().into());
+            match found {
+                Ok(_) => assert!(is_right, "a range {what}"),
+                Err(error) => {
+                    assert!(!is_right, "a range {what}: {error}");
+                    assert_eq!(error.kind(), ErrorKind::Corrupt, "a range {what}: {error}");
+                }
+            }
+        }
+    }
+}

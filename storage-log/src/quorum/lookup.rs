@@ -165,3 +165,6 @@ pub(crate) fn step(
     }
     Step::NotHere
 }
+
+#[cfg(test)]
+mod tests;

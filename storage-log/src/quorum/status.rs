@@ -96,3 +96,26 @@ impl Core {
         VoterState::Lost(member.lost.clone().unwrap_or(Lost::Wiped))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_a_voter_is_is_told_in_words() {
+        let lost = |lost| VoterState::Lost(lost);
+        for (state, words) in [
+            (VoterState::Current, "current"),
+            (VoterState::Behind(1), "1 decision behind"),
+            (VoterState::Behind(2), "2 decisions behind"),
+            (VoterState::Silent("refused".into()), "does not answer: refused"),
+            (
+                lost(Lost::Wiped),
+                "lost: its marker is gone or another's, so it was wiped or replaced",
+            ),
+            (lost(Lost::Damaged("cell 3".into())), "lost: its chain is damaged: cell 3"),
+        ] {
+            assert_eq!(state.to_string(), words);
+        }
+    }
+}

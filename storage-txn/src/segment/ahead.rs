@@ -125,3 +125,26 @@ impl Segment {
         at.min(upto)..=at.max(upto)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Version;
+    use crate::change::Change;
+    use crate::segment::Stored;
+    use crate::segment::block::Builder;
+
+    #[test]
+    fn blocks_that_a_scan_has_passed_are_let_go_of() {
+        for (backward, left) in [(false, [20, 30]), (true, [10, 20])] {
+            let mut builder = Builder::default();
+            builder.add(b"k", &Stored::current(Version(1), Change::Delete));
+            let block = Arc::new(Block::read(builder.finish().into()).unwrap());
+            let blocks = [10, 20, 30].map(|offset| (offset, block.clone()));
+            let mut ahead = Ahead { blocks: blocks.into(), bytes: 0 };
+            ahead.pass(20, backward);
+            let offsets: Vec<u64> = ahead.blocks.into_keys().collect();
+            assert_eq!(offsets, left, "backward {backward}");
+        }
+    }
+}

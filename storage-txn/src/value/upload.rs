@@ -82,11 +82,8 @@ impl Shared {
         let mut start = BytesMut::new();
         while start.len() <= self.options.inline_bytes_max {
             match stream.next().await {
-                Some(Ok(piece))
-                    if start.is_empty() && piece.len() > self.options.inline_bytes_max =>
-                {
-                    start = piece.into();
-                }
+                // Its bytes are not copied if nobody else has them.
+                Some(Ok(piece)) if start.is_empty() => start = piece.into(),
                 Some(Ok(piece)) => start.extend_from_slice(&piece),
                 Some(Err(error)) => return Err(given_up(error)),
                 None => {

@@ -341,3 +341,11 @@ fn a_checkpoint_that_is_not_as_the_log_is_named() {
         (log(4), format!("the log ends before it with version 3, but {name} knows version 4"));
     check("too short", &ended, &[(Severity::Lost, &fourth, None, &begins)], (3, 0, 3));
 }
+
+#[test]
+fn how_bad_a_finding_is_has_a_word_that_scripts_can_look_for() {
+    let all = [Severity::Lost, Severity::Weakened, Severity::Rebuildable, Severity::Garbage];
+    let words = all.map(|severity| severity.to_string());
+    assert_eq!(words, ["lost", "weakened", "rebuildable", "garbage"]);
+    assert!(all.is_sorted(), "the worst comes first");
+}

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
-use storage_core::{Get, Key, PutIf, StorageProvider};
+use storage_core::{Env, Get, Key, PutIf, StorageProvider};
 use storage_txn::{
     At, CollectOptions, Collected, ErrorKind, Item, Options, Outcome, Store, Version,
 };
+use storage_wrappers::TokioEnv;
 
 use crate::flush::{Provider, all, check, counted, delete_all, dynamic, fill, names, put};
 use crate::gated::{Clock, Gated, Stop};
@@ -67,10 +68,15 @@ pub(crate) async fn used() -> (Provider, Store, Vec<(Version, Vec<Item>)>) {
 
 /// Segments that nobody names, of a handle that was in the middle of a flush.
 pub(crate) async fn leave_behind(provider: &Provider) -> (Store, Arc<Gated>) {
+    leave_behind_by(Arc::new(TokioEnv::new()), provider).await
+}
+
+/// As [`leave_behind`], by a process that has this clock.
+pub(crate) async fn leave_behind_by(env: Arc<dyn Env>, provider: &Provider) -> (Store, Arc<Gated>) {
     let gated = Gated::new(provider, "log/", Stop::IsLost);
     let mut options = Options::default();
     options.commit_time_max = Duration::ZERO;
-    let other = open(&(gated.clone() as _), options).await;
+    let other = Store::open(gated.clone(), env, options).await.unwrap();
     put(&other, "k2", "flushed by nobody").await;
     gated.shut(0);
     let error = other.flush().await.unwrap_err();

@@ -1,6 +1,6 @@
 //! What is just not too much, and what just does not conflict.
 
-use storage_txn::{ErrorKind, Options, Scan, Version};
+use storage_txn::{ErrorKind, Merge, Options, Scan, Version};
 
 use crate::two_handles;
 
@@ -65,4 +65,22 @@ async fn a_clone_of_a_transaction_reads_its_writes_also_when_it_is_committed() {
     tx.put("a", "1").unwrap();
     tx.commit().await.unwrap();
     assert_eq!(clone.get("a").await.unwrap().unwrap(), "1");
+}
+
+#[tokio::test]
+async fn to_ask_for_the_size_of_a_value_counts_as_reading_it() {
+    let (one, two) = two_handles(Options::default()).await;
+    one.transact(async |tx| tx.put("a", "12345")).await.unwrap();
+    let tx = one.begin();
+    assert_eq!(tx.size("a").await.unwrap(), Some(5));
+    assert_eq!(tx.size("b").await.unwrap(), None);
+    tx.put("c", "1").unwrap();
+    two.transact(async |tx| tx.put("b", "")).await.unwrap();
+    assert_eq!(tx.commit().await.unwrap_err().kind(), ErrorKind::Conflict);
+}
+
+#[test]
+fn a_merge_that_is_printed_does_not_tell_values() {
+    let all = [Merge::Add(-3), Merge::Max(7), Merge::Append("secret".into())];
+    assert_eq!(format!("{all:?}"), "[Add(-3), Max(7), Append(6 bytes)]");
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use storage_core::{StorageProvider, StorageProviderExt};
 use storage_txn::{At, CollectOptions, ErrorKind, Options, SESSION_BEAT, Scan, Store};
 
-use crate::collect::{at_once, leave_behind};
+use crate::collect::{at_once, leave_behind, leave_behind_by};
 use crate::flush::{all, check, counted, delete_all, dynamic, fill, names, put};
 use crate::gated::{Clock, Gated, Stop};
 use crate::open;
@@ -192,6 +192,25 @@ async fn a_session_is_left_alone_while_it_may_be_at_work() {
     let collected = store.collect(&options).await.unwrap();
     assert_eq!((collected.sessions_reaped, collected.segments), (1, 1));
     assert_eq!(names(&provider, "session/").await, []);
+}
+
+/// By its own clock it is never long since it gave a sign of life.
+#[tokio::test]
+async fn a_session_whose_clock_was_ahead_is_reaped_once_it_was_seen_still_for_long() {
+    let (provider, _) = counted().await;
+    let (hour, ahead) = (Duration::from_secs(3600), Clock::new());
+    ahead.forward(1000 * hour);
+    drop(leave_behind_by(ahead, &provider).await);
+    let clock = Clock::new();
+    let store = Store::open(provider.clone(), clock.clone(), Options::default()).await.unwrap();
+    let mut options = CollectOptions::default();
+    options.session_grace = 2 * hour;
+    let mut reaped = Vec::new();
+    for _ in 0..4 {
+        reaped.push(store.collect(&options).await.unwrap().sessions_reaped);
+        clock.forward(hour);
+    }
+    assert_eq!(reaped, [0, 0, 1, 0]);
 }
 
 #[tokio::test]

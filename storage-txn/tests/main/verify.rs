@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use backend_memory::MemoryProvider;
 use futures_util::{TryStreamExt, stream};
-use storage_core::{Prefix, StorageProvider, StorageProviderExt};
+use storage_core::{Key, Prefix, PutIf, StorageProvider, StorageProviderExt};
 use storage_txn::{At, Options, Severity, Store, VerifyEvent, VerifyOptions, VerifyProgress};
 use storage_wrappers::{Counted, TokioEnv};
 
@@ -186,4 +186,23 @@ async fn what_was_verified_is_counted() {
     assert_eq!([report.entries, report.checkpoints, report.segments], counts);
     // One of each key in each round; what the store keeps for itself comes on top.
     assert!(report.changes >= 6, "{report:?}");
+}
+
+#[tokio::test]
+async fn a_damaged_root_is_named_and_the_rest_is_verified() {
+    let provider: Arc<dyn StorageProvider> = Arc::new(MemoryProvider::new());
+    let env = Arc::new(TokioEnv::new());
+    let store = Store::init(provider.clone(), env.clone(), Options::default()).await.unwrap();
+    store.transact(async |tx| tx.put("a", "1")).await.unwrap();
+    let format = Key::new("format").unwrap();
+    provider.put(&format, "of nothing".into(), PutIf::Always).await.unwrap();
+    let mut found = Vec::new();
+    let mut tell = |event| {
+        if let VerifyEvent::Finding(finding) = event {
+            found.push((finding.severity, finding.object));
+        }
+    };
+    let report = Store::verify(provider, env, &at_once(), &mut tell).await.unwrap();
+    assert_eq!((report.entries, report.lost), (1, 1));
+    assert_eq!(found, [(Severity::Lost, "format".to_owned())]);
 }
