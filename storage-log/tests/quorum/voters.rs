@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use simulation::{Node, Place, Plan, Sim, Simulator};
-use storage_core::{ErrorKind, Prefix, StorageProvider, StorageProviderExt};
+use storage_core::{Effect, ErrorKind, Prefix, StorageProvider, StorageProviderExt};
 use storage_log::quorum::{Proof, QuorumLog, QuorumOptions, VoterChange, VoterState};
 use storage_log::{Appended, CommitLog, Entry, Error, Head, Record, catch_up};
 
@@ -121,6 +121,25 @@ fn one_that_was_let_go_may_be_wiped_at_once_and_another_be_lost() {
 }
 
 #[test]
+fn when_a_change_is_done_as_many_as_decide_have_it_and_everything_before() {
+    with(4, 10, |clouds| async move {
+        let log = clouds.open().await?;
+        let mut head = Head::genesis(LOG);
+        clouds.shut(1, true);
+        for nonce in 0..3 {
+            commit(&log, &mut head, nonce).await?;
+        }
+        let other = clouds.open().await?;
+        assert!(other.change_voters(REPLACE, &|_| ()).await?);
+        // Without the one that was let go, and without the one that is away.
+        let states = other.status().await?.into_iter().map(|voter| voter.state);
+        let current = states.filter(|state| *state == VoterState::Current).count();
+        assert_eq!(current, 2);
+        Ok(())
+    });
+}
+
+#[test]
 fn a_new_voter_takes_a_put_for_each_decision_and_commits_cost_what_they_did() {
     with(4, 10, |clouds| async move {
         let (log, other) = (clouds.open().await?, clouds.open().await?);
@@ -217,10 +236,12 @@ fn a_voter_that_is_gone_for_good_can_be_replaced_and_no_change_leaves_too_few() 
         commit(&log, &mut head, 2).await?;
         match log.change_voters(VoterChange::Remove(2), &|_| ()).await {
             Err(Error::Storage(error)) => {
-                assert!(error.message().contains("have to answer"), "{error}");
+                assert!(error.message().contains("voters there would be"), "{error}");
+                assert_eq!(error.effect(), Effect::NotApplied);
             }
             other => panic!("{other:?}"),
         }
+        assert_eq!(log.voters().members.len(), 5);
         clouds.shut(1, false);
         commit(&log, &mut head, 3).await?;
         assert_eq!(catch_up(&log, Head::genesis(LOG), 1, 8, |_| Ok(())).await?, head);
