@@ -125,7 +125,7 @@ impl Core {
                 Ok(_) | Err(_) => None,
             },
             Ok(None) => None,
-            // All others have said who they are.
+            // All have said who they are.
             Err(Error::Storage(error)) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => {
                 self.state().troubles.insert(voter, error.to_string());
@@ -142,20 +142,16 @@ impl Core {
 
     /// The provider that is this voter. One that did not answer so far is asked who it is.
     pub(super) async fn provider(&self, voter: VoterId) -> Result<&dyn StorageProvider> {
-        let (places, voters) = {
-            let state = self.state();
-            (state.places.clone(), state.proposer.voters().members.clone())
-        };
-        if let Some(at) = places.get(&voter) {
-            return Ok(&*self.providers[*at]);
+        let place = self.state().places.get(&voter).copied();
+        if let Some(at) = place {
+            return Ok(&*self.providers[at]);
         }
         let key = &marker_key(&self.prefix)?;
-        // A provider that is another of them is not this one; one that was a voter may be another by now.
-        let others: Vec<_> = voters.iter().filter_map(|voter| places.get(voter)).collect();
-        let unknown = (0..self.providers.len()).filter(|at| !others.contains(&at));
-        let asked = unknown.map(|at| async move { (at, self.providers[at].try_get(key).await) });
+        // Each of them: one that was another voter may be this one by now, and whoever asks may know of later voters than
+        // this handle does.
+        let asked = self.providers.iter().map(|provider| provider.try_get(key));
         let (mut place, mut silent) = (None, false);
-        for (at, found) in join_all(asked).await {
+        for (at, found) in join_all(asked).await.into_iter().enumerate() {
             silent |= found.is_err();
             let Ok(Some(object)) = found else { continue };
             let Ok(marker) = Marker::decode(self.log, &object.body) else { continue };
