@@ -1,5 +1,6 @@
 //! Carrying out what the state machines ask for.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -146,19 +147,15 @@ impl Core {
         if let Some(at) = place {
             return Ok(&*self.providers[at]);
         }
-        let key = &marker_key(&self.prefix)?;
-        // Each of them: one that was another voter may be this one by now, and whoever asks may know of later voters than
-        // this handle does.
-        let asked = self.providers.iter().map(|provider| provider.try_get(key));
-        let (mut place, mut silent) = (None, false);
-        for (at, found) in join_all(asked).await.into_iter().enumerate() {
-            silent |= found.is_err();
-            let Ok(Some(object)) = found else { continue };
-            let Ok(marker) = Marker::decode(self.log, &object.body) else { continue };
-            self.state().places.insert(marker.voter, at);
-            if marker.voter == voter {
-                place = Some(at);
-            }
+        // Mostly it is one that has not said who it is. But one that was another voter may be this one by now, and whoever asks
+        // may know of later voters than this handle does.
+        let known: BTreeSet<usize> = self.state().places.values().copied().collect();
+        let (rest, unknown): (Vec<_>, Vec<_>) =
+            (0..self.providers.len()).partition(|at| known.contains(at));
+        let (mut place, mut silent) = self.look_for(voter, &unknown).await?;
+        if place.is_none() {
+            let (found, is_silent) = self.look_for(voter, &rest).await?;
+            (place, silent) = (found, silent || is_silent);
         }
         match (place, silent) {
             (None, false) => drop(self.state().strangers.insert(voter)),
@@ -173,6 +170,23 @@ impl Core {
             let message = format!("{which} is the voter {voter}");
             storage_core::Error::not_applied(kind, message).into()
         })
+    }
+
+    /// Asks some of the providers who they are. Which of them is this voter, and whether one did not answer.
+    async fn look_for(&self, voter: VoterId, among: &[usize]) -> Result<(Option<usize>, bool)> {
+        let key = &marker_key(&self.prefix)?;
+        let asked = among.iter().map(|at| self.providers[*at].try_get(key));
+        let (mut place, mut silent) = (None, false);
+        for (at, found) in among.iter().zip(join_all(asked).await) {
+            silent |= found.is_err();
+            let Ok(Some(object)) = found else { continue };
+            let Ok(marker) = Marker::decode(self.log, &object.body) else { continue };
+            self.state().places.insert(marker.voter, *at);
+            if marker.voter == voter {
+                place = Some(*at);
+            }
+        }
+        Ok((place, silent))
     }
 
     pub(super) fn cell_key(&self, voter: VoterId, position: u64) -> Result<Key> {
