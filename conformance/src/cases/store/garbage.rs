@@ -186,7 +186,6 @@ pub(super) async fn uploads(context: &Context) -> CaseResult {
         let before = objects(context, "segment/").await?.len();
         lost.on.store(true, Ordering::Relaxed);
         let unknown = suspect.flush().await;
-        lost.on.store(false, Ordering::Relaxed);
         ensure!(
             matches!(
                 unknown.as_ref().map_err(storage_txn::Error::kind),
@@ -196,8 +195,10 @@ pub(super) async fn uploads(context: &Context) -> CaseResult {
         );
         let left = objects(context, "segment/").await?.len();
         ensure!(left == before + 1, "expected one segment more than {before}, saw {left}");
-        // What others have not seen of it is shut out when its slot is taken.
+        // What others have not seen of it is shut out when its slot is taken. Not before can it be let through: a log on a
+        // quorum goes on with what it could not get done, and then names the segment after all.
         put(&store, "between", "there").await?;
+        lost.on.store(false, Ordering::Relaxed);
         let upload = suspect.begin();
         upload.put_stream("uploaded", vec![vec![7; UPLOAD_BYTES].into()]).await?;
         let options = if reaped { at_once() } else { CollectOptions::default() };
