@@ -12,6 +12,7 @@ use storage_core::{
     Atomicity, Capabilities, Effect, ErrorKind, Get, Key, List, Object, Page, Prefix, ProviderInfo,
     PutIf, StorageProvider, Version,
 };
+use storage_log::quorum::VoterChange;
 use storage_log::{
     Appended, CommitLog, Entry, Error, Head, LogId, ProviderLog, Record, Slot, catch_up,
 };
@@ -194,4 +195,18 @@ fn a_provider_that_cannot_decide_who_created_an_object_is_refused() {
          log on another provider"
     );
     assert!(matches!(error, Error::Storage(error) if error.effect() == Effect::NotApplied));
+}
+
+#[test]
+fn one_provider_has_no_voters_and_says_so_to_who_would_change_them() {
+    let provider: Arc<dyn StorageProvider> = Arc::new(MemoryProvider::new());
+    let log = ProviderLog::new(provider, Prefix::new("log/").unwrap(), LOG).unwrap();
+    let change = VoterChange::Replace { old: 0, new: 1 };
+    match block_on(log.change_voters(change, &|_| ())) {
+        Err(Error::Storage(error)) => {
+            assert_eq!(error.kind(), ErrorKind::Misconfigured, "{error}");
+            assert!(error.to_string().contains("nobody votes"), "{error}");
+        }
+        other => panic!("{other:?}"),
+    }
 }
