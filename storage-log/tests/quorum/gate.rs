@@ -1,7 +1,7 @@
 //! A provider that a test can shut, slow down and count the requests of.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -19,6 +19,24 @@ pub(crate) struct Gate {
     pub(crate) slow_millis: AtomicU64,
     pub(crate) puts: AtomicU64,
     pub(crate) gets: AtomicU64,
+    /// How many more cells it takes; `None` for any number.
+    pub(crate) cells_left: Mutex<Option<u64>>,
+}
+
+impl Gate {
+    /// Whether this may be put there: a cell only while there is room, anything else always.
+    fn takes(&self, key: &Key) -> bool {
+        let is_cell = key.as_str().contains('/') && !key.as_str().starts_with("voters/");
+        let mut left = self.cells_left.lock().unwrap();
+        match left.as_mut().filter(|_| is_cell) {
+            None => true,
+            Some(left) => {
+                let takes = *left > 0;
+                *left = left.saturating_sub(1);
+                takes
+            }
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -102,6 +120,9 @@ impl<P: StorageProvider> StorageProvider for Gated<P> {
     async fn put(&self, key: &Key, body: Bytes, when: PutIf) -> Result<Version> {
         self.gate.puts.fetch_add(1, Ordering::Relaxed);
         self.pass().await?;
+        if !self.gate.takes(key) {
+            return Err(Error::not_applied(ErrorKind::Unavailable, "the provider is full"));
+        }
         self.send(self.inner.put(key, body, when)).await
     }
     async fn get(&self, key: &Key, request: Get) -> Result<Object> {

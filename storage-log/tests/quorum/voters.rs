@@ -139,6 +139,48 @@ fn when_a_change_is_done_as_many_as_decide_have_it_and_everything_before() {
     });
 }
 
+/// One that is behind takes nothing, and the new one goes on strike at every moment of the change: whatever that is, a change
+/// that is said to be done is on two of the three who vote now.
+#[test]
+fn a_change_that_only_one_of_the_new_voters_has_is_not_said_to_be_done() {
+    let done = Arc::new(std::sync::Mutex::new(Vec::new()));
+    for cells in 0..10 {
+        let told = done.clone();
+        with(4, 3, move |clouds| {
+            let told = told.clone();
+            async move {
+                let log = clouds.open().await?;
+                let mut head = Head::genesis(LOG);
+                *clouds.gates[1].cells_left.lock().unwrap() = Some(0);
+                for nonce in 0..3 {
+                    commit(&log, &mut head, nonce).await?;
+                }
+                *clouds.gates[3].cells_left.lock().unwrap() = Some(cells);
+                let other = clouds.open().await?;
+                let changed = other.change_voters(REPLACE, &|_| ()).await;
+                if changed.is_ok() {
+                    let states = other.status().await?.into_iter().map(|voter| voter.state);
+                    let current = states.filter(|state| *state == VoterState::Current).count();
+                    assert_eq!(current, 2, "with {cells} cells");
+                }
+                told.lock().unwrap().push(changed.is_ok());
+                for gate in &*clouds.gates {
+                    *gate.cells_left.lock().unwrap() = None;
+                }
+                let changed_again = other.change_voters(REPLACE, &|_| ()).await?;
+                assert!(!(changed.is_ok() && changed_again));
+                clouds.wipe(0).await?;
+                clouds.wipe(2).await?;
+                let third = clouds.open().await?;
+                assert_eq!(catch_up(&third, Head::genesis(LOG), 1, 8, |_| Ok(())).await?, head);
+                Ok(())
+            }
+        });
+    }
+    let done = done.lock().unwrap();
+    assert!(done.contains(&true) && done.contains(&false), "{done:?}");
+}
+
 #[test]
 fn a_new_voter_takes_a_put_for_each_decision_and_commits_cost_what_they_did() {
     with(4, 10, |clouds| async move {
