@@ -28,6 +28,9 @@ log = ["a", "b", "c"]
 objects = "safe"
 "#;
 
+/// How often it is looked, each ten milliseconds, whether others have gone on: some minutes.
+const LOOKS_MAX: u32 = 30_000;
+
 /// How many of the voters are lost, as `store info` says. Of the others one may be behind: a command ends as soon as
 /// more than half of them have what it commits.
 fn lost(bench: &Bench) -> usize {
@@ -199,8 +202,15 @@ fn all_voters_are_replaced_under_processes_that_commit() {
             let before = done.lock().unwrap().len();
             bench.ok(&format!("array {change} --log"));
             // Others go on before the next one.
-            while done.lock().unwrap().len() < before + 2 {
+            let mut looks = 0;
+            while done.lock().unwrap().len() < before + 2 && looks < LOOKS_MAX {
                 std::thread::sleep(std::time::Duration::from_millis(10));
+                looks += 1;
+            }
+            if looks == LOOKS_MAX {
+                // Or the writers would go on for ever.
+                ended.store(true, Ordering::Relaxed);
+                panic!("nobody commits after {change}");
             }
         }
         ended.store(true, Ordering::Relaxed);
