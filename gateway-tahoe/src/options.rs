@@ -16,7 +16,7 @@ pub struct Options {
     pub name: String,
     /// How many bytes all shares may have together; `None` for no bound.
     pub quota_bytes: Option<u64>,
-    /// Whether nothing new is taken. Leases can still be renewed.
+    /// Whether nothing new is taken. Leases can still be renewed, which they cannot where the store itself takes no writes.
     pub read_only: bool,
     /// The most bytes of shares kept in memory to be read again.
     pub cache_bytes_max: usize,

@@ -136,6 +136,12 @@ impl Shares {
         self.core.clock.now()
     }
 
+    /// Whether nothing new is taken: as the server is told so, or as its store takes no writes as far as this handle knows.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.core.options.read_only || self.core.store.read_only().is_some()
+    }
+
     /// How many bytes all shares have, as far as this handle knows without asking anybody.
     #[must_use]
     pub fn used_bytes(&self) -> u64 {

@@ -113,7 +113,7 @@ impl Uploads {
     /// How many bytes there is room for, without those of uploads under way.
     #[must_use]
     pub fn free_bytes(&self) -> u64 {
-        if self.shares().options().read_only {
+        if self.shares().is_read_only() {
             return 0;
         }
         self.shares().free_bytes().saturating_sub(self.opened().bytes)
@@ -137,14 +137,15 @@ impl Uploads {
         upload_secret: &[u8],
     ) -> Result<Allocated> {
         let options = self.shares().options();
-        if !options.read_only {
+        let read_only = self.shares().is_read_only();
+        if !read_only {
             self.give_way(index, numbers, upload_secret)?;
         }
         // Seen before the store is: what is completed meanwhile is still here, or already there.
         let under_way: BTreeSet<u64> = self.under_way(index);
         let already_have = self.shares().already_have(index, secrets).await?;
         let mut allocated = BTreeSet::new();
-        if options.read_only {
+        if read_only {
             return Ok(Allocated { already_have, allocated });
         }
         let now = self.shares().now();

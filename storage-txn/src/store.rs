@@ -276,6 +276,27 @@ impl Store {
         self.shared.maintenance_error()
     }
 
+    /// Why the store takes no writes, as it is a copy or is sealed; `None` if it takes them. As far as this handle has read the
+    /// log: nobody is asked.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> storage_txn::Result<()> {
+    /// # let provider = std::sync::Arc::new(backend_memory::MemoryProvider::new());
+    /// # let env = std::sync::Arc::new(storage_wrappers::TokioEnv::new());
+    /// # storage_txn::Store::init(provider.clone(), env.clone(), storage_txn::Options::default()).await?;
+    /// let store = storage_txn::Store::open(provider, env, storage_txn::Options::default()).await?;
+    /// assert!(store.read_only().is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn read_only(&self) -> Option<Error> {
+        self.shared.check_writable().err()
+    }
+
     /// Finds out what became of a transaction, for good: one that was not committed by now is shut out, so that
     /// it never will be. Takes a commit of its own when it was not.
     ///

@@ -188,10 +188,11 @@ pub(super) fn failed(error: &Error) -> Response<AnswerBody> {
         },
         Error::Body(_) => StatusCode::BAD_REQUEST,
         Error::Store(error) => match error.kind() {
+            // Not one to try again, as 503 is: a copy, or a store that was sealed, stays so.
+            ErrorKind::ReadOnly => return failed(&Refusal::ReadOnly.into()),
             ErrorKind::Storage(_)
             | ErrorKind::Conflict
             | ErrorKind::CommitUnknown(_)
-            | ErrorKind::ReadOnly
             | ErrorKind::Cancelled
             | ErrorKind::SessionReaped => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,

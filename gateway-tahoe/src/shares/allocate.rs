@@ -26,7 +26,8 @@ impl Shares {
             return refused(Refusal::Conflict("the storage index is that of a mutable file"));
         }
         let numbers = self.numbers(&snapshot, index).await?;
-        if !numbers.is_empty() {
+        // Who only wants to know what there is, is told so by a store that takes no lease either.
+        if !numbers.is_empty() && self.core.store.read_only().is_none() {
             let lease = self.lease(secrets);
             let _turn = self.turn(index).await;
             self.transact(|transaction| {

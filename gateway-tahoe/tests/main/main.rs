@@ -10,6 +10,7 @@ mod immutable;
 mod leases;
 mod mutable;
 mod order;
+mod read_only;
 mod reads;
 mod restarts;
 mod support;

@@ -52,7 +52,7 @@ impl Bench {
         Self::start(provider, clock, folder, options).await
     }
 
-    async fn start(
+    pub(crate) async fn start(
         provider: Arc<Counted<MemoryProvider>>,
         clock: StillClock,
         folder: Arc<tempfile::TempDir>,
