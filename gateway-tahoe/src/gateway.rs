@@ -37,6 +37,10 @@ const VECTORS_BYTES_MAX: usize = 4 << 20;
 const DISCARDED_BYTES_MAX: usize = 2 << 20;
 /// How many such bodies are in memory at a time: as many as have so many times the bytes of the largest one.
 const BODIES: usize = 1;
+/// Bodies of up to so many bytes are small: they never wait for large ones, whose clients may be slow.
+const SMALL_BYTES_MAX: usize = 256 << 10;
+/// Memory for small bodies.
+const SMALL_BODIES_BYTES: usize = 8 << 20;
 /// Memory for bodies is counted in units of so many bytes.
 const UNIT_BYTES: usize = 4 << 10;
 /// What the server calls itself.
@@ -53,8 +57,9 @@ struct Inner {
     uploads: Uploads,
     /// A hash of what `Authorization` must be.
     authorization: blake3::Hash,
-    /// Memory for bodies of read-test-writes.
+    /// Memory for bodies of read-test-writes: large and small ones.
     bodies: Semaphore,
+    small_bodies: Semaphore,
     refused: AtomicU64,
 }
 
@@ -69,6 +74,7 @@ impl Gateway {
             inner: Arc::new(Inner {
                 authorization: blake3::hash(format!("Tahoe-LAFS {encoded}").as_bytes()),
                 bodies: Semaphore::new(BODIES * most.div_ceil(UNIT_BYTES)),
+                small_bodies: Semaphore::new(SMALL_BODIES_BYTES / UNIT_BYTES),
                 refused: AtomicU64::new(0),
                 uploads,
             }),
@@ -286,9 +292,17 @@ impl Gateway {
         B::Error: std::fmt::Display,
     {
         let most = self.shares().options().change_bytes_max + VECTORS_BYTES_MAX;
-        let bytes = body.size_hint().exact().map_or(most, |bytes| bytes.min(most as u64) as usize);
+        // What is too large need not wait to be told so.
+        let bytes = match body.size_hint() {
+            hint if hint.lower() > most as u64 => 0,
+            hint => hint.exact().map_or(most, |bytes| bytes as usize),
+        };
+        let memory = match bytes <= SMALL_BYTES_MAX {
+            true => &self.inner.small_bodies,
+            false => &self.inner.bodies,
+        };
         let units = u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX);
-        let _memory = self.inner.bodies.acquire_many(units).await.expect("nobody closes it");
+        let _memory = memory.acquire_many(units).await.expect("nobody closes it");
         let Some(body) = cbor_body(headers, body, most).await? else { return Ok(not_cbor()) };
         let request = cbor::read_test_write(body)?;
         let (enabler, lease) = (secrets.write_enabler()?, secrets.lease()?);

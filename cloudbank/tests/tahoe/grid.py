@@ -222,7 +222,10 @@ def main():
             server.wait()
         told = {
             "servers": {
-                server.name: {"nurl": server.nurl, "folder": str(server.folder), "control": server.control} for server in servers
+                server.name: {
+                    "nurl": server.nurl, "folder": str(server.folder), "control": server.control, "pid": server.process.child.pid,
+                }
+                for server in servers
             }
         }
         things = [*servers]

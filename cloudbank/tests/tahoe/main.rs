@@ -35,6 +35,7 @@ const SCRIPTS: &[(&str, &str, Needs)] = &[
     ("mutables", "mutables.py", Needs::Grid),
     ("asked",    "asked.py",    Needs::Wire),
     ("kept",     "kept.py",     Needs::Wire),
+    ("hostile",  "hostile.py",  Needs::Impatient),
     ("times",    "times.py",    Needs::Clock),
     ("theirs",   "theirs.py",   Needs::Clock),
 ];

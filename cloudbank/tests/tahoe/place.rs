@@ -22,6 +22,8 @@ pub(crate) enum Needs {
     Wire,
     /// A server of its own, whose clock it can move.
     Clock,
+    /// A server of its own, which waits for nobody for long.
+    Impatient,
     /// The command that starts a server, for grids of its own.
     Command,
 }
@@ -32,7 +34,8 @@ pub(crate) struct Place {
     folder: TempDir,
     grid: Mutex<Option<Grid>>,
     wire: Mutex<Option<Grid>>,
-    clocks: Mutex<Vec<Grid>>,
+    /// Those that cases have for themselves.
+    own: Mutex<Vec<Grid>>,
 }
 
 /// Kinds of providers: a name, its configuration, and the variable that has its endpoint, if it is not on this machine.
@@ -65,6 +68,10 @@ const PROVIDERS: [(&str, &str, Option<&str>); 5] = [
     ),
 ];
 
+/// A server whose clients must be quick.
+const IMPATIENT: &str = "[providers.local]\ntype = \"fs\"\npath = \"data\"\ncreate = true\ndurability = \"process-crash\"\n\
+     [server]\nheader_time_max = \"2s\"\nstall_time_max = \"2s\"\n";
+
 impl Place {
     pub(crate) fn new(python: Option<PathBuf>) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -73,7 +80,7 @@ impl Place {
             folder,
             grid: Mutex::default(),
             wire: Mutex::default(),
-            clocks: Mutex::default(),
+            own: Mutex::default(),
         }
     }
 
@@ -102,11 +109,15 @@ impl Place {
                 let mut wire = self.wire.lock().unwrap_or_else(PoisonError::into_inner);
                 told.extend(told_of(wire.get_or_insert_with(|| self.start_wire("wire"))));
             }
-            Needs::Clock => {
-                let mut clocks = self.clocks.lock().unwrap_or_else(PoisonError::into_inner);
-                let clock = self.start_wire(&format!("clock-{}", clocks.len()));
-                told.extend(told_of(&clock));
-                clocks.push(clock);
+            Needs::Clock | Needs::Impatient => {
+                let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+                let name = format!("own-{}", own.len());
+                let server = match needs {
+                    Needs::Impatient => self.start_impatient(&name),
+                    _ => self.start_wire(&name),
+                };
+                told.extend(told_of(&server));
+                own.push(server);
             }
         }
         told
@@ -117,10 +128,9 @@ impl Place {
         let take = |grid: &Mutex<Option<Grid>>| {
             grid.lock().unwrap_or_else(PoisonError::into_inner).take().and_then(Grid::stop)
         };
-        let clocks =
-            std::mem::take(&mut *self.clocks.lock().unwrap_or_else(PoisonError::into_inner));
+        let own = std::mem::take(&mut *self.own.lock().unwrap_or_else(PoisonError::into_inner));
         let problems = [&self.grid, &self.wire].into_iter().filter_map(take);
-        problems.chain(clocks.into_iter().filter_map(Grid::stop)).collect()
+        problems.chain(own.into_iter().filter_map(Grid::stop)).collect()
     }
 
     /// What starts a server in the folder `{dir}`.
@@ -179,6 +189,15 @@ impl Place {
         self.start(name, json!({ "servers": [{ "name": "wire", "command": command }] }))
     }
 
+    fn start_impatient(&self, name: &str) -> Grid {
+        let folder = self.folder.path().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("cloudbank.toml");
+        std::fs::write(&path, IMPATIENT).unwrap();
+        let command = self.command(&["--config", &path.display().to_string()]);
+        self.start(name, json!({ "servers": [{ "name": "wire", "command": command }] }))
+    }
+
     fn start(&self, name: &str, mut specification: Value) -> Grid {
         let folder = self.folder.path().join(name);
         std::fs::create_dir_all(&folder).unwrap();
@@ -188,10 +207,11 @@ impl Place {
     }
 }
 
-/// Where the server of [`Place::start_wire`] is.
+/// Where the only server of a grid is.
 fn told_of(wire: &Grid) -> Told {
     let server = &wire.told["servers"]["wire"];
     let mut told = vec![("TAHOE_NURL", server["nurl"].as_str().unwrap().to_owned())];
+    told.push(("TAHOE_PID", server["pid"].to_string()));
     if let Some(control) = server["control"].as_str() {
         told.push(("TAHOE_CONTROL", control.to_owned()));
     }

@@ -18,6 +18,9 @@ const VECTORS_MAX: usize = 30;
 const WRITES_MAX: usize = 262_144;
 /// The most bytes of the reason of a report.
 const REASON_BYTES_MAX: usize = 32_765;
+/// The most bytes of a request that are in segments of strings without an end: as they are joined, they are in memory twice.
+/// No client writes them.
+const SEGMENTS_BYTES_MAX: usize = 1 << 20;
 /// No key is longer.
 const KEY_BYTES_MAX: usize = 32;
 
@@ -162,6 +165,8 @@ struct Input {
     decoder: Decoder<Source>,
     body: Bytes,
     at: Rc<Cell<usize>>,
+    /// How many bytes of segments were joined.
+    joined: usize,
 }
 
 /// The bytes of a body, and how many were taken.
@@ -190,7 +195,7 @@ impl Input {
     fn new(body: Bytes) -> Self {
         let at = Rc::new(Cell::new(0));
         let source = Source { body: body.clone(), at: at.clone() };
-        Self { decoder: Decoder::from(source), body, at }
+        Self { decoder: Decoder::from(source), body, at, joined: 0 }
     }
 
     fn pull(&mut self) -> Result<Header> {
@@ -266,6 +271,10 @@ impl Input {
             let segment = self.take(len)?;
             if joined.len() + segment.len() > bytes_max {
                 return wrong("a text is too long");
+            }
+            self.joined += segment.len();
+            if self.joined > SEGMENTS_BYTES_MAX {
+                return wrong("too much of it is in segments");
             }
             joined.extend_from_slice(&segment);
         }

@@ -124,6 +124,30 @@ fn what_the_schema_does_not_have_is_refused() {
 }
 
 #[test]
+fn segments_are_joined_up_to_a_bound_of_the_whole_request() {
+    // Two shares with data of two segments each.
+    let of = |bytes: usize| {
+        let mut body = unhex("a272746573742d77726974652d766563746f7273a2").to_vec();
+        for share in 0..2 {
+            body.push(share);
+            let begin = "a364746573748065777269746581a2666f66667365740064646174615f";
+            body.extend(unhex(begin));
+            for _ in 0..2 {
+                body.push(0x5a);
+                body.extend(u32::try_from(bytes).unwrap().to_be_bytes());
+                body.resize(body.len() + bytes, 7);
+            }
+            body.extend(unhex("ff6a6e65772d6c656e677468f6"));
+        }
+        body.extend(unhex("6b726561642d766563746f7280"));
+        read_test_write(body.into())
+    };
+    let most = of(256 << 10).unwrap();
+    assert_eq!(most.changes[&1].writes[0].data.len(), 512 << 10);
+    assert!(of((256 << 10) + 1).is_err());
+}
+
+#[test]
 fn a_body_that_ends_anywhere_is_refused_and_not_more_is_taken_than_there_is() {
     let body = unhex(
         "a272746573742d77726974652d766563746f7273a100a3647465737481a3666f6666736574006473697a65016873706563696d65\
