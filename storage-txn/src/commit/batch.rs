@@ -265,3 +265,6 @@ fn not_as_required(
         format!("key \"{}\" is {found}, not {}", key.escape_ascii(), say(wanted)),
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -85,3 +85,6 @@ impl Merged {
         Ok(None)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -85,3 +85,31 @@ impl Root {
         if body != root.encode() { Err(corrupt()) } else { Ok(root) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop at what cannot be")]
+
+    use super::*;
+
+    #[test]
+    fn a_format_that_this_program_does_not_know_is_told_from_one_that_is_damaged() {
+        let root = Root { id: LogId([7; 16]), log: LogAt::Provider, is_replica: false };
+        let text = String::from_utf8(root.encode().to_vec()).unwrap();
+        let of = |format: &str| text.replacen(&format!("format {HERE}"), format, 1);
+        assert_eq!(Root::decode(of(&format!("format {HERE}")).as_bytes()).unwrap(), root);
+        let next = format!("format {}", REPLICA + 1);
+        for (what, body, expected) in [
+            ("the next one", of(&next), ErrorKind::UnknownFormat),
+            ("none", of("format"), ErrorKind::Corrupt),
+            ("another word", of(&format!("formats {HERE}")), ErrorKind::Corrupt),
+            ("that of another kind", of(&format!("format {ELSEWHERE}")), ErrorKind::Corrupt),
+            ("no id", text.replacen("id ", "di ", 1), ErrorKind::Corrupt),
+            ("more than there is", format!("{text}more\n"), ErrorKind::Corrupt),
+        ] {
+            assert_ne!(body, text, "{what}");
+            let error = Root::decode(body.as_bytes()).unwrap_err();
+            assert_eq!(error.kind(), expected, "{what}: {error}");
+        }
+    }
+}

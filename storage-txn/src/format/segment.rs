@@ -285,3 +285,25 @@ fn checksum(id: SegmentId, offset: u64, bytes: &[u8]) -> u32 {
     // The digest is as wide as the widest checksum there is.
     digest.finalize() as u32
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop at what cannot be")]
+
+    use super::*;
+    use crate::ErrorKind;
+
+    #[test]
+    fn a_block_of_any_length_that_is_too_short_is_refused() {
+        let id = SegmentId { session: 1, number: 2 };
+        for length in 0..FRAME_BYTES {
+            let error = unframe(id, 40, &Bytes::from(vec![0; length])).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{length} bytes");
+            assert_eq!(
+                error.to_string(),
+                format!("{id}: at byte 40: a block is too short"),
+                "{length} bytes"
+            );
+        }
+    }
+}

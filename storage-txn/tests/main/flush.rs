@@ -246,6 +246,27 @@ async fn every_flipped_bit_of_a_checkpoint_is_found() {
 }
 
 #[tokio::test]
+async fn a_damaged_entry_under_a_checkpoint_is_passed_over_only_where_the_log_goes_on_after_it() {
+    let (provider, store) = counted().await;
+    let before = names(&provider, "log/").await.len();
+    fill(&store, 24).await;
+    let log = names(&provider, "log/").await.split_off(before);
+    let under = &log[23];
+    let mut body = provider.get(under, Get::whole()).await.unwrap().body.to_vec();
+    *body.last_mut().unwrap() ^= 1;
+    provider.put(under, body.into(), PutIf::Always).await.unwrap();
+    let open = || Store::open(provider.clone(), Arc::new(TokioEnv::new()), Options::default());
+    drop(open().await.unwrap());
+    provider.delete_many(log[24..].to_vec()).await.unwrap();
+    let error = open().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert_eq!(
+        error.to_string(),
+        "log slot 24: corrupt: its bytes do not have the hash they should"
+    );
+}
+
+#[tokio::test]
 async fn a_log_that_was_rolled_back_under_a_checkpoint_is_refused() {
     for (kept, lost) in [(0..=22, "ends before"), (0..=23, "has another entry there")] {
         let (provider, store) = counted().await;

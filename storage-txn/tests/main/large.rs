@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::Poll;
+use std::time::Duration;
 
 use backend_memory::MemoryProvider;
 use bytes::Bytes;
@@ -35,6 +36,8 @@ struct Watched {
     /// Which of the puts to come fails, 1 for the next; and whether it is known to have failed.
     fails: AtomicUsize,
     silent: bool,
+    /// It fails as a server does that has too much to do.
+    busy: AtomicBool,
     /// Nobody can look what became of it.
     deaf: AtomicBool,
 }
@@ -72,7 +75,9 @@ impl StorageProvider for Watched {
         let bytes = if key.as_str().starts_with("value/") { body.len() as u64 } else { 0 };
         Self::rises(&self.putting, &self.putting_max, bytes);
         pause().await;
+        let busy = self.busy.load(Ordering::Relaxed);
         let result = match (left, self.silent) {
+            (1, false) if busy => Err(Error::not_applied(StorageErrorKind::Unavailable, "not now")),
             (1, false) => {
                 Err(Error::not_applied(StorageErrorKind::PermissionDenied, "not this one"))
             }
@@ -115,7 +120,7 @@ fn options() -> Options {
     let mut options = Options::default();
     options.inline_bytes_max = 1000;
     options.chunk_bytes = CHUNK;
-    options.commit_time_max = std::time::Duration::ZERO;
+    options.commit_time_max = Duration::ZERO;
     options
 }
 
@@ -406,6 +411,67 @@ async fn whole_but_many(store: &Store, value: &Bytes) {
     expect(store, "one", &value.slice(..2000)).await;
     expect(store, "copy", value).await;
     expect(store, "streamed", value).await;
+}
+
+#[tokio::test]
+async fn what_is_copied_in_the_transaction_that_puts_it_is_uploaded_once_and_is_what_was_put() {
+    let (watched, store) = store(Watched::default()).await;
+    let (one, other) = (noise(1, 2 * CHUNK), noise(2, 2 * CHUNK));
+    let copies = [("b", "copy-of-b"), ("a", "copy-of-a"), ("b", "another")];
+    let fill = store.transact(async |tx| {
+        tx.put("a", one.clone())?;
+        tx.put("b", other.clone())?;
+        for (from, to) in copies {
+            assert!(tx.copy(from, to).await?);
+        }
+        Ok(())
+    });
+    fill.await.unwrap();
+    assert_eq!(watched.names("value/").await.len(), 4);
+    for key in ["a", "copy-of-a"] {
+        expect(&store, key, &one).await;
+    }
+    for key in ["b", "copy-of-b", "another"] {
+        expect(&store, key, &other).await;
+    }
+}
+
+#[tokio::test]
+async fn a_large_value_that_cannot_be_asked_for_is_not_said_to_be_missing() {
+    let (watched, store) = store(Watched::default()).await;
+    let value = noise(1, 2 * CHUNK);
+    store.transact(async |tx| tx.put("a", value.clone())).await.unwrap();
+    let now = store.snapshot(At::Known).await.unwrap();
+    watched.deaf.store(true, Ordering::Relaxed);
+    let error = now.get("a").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Storage(StorageErrorKind::Unavailable), "{error}");
+    watched.deaf.store(false, Ordering::Relaxed);
+    expect(&store, "a", &value).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_piece_that_could_not_be_put_for_a_while_is_put_again() {
+    let value = noise(1, 3 * CHUNK);
+    for (time_max, succeeds) in [(Duration::from_secs(60), true), (Duration::ZERO, false)] {
+        let watched = Arc::new(Watched::default());
+        let mut options = options();
+        options.commit_time_max = time_max;
+        let env = Arc::new(TokioEnv::new());
+        let store = Store::init(watched.clone(), env, options).await.unwrap();
+        // A session, and then the first of three chunks.
+        watched.busy.store(true, Ordering::Relaxed);
+        watched.fails.store(2, Ordering::Relaxed);
+        let put = store.transact(async |tx| tx.put("a", value.clone())).await;
+        if succeeds {
+            put.unwrap();
+            expect(&store, "a", &value).await;
+        } else {
+            let kind = put.unwrap_err().kind();
+            assert_eq!(kind, ErrorKind::Storage(StorageErrorKind::Unavailable));
+            assert_eq!(watched.names("value/").await, []);
+        }
+        assert_eq!(watched.fails.load(Ordering::Relaxed), 0);
+    }
 }
 
 #[tokio::test]

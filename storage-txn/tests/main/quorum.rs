@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use backend_memory::MemoryProvider;
 use futures_util::TryStreamExt;
-use storage_core::{Key, Operation, Prefix, PutIf, StorageProvider, StorageProviderExt};
+use storage_core::{Get, Key, Operation, Prefix, PutIf, StorageProvider, StorageProviderExt};
 use storage_txn::{
     At, ErrorKind, Options, Place, Store, VerifyEvent, VerifyOptions, Version, VoterChange,
     VoterState,
@@ -284,7 +284,16 @@ async fn what_cannot_be_the_place_of_a_store_is_refused_with_what_is_wrong() {
         assert!(error.to_string().contains(expected), "{what}: {error}");
     }
     let fresh = Clouds::new();
+    let begun = Clouds::new();
+    let root = Key::new("quorum/root").unwrap();
+    let theirs = clouds.voters[0].get(&root, Get::whole()).await.unwrap().body;
+    begun.voters[1].put(&root, theirs, PutIf::Always).await.unwrap();
     for (what, place, kind) in [
+        (
+            "a voter that another store was begun with",
+            begun.place(),
+            ErrorKind::Storage(storage_core::ErrorKind::Misconfigured),
+        ),
         ("there is one", one.place(), ErrorKind::StoreExists),
         (
             "voters of another",

@@ -7,7 +7,7 @@ use std::time::Duration;
 use backend_memory::MemoryProvider;
 use bytes::Bytes;
 use futures_util::stream;
-use storage_core::{Env, Get, PutIf, StorageProvider};
+use storage_core::{Env, Get, Key, PutIf, StorageProvider};
 use storage_txn::{
     At, CollectOptions, ErrorKind, Options, Outcome, Place, Replica, ReplicaOptions, ReplicaStage,
     Store, TransactionId, VerifyEvent, VerifyOptions, Version,
@@ -424,7 +424,16 @@ async fn what_a_store_had_that_its_copy_had_not_when_it_was_promoted_by_force_is
     let diverged = promoted.diverged.unwrap();
     assert!(promoted.sealed, "{promoted:?}");
     assert_eq!((diverged.transactions, diverged.entries, diverged.gone), (3, 3, 0), "{diverged:?}");
-    assert_eq!(names(&target, "replica/diverged/log/").await.len(), 3);
+    let kept = names(&target, "replica/diverged/log/").await;
+    assert_eq!(kept.len(), 3);
+    for name in kept {
+        // Byte for byte as it was.
+        let theirs = name.as_str().strip_prefix("replica/diverged/").unwrap();
+        let theirs = Key::new(theirs).unwrap();
+        let kept = target.get(&name, Get::whole()).await.unwrap().body;
+        let was = source.get(&theirs, Get::whole()).await.unwrap().body;
+        assert_eq!(kept, was, "{name}");
+    }
     assert_eq!(names(&target, "replica/diverged/value/").await.len() as u64, diverged.objects);
     assert!(diverged.objects >= 3, "{diverged:?}");
     let refused = store.transact(async |tx| tx.put("a", "1")).await.unwrap_err();

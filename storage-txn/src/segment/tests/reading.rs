@@ -345,3 +345,37 @@ fn a_segment_is_read_for_the_changes_of_a_key_only_where_it_may_have_some() {
         assert_eq!(requests > 0, !expected.is_empty(), "{what}");
     }
 }
+
+#[test]
+fn the_changes_of_a_key_are_read_through_all_parts_of_the_index() {
+    let (key, count) = ([b"k".repeat(4000), b"more".to_vec()].concat(), 60);
+    let memtable = Memtable::default();
+    for version in 1..=count {
+        put(&memtable, version, &key, &noise(version as u32, 33_000));
+    }
+    let (about, bytes) = segment_of(&memtable);
+    let (_, segment) = stored(&about, bytes, 64 << 20);
+    block_on(async {
+        assert!(segment.tail().await.unwrap().parts.len() >= 4);
+        let found = segment.changes(&key, Version::ZERO, LAST, 100).await.unwrap();
+        let found: Vec<_> = found.into_iter().map(|(version, _)| version.0).collect();
+        assert_eq!(found, (1..=count).rev().collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn a_value_that_is_a_small_part_of_its_block_does_not_keep_the_block_in_memory() {
+    let mut builder = Builder::default();
+    for (key, bytes) in [(b"a", 100), (b"b", 20_000), (b"c", 4000)] {
+        let change = Change::Put(noise(bytes, bytes as usize).into());
+        builder.add(key, &Stored::current(Version(1), change));
+    }
+    let content = Bytes::from(builder.finish());
+    let block = Block::read(content.clone()).unwrap();
+    let within = content.as_ptr_range();
+    for (at, shares) in [(0, false), (1, true), (2, false)] {
+        let (_, stored) = block.get(at).unwrap().unwrap();
+        let Change::Put(value) = stored.change else { panic!("{at} is a value") };
+        assert_eq!(within.contains(&value.as_ptr()), shares, "value {at}");
+    }
+}
