@@ -20,11 +20,13 @@ mod check;
 mod collection;
 mod log;
 mod outcome;
+mod quorum;
 mod reaping;
 mod slot_race;
 
 pub use check::{Checked, Flaw, Mistaken, Protocol, Size, Wrong, check};
 pub use collection::{Collection, CollectionMistake, Way};
 pub use outcome::{OutcomeFence, OutcomeMistake};
+pub use quorum::{Quorum, QuorumMistake};
 pub use reaping::{Reaping, ReapingMistake};
 pub use slot_race::{SlotRace, SlotRaceMistake};

@@ -2,10 +2,16 @@
 
 use std::process::ExitCode;
 
-use models::{Collection, OutcomeFence, Protocol, Reaping, Size, SlotRace, check};
+use models::{Collection, OutcomeFence, Protocol, Quorum, Reaping, Size, SlotRace, check};
 
 fn main() -> ExitCode {
-    let right = [all::<SlotRace>(), all::<Collection>(), all::<Reaping>(), all::<OutcomeFence>()];
+    let right = [
+        all::<SlotRace>(),
+        all::<Collection>(),
+        all::<Reaping>(),
+        all::<OutcomeFence>(),
+        all::<Quorum>(),
+    ];
     if right.contains(&false) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 

@@ -1,6 +1,6 @@
 //! Every protocol is right in every state, and every mistake is found.
 
-use models::{Collection, OutcomeFence, Protocol, Reaping, Size, SlotRace, Wrong, check};
+use models::{Collection, OutcomeFence, Protocol, Quorum, Reaping, Size, SlotRace, Wrong, check};
 
 fn is_right<P: Protocol>() {
     for model in P::right(Size::Quick) {
@@ -66,4 +66,14 @@ fn outcomes_are_right_in_every_state() {
 #[test]
 fn every_mistake_of_outcomes_is_found() {
     mistakes_are_found::<OutcomeFence>();
+}
+
+#[test]
+fn the_quorum_is_right_in_every_state() {
+    is_right::<Quorum>();
+}
+
+#[test]
+fn every_mistake_of_the_quorum_is_found() {
+    mistakes_are_found::<Quorum>();
 }
