@@ -161,6 +161,32 @@ async fn what_is_not_old_enough_stays() {
 }
 
 #[tokio::test]
+async fn of_many_checkpoints_the_newest_that_is_old_enough_is_found() {
+    let clock = Clock::new();
+    let (provider, _) = counted().await;
+    let store = Store::open(provider.clone(), clock.clone(), Options::default()).await.unwrap();
+    let hour = Duration::from_secs(3600);
+    for at in 0..9 {
+        put(&store, "k1", &format!("{at}")).await;
+        store.flush().await.unwrap();
+        clock.forward(hour);
+    }
+    for hours in 0..10_u32 {
+        for kept in 2..5 {
+            let mut options = at_once();
+            (options.dry_run, options.checkpoints_kept) = (true, kept);
+            options.grace = hours * hour + hour / 2;
+            let collected = store.collect(&options).await.unwrap();
+            // The last of nine is an hour old, the first nine hours. Before the one that is found they go.
+            let old_enough = 8_u64.saturating_sub(u64::from(hours));
+            let expected = old_enough.min(9 - kept as u64);
+            assert_eq!(collected.checkpoints, expected, "{hours} hours of grace, {kept} kept");
+        }
+    }
+    assert_eq!(names(&provider, "checkpoint/").await.len(), 9);
+}
+
+#[tokio::test]
 async fn a_collection_of_nothing_takes_four_requests_and_one_for_each_other_session() {
     let (provider, store, _) = used().await;
     store.collect(&at_once()).await.unwrap();

@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use backend_memory::MemoryProvider;
 use bytes::Bytes;
+use futures_util::TryStreamExt;
 use futures_util::future::join_all;
-use storage_core::{Error, ErrorKind as StorageErrorKind, StorageProvider, async_trait};
+use storage_core::{
+    Error, ErrorKind as StorageErrorKind, Prefix, StorageProvider, StorageProviderExt, async_trait,
+};
 use storage_txn::{
     At, COMBINE_BYTES_MAX, CombineKey, Combiner, Combining, ErrorKind, Merge, Options, Outcome,
     Store,
@@ -260,6 +263,47 @@ async fn what_was_refused_while_another_may_have_it_is_never_committed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refusal_takes_an_entry_only_where_another_may_have_the_transaction() {
+    for (mode, entries) in [(Mode::Refused, 0), (Mode::Kept, 1), (Mode::Silent, 1)] {
+        let Combined { provider, one, two, line } = combined(Options::default()).await;
+        one.transact(async |tx| tx.put("x", "1")).await.unwrap();
+        let log = Prefix::new("log/").unwrap();
+        let slots = async || provider.list_all(&log).try_collect::<Vec<_>>().await.unwrap().len();
+        let before = slots().await;
+        line.set(mode);
+        let tx = two.begin();
+        tx.require("x", None).unwrap();
+        tx.put("x", "2").unwrap();
+        assert_eq!(tx.commit().await.unwrap_err().kind(), ErrorKind::PreconditionFailed);
+        assert_eq!(slots().await - before, entries, "{mode:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_a_combiner_is_of_no_use_is_told_again_only_with_another_reason() {
+    let Combined { one, two, line, .. } = combined(Options::default()).await;
+    // So long that it is asked again and again.
+    let try_again = async || {
+        for _ in 0..20 {
+            two.transact(async |tx| tx.put("x", "1")).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        }
+        let told = line.news.lock().unwrap().clone();
+        told.into_iter().filter(|told| matches!(told, Combining::Alone(_))).count()
+    };
+    line.set(Mode::Refused);
+    assert_eq!(try_again().await, 1);
+    assert_eq!(try_again().await, 1);
+    line.set(Mode::Works);
+    let stranger =
+        Store::init(Arc::new(MemoryProvider::new()), Arc::new(TokioEnv::new()), Options::default());
+    *line.to.lock().unwrap() = stranger.await.unwrap();
+    assert_eq!(try_again().await, 2);
+    *line.to.lock().unwrap() = one;
+    meet(&two).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn handles_that_combine_are_dropped_as_others_are() {
     let Combined { provider, one, two, line } = combined(Options::default()).await;
     two.transact(async |tx| tx.put("x", "1")).await.unwrap();
@@ -352,8 +396,16 @@ async fn a_combiner_that_was_started_anew_is_met_again() {
     let anew = open(&provider, Options::default()).await;
     drop(one);
     *line.to.lock().unwrap() = anew.clone();
-    two.transact(async |tx| tx.put("x", "1")).await.unwrap();
-    meet(&two).await;
+    // It says itself that it is there, so nobody waits as one does for who is not: time stands still.
+    let since = tokio::time::Instant::now();
+    for _ in 0..3 {
+        two.transact(async |tx| tx.put("x", "1")).await.unwrap();
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!(two.combining(), Some(Combining::Through), "after {:?}", since.elapsed());
+    assert!(since.elapsed() < Duration::from_millis(500), "{:?}", since.elapsed());
     let before = anew.counters().taken_over;
     two.transact(async |tx| tx.put("x", "2")).await.unwrap();
     assert_eq!(anew.counters().taken_over - before, 1);
