@@ -6,7 +6,7 @@ mod replica;
 mod s3;
 #[cfg(feature = "s3")]
 mod s3_transfer;
-#[cfg(feature = "gateway-s3")]
+#[cfg(feature = "serve")]
 mod serve;
 mod store;
 #[cfg(feature = "gateway-tahoe")]
@@ -25,7 +25,7 @@ pub(crate) use s3::{
 };
 #[cfg(feature = "s3")]
 pub(crate) use s3_transfer::{AboutArgs, Checksum, CopyArgs, Filters, SyncArgs, TransferArgs};
-#[cfg(feature = "gateway-s3")]
+#[cfg(feature = "serve")]
 pub(crate) use serve::{ServeArgs, Served};
 pub(crate) use store::{Read, StoreCommand, StoreWhich, Write};
 #[cfg(feature = "gateway-tahoe")]
@@ -100,7 +100,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Replica(ReplicaCommand),
     /// Serve a store to every S3 client, and to those of Tahoe-LAFS
-    #[cfg(feature = "gateway-s3")]
+    #[cfg(feature = "serve")]
     Serve(ServeArgs),
     /// Work with the buckets and objects of any S3 service
     #[cfg(feature = "s3")]

@@ -9,7 +9,7 @@ pub(crate) mod provider;
 pub(crate) mod replica;
 #[cfg(feature = "s3")]
 pub(crate) mod s3;
-#[cfg(feature = "gateway-s3")]
+#[cfg(feature = "serve")]
 pub(crate) mod serve;
 pub(crate) mod store;
 #[cfg(feature = "gateway-tahoe")]

@@ -11,7 +11,7 @@ mod problem;
 mod provider;
 mod reference;
 mod section;
-#[cfg(feature = "gateway-s3")]
+#[cfg(feature = "serve")]
 mod serve;
 mod source;
 mod store;
@@ -35,11 +35,10 @@ pub(crate) use section::Shown;
 pub(crate) use serve::S3Settings;
 #[cfg(feature = "gateway-tahoe")]
 pub(crate) use serve::TahoeSettings;
+#[cfg(feature = "serve")]
+pub(crate) use serve::{ADDRESS_EXPECTED, Address, LogFormat, ServerSettings, Serving};
 #[cfg(feature = "gateway-s3")]
-pub(crate) use serve::{
-    ADDRESS_EXPECTED, Address, CombinerSettings, KeyEntry, Level, LogFormat, Serving,
-    read_keys_file,
-};
+pub(crate) use serve::{CombinerSettings, KeyEntry, Level, read_keys_file};
 pub(crate) use units::{SIZE_EXPECTED, exact_size, human_size, parse_size};
 
 use document::{Entry, Table, Value};
@@ -65,7 +64,7 @@ pub struct Config {
     problems: Vec<Problem>,
     store: StoreRoles,
     arrays: Arrays,
-    #[cfg(feature = "gateway-s3")]
+    #[cfg(feature = "serve")]
     serving: Serving,
 }
 
@@ -99,7 +98,7 @@ impl Config {
     pub fn read(registry: &Registry, source: Source, variables: &Variables) -> Result<Self> {
         let table = document::parse(&source)
             .map_err(|problems| Error::Config(Box::new(Problems::new(&source, problems))))?;
-        #[cfg(feature = "gateway-s3")]
+        #[cfg(feature = "serve")]
         let serving = Serving::read(
             ["s3", "server", "combiner", "tahoe"].map(|name| table.get(name)),
             &source,
@@ -111,7 +110,7 @@ impl Config {
             problems: Vec::new(),
             store: StoreRoles::default(),
             arrays: Arrays::default(),
-            #[cfg(feature = "gateway-s3")]
+            #[cfg(feature = "serve")]
             serving,
         };
         for (name, entry) in &table {
@@ -247,7 +246,7 @@ impl Config {
         for provider in self.providers.values() {
             all.extend_from_slice(provider.problems());
         }
-        #[cfg(feature = "gateway-s3")]
+        #[cfg(feature = "serve")]
         all.extend_from_slice(&self.serving.problems);
         Problems::new(&self.source, all)
     }
@@ -257,7 +256,7 @@ impl Config {
     /// # Errors
     ///
     /// [`Error::Config`] when there is something wrong with `[s3]`, `[server]` or the file as a whole.
-    #[cfg(feature = "gateway-s3")]
+    #[cfg(feature = "serve")]
     pub(crate) fn serving(&self) -> Result<&Serving> {
         let mut all = self.problems.clone();
         all.extend_from_slice(&self.serving.problems);
@@ -273,9 +272,9 @@ impl Config {
 
     /// The tables beside those of providers and the store that are written, with their settings.
     pub(crate) fn other_tables(&self) -> &[(&'static str, Vec<Shown>)] {
-        #[cfg(feature = "gateway-s3")]
+        #[cfg(feature = "serve")]
         return &self.serving.shown;
-        #[cfg(not(feature = "gateway-s3"))]
+        #[cfg(not(feature = "serve"))]
         &[]
     }
 

@@ -23,7 +23,7 @@ mod registry;
 mod run;
 #[cfg(feature = "s3")]
 mod s3;
-#[cfg(feature = "gateway-s3")]
+#[cfg(feature = "serve")]
 mod serve;
 
 pub use config::{

@@ -141,7 +141,7 @@ async fn execute(registry: Registry, cli: Cli, interrupt: watch::Receiver<bool>)
         Command::Store(command) => commands::store::run(&context, command).await,
         Command::Array(command) => commands::array::run(&context, command).await,
         Command::Replica(command) => commands::replica::run(&context, command).await,
-        #[cfg(feature = "gateway-s3")]
+        #[cfg(feature = "serve")]
         Command::Serve(arguments) => commands::serve::run(&context, &arguments).await,
         #[cfg(feature = "s3")]
         Command::S3(arguments) => commands::s3::run(&context, *arguments).await,
@@ -203,9 +203,9 @@ async fn stop_signal() -> std::io::Result<()> {
 
 /// Whether how a command logs is a matter of its configuration.
 fn logs_for_itself(command: &Command) -> bool {
-    #[cfg(feature = "gateway-s3")]
+    #[cfg(feature = "serve")]
     return matches!(command, Command::Serve(_));
-    #[cfg(not(feature = "gateway-s3"))]
+    #[cfg(not(feature = "serve"))]
     {
         let _ = command;
         false

@@ -8,6 +8,7 @@ use super::store::StoreWhich;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Served {
     /// The S3 protocol
+    #[cfg(feature = "gateway-s3")]
     S3,
     /// The storage protocol of Tahoe-LAFS
     #[cfg(feature = "gateway-tahoe")]

@@ -60,7 +60,7 @@ enum Subject<'a> {
     /// Those of a provider of this type.
     Provider(&'a str),
     /// Those of a table of its own, which is written so.
-    #[cfg(feature = "gateway-s3")]
+    #[cfg(feature = "serve")]
     Table(&'a str),
 }
 
@@ -96,7 +96,7 @@ impl<'a> Section<'a> {
     }
 
     /// A table that is no provider's: `[s3]`, or `[[s3.keys]]`.
-    #[cfg(feature = "gateway-s3")]
+    #[cfg(feature = "serve")]
     pub(crate) fn of_table(
         written: &'a str,
         span: Range<usize>,
@@ -409,7 +409,7 @@ impl<'a> Section<'a> {
     }
 
     /// One text or a list of them, none of them empty.
-    #[cfg(feature = "gateway-s3")]
+    #[cfg(feature = "serve")]
     pub(crate) fn one_or_more(&mut self, name: &str) -> Setting<'_, 'a, Vec<String>> {
         match self.table.get(name).map(|entry| &entry.value) {
             Some(Value::Text(_)) => self.setting(name, |section, entry| {
@@ -570,7 +570,7 @@ impl<'a> Section<'a> {
             let hide = near.is_none_or(|near| self.is_secret(near)) || looks_secret(name);
             let whose = match self.subject {
                 Subject::Provider(kind) => format!("a provider of type `{kind}`"),
-                #[cfg(feature = "gateway-s3")]
+                #[cfg(feature = "serve")]
                 Subject::Table(written) => format!("`{written}`"),
             };
             let problem = Problem::error(format!("{whose} has no setting `{name}`"))

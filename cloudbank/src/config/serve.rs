@@ -1,15 +1,20 @@
 //! The tables `[s3]`, `[server]` and `[combiner]`: what is served, to whom, within which bounds, together with whom.
 
+#[cfg(feature = "gateway-s3")]
 mod combiner;
+#[cfg(feature = "gateway-s3")]
 mod keys;
 #[cfg(feature = "gateway-tahoe")]
 mod tahoe;
 
 use std::net::SocketAddr;
+#[cfg(feature = "gateway-s3")]
 use std::path::PathBuf;
 use std::time::Duration;
 
+#[cfg(feature = "gateway-s3")]
 use gateway_s3::SignatureV2;
+#[cfg(feature = "gateway-s3")]
 use storage_core::Secret;
 
 use super::document::{Entry, Table, Value};
@@ -18,26 +23,33 @@ use super::reference::Variables;
 use super::section::{Section, Shown};
 use super::source::Source;
 
+#[cfg(feature = "gateway-s3")]
 pub(crate) use combiner::CombinerSettings;
+#[cfg(feature = "gateway-s3")]
 pub(crate) use keys::{KeyEntry, Level, read_keys_file};
 #[cfg(feature = "gateway-tahoe")]
 pub(crate) use tahoe::TahoeSettings;
 
 /// Where S3 is served unless the configuration says otherwise.
+#[cfg(feature = "gateway-s3")]
 const LISTEN: &str = "127.0.0.1:9000";
 /// Where the operator is served.
 const ADMIN: &str = "127.0.0.1:9001";
 /// Where keys are that no configuration names, beside the configuration.
+#[cfg(feature = "gateway-s3")]
 pub(crate) const KEYS_FILE: &str = "cloudbank-keys.toml";
 
 /// Where the encryption key is that no configuration names, beside the configuration.
+#[cfg(feature = "gateway-s3")]
 const ENCRYPTION_KEY_FILE: &str = "cloudbank-encryption.key";
 
 /// What `cloudbank serve` serves.
 #[derive(Debug)]
 pub(crate) struct Serving {
+    #[cfg(feature = "gateway-s3")]
     pub(crate) s3: S3Settings,
     pub(crate) server: ServerSettings,
+    #[cfg(feature = "gateway-s3")]
     pub(crate) combiner: Option<CombinerSettings>,
     #[cfg(feature = "gateway-tahoe")]
     pub(crate) tahoe: TahoeSettings,
@@ -47,6 +59,7 @@ pub(crate) struct Serving {
 }
 
 /// The table `[s3]`.
+#[cfg(feature = "gateway-s3")]
 #[derive(Debug)]
 pub(crate) struct S3Settings {
     pub(crate) listen: Vec<Address>,
@@ -69,6 +82,7 @@ pub(crate) struct S3Settings {
 }
 
 /// The table `[server]`.
+#[cfg_attr(not(feature = "gateway-s3"), allow(dead_code, reason = "some is of S3 alone"))]
 #[derive(Debug)]
 pub(crate) struct ServerSettings {
     /// `None` when there is to be none.
@@ -138,16 +152,21 @@ impl Serving {
             Some(Value::Table(table)) => table.clone(),
             _ => empty.clone(),
         };
-        let (s3_table, server_table) = (settings(s3), settings(server));
-        let mut section = Section::of_table("[s3]", table(s3), &s3_table, source, variables);
-        let mut key_problems = Vec::new();
-        let s3_settings = S3Settings::read(&mut section, source, variables, &mut key_problems);
-        let read = section.finish();
-        problems.extend(read.problems);
-        problems.extend(key_problems);
-        if s3.is_some() {
-            shown.push(("[s3]", read.shown));
-        }
+        let server_table = settings(server);
+        #[cfg(feature = "gateway-s3")]
+        let s3_settings = {
+            let s3_table = settings(s3);
+            let mut section = Section::of_table("[s3]", table(s3), &s3_table, source, variables);
+            let mut key_problems = Vec::new();
+            let s3_settings = S3Settings::read(&mut section, source, variables, &mut key_problems);
+            let read = section.finish();
+            problems.extend(read.problems);
+            problems.extend(key_problems);
+            if s3.is_some() {
+                shown.push(("[s3]", read.shown));
+            }
+            s3_settings
+        };
         let mut section =
             Section::of_table("[server]", table(server), &server_table, source, variables);
         let server_settings = ServerSettings::read(&mut section);
@@ -156,6 +175,7 @@ impl Serving {
         if server.is_some() {
             shown.push(("[server]", read.shown));
         }
+        #[cfg(feature = "gateway-s3")]
         let combiner_settings = combiner.and_then(|entry| {
             let settings = settings(Some(entry));
             let span = table(Some(entry));
@@ -179,11 +199,13 @@ impl Serving {
             }
             read_settings
         };
-        #[cfg(not(feature = "gateway-tahoe"))]
-        let _ = tahoe;
+        // The tables of gateways that are not there say nothing.
+        let _ = (s3, combiner, tahoe);
         Self {
+            #[cfg(feature = "gateway-s3")]
             s3: s3_settings,
             server: server_settings,
+            #[cfg(feature = "gateway-s3")]
             combiner: combiner_settings,
             #[cfg(feature = "gateway-tahoe")]
             tahoe: tahoe_settings,
@@ -193,6 +215,7 @@ impl Serving {
     }
 }
 
+#[cfg(feature = "gateway-s3")]
 impl S3Settings {
     fn read(
         section: &mut Section<'_>,

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_http::{Handler, Refusal, RequestBody};
-use gateway_s3::Body;
+use bytes::Bytes;
+use gateway_http::{BoxError, Handler, Refusal, RequestBody};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full};
 use storage_txn::Store;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -21,6 +23,9 @@ const NUMBERS_EVERY: Duration = Duration::from_secs(60);
 const NUMBERS_TIME_MAX: Duration = Duration::from_secs(5);
 /// What metrics come as: the text format of Prometheus.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What is said to the operator.
+type Body = UnsyncBoxBody<Bytes, BoxError>;
 
 /// Answers the operator.
 #[derive(Clone)]
@@ -70,7 +75,7 @@ impl Handler for Admin {
             return said(StatusCode::METHOD_NOT_ALLOWED, "GET and HEAD are answered here\n");
         }
         if let Some(answer) = self.health.answer(method, path).await {
-            return answer.map(Body::from);
+            return answer.map(body);
         }
         if path != "/-/metrics" {
             return said(StatusCode::NOT_FOUND, "there are /-/healthy, /-/ready and /-/metrics\n");
@@ -86,7 +91,11 @@ impl Handler for Admin {
 }
 
 fn said(status: StatusCode, text: &str) -> Response<Body> {
-    let mut response = Response::new(Body::from(text.to_owned()));
+    let mut response = Response::new(body(text.to_owned()));
     *response.status_mut() = status;
     response
+}
+
+fn body(text: impl Into<Bytes>) -> Body {
+    Full::new(text.into()).map_err(|never| match never {}).boxed_unsync()
 }

@@ -1,20 +1,28 @@
 //! How a server logs.
 
 use tracing::Level;
-use tracing_subscriber::filter::{FilterExt, LevelFilter, filter_fn};
+#[cfg(feature = "gateway-s3")]
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
+#[cfg(feature = "gateway-s3")]
 use super::traces::Spans;
 use crate::cli::Global;
 use crate::config::LogFormat;
 
+/// Nobody is told of spans.
+#[cfg(not(feature = "gateway-s3"))]
+type Spans = tracing_subscriber::layer::Identity;
+
 /// Crates that log in words that are known to hold no secret.
-const OURS: [&str; 8] = [
+const OURS: [&str; 9] = [
     "cloudbank",
     "gateway_http",
     "gateway_s3",
+    "gateway_tahoe",
     "storage_wrappers",
     "storage_txn",
     "backend_fs",
@@ -59,7 +67,9 @@ pub(crate) fn start(global: &Global, format: LogFormat, spans: Option<Spans>) {
             .with_filter(filter)
             .boxed(),
     };
+    #[cfg(feature = "gateway-s3")]
     let wanted = filter_fn(Spans::wants).with_max_level_hint(LevelFilter::DEBUG);
+    #[cfg(feature = "gateway-s3")]
     let spans = spans.map(|spans| spans.with_filter(wanted));
     // Somebody else's subscriber stays in place.
     let _ = tracing_subscriber::registry().with(logs).with(spans).try_init();

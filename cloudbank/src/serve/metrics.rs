@@ -129,6 +129,7 @@ fn describe_all() {
     storage_wrappers::describe_metrics();
     arrays::describe_metrics();
     store::describe_metrics();
+    #[cfg(feature = "gateway-s3")]
     super::traces::describe_metrics();
     super::upkeep::describe_metrics();
     #[cfg(feature = "gateway-tahoe")]

@@ -6,6 +6,7 @@ mod slowly;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+#[cfg(feature = "gateway-s3")]
 use gateway_s3::{Gateway, Sweep};
 use metrics::Unit;
 use storage_txn::{CollectOptions, Place, Store, VerifyEvent, VerifyOptions};
@@ -27,9 +28,11 @@ const FINDINGS: &str = "cloudbank_upkeep_findings_total";
 const TAIL_ENTRIES_MAX: u64 = 1024;
 
 /// A change is as much work as so many looks.
+#[cfg(feature = "gateway-s3")]
 const CHANGE_COST: u64 = 10;
 
 /// How objects expire.
+#[cfg(feature = "gateway-s3")]
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Expire {
     pub(crate) every: Duration,
@@ -156,6 +159,7 @@ pub(crate) async fn scrub(place: Place, every: Duration, bytes_per_second: u64) 
 
 /// Does what the rules of buckets say, again and again, looking at so many records a second. Any number of servers may
 /// do it.
+#[cfg(feature = "gateway-s3")]
 pub(crate) async fn expire(gateway: Gateway, settings: Expire) {
     let add = |what: &'static str, count: u64| {
         if count > 0 {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use gateway_http::{Limits, Listener};
 use serde_json::json;
+#[cfg(feature = "gateway-s3")]
 use storage_txn::Place;
 use tokio::task::JoinSet;
 
@@ -11,7 +12,9 @@ use super::tahoe::{Overrides, Server, store_options};
 use super::{ADMIN_REQUESTS_MAX, address, bind, open, spawn_upkeep, tidy};
 use crate::cli::ServeArgs;
 use crate::commands::tahoe::config_in;
-use crate::config::{Address, LogFormat, Serving};
+#[cfg(feature = "gateway-s3")]
+use crate::config::Serving;
+use crate::config::{Address, LogFormat};
 use crate::error::{Error, Result};
 use crate::run::Context;
 use crate::serve::admin::Admin;
@@ -61,7 +64,7 @@ pub(super) async fn run(context: &Context, arguments: &ServeArgs) -> Result<()> 
     let server = context.unless_interrupted(remains, opening).await?;
 
     let mut tasks = JoinSet::new();
-    spawn_upkeep(&mut tasks, &config, &name, (&store, None), serving).await?;
+    spawn_upkeep(&mut tasks, &config, &name, &store, &serving.server).await?;
     say(context, &server, (&name, &described), admin_listener.as_ref())?;
     server.announce()?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), provider = name, "serving");
@@ -79,6 +82,7 @@ pub(super) async fn run(context: &Context, arguments: &ServeArgs) -> Result<()> 
 }
 
 /// The server that `[tahoe]` describes, ready to serve beside others, with a handle of its own on the store.
+#[cfg(feature = "gateway-s3")]
 pub(super) async fn beside(
     context: &Context,
     name: &str,

@@ -40,7 +40,7 @@ impl<T: Meaning> Setting<'_, '_, T> {
                     Subject::Provider(kind) => {
                         format!("provider `{}` of type `{kind}`", section.name)
                     }
-                    #[cfg(feature = "gateway-s3")]
+                    #[cfg(feature = "serve")]
                     Subject::Table(written) => format!("`{written}`"),
                 };
                 let message = format!("{whose} needs `{name}`");

@@ -13,6 +13,7 @@ const LISTEN: &str = "127.0.0.1:3457";
 const FOLDER: &str = "cloudbank-tahoe";
 
 /// The table `[tahoe]`.
+#[cfg_attr(not(feature = "gateway-s3"), allow(dead_code, reason = "some is of S3 alone"))]
 #[derive(Debug)]
 pub(crate) struct TahoeSettings {
     /// Whether the table is there, so that `serve` serves it.
