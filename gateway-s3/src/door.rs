@@ -78,7 +78,7 @@ impl Door {
         options: Options,
     ) -> Result<Self, OptionsError> {
         let options = Arc::new(options);
-        let core = Core { store, options: options.clone() };
+        let core = Core::new(store, options.clone());
         let inner =
             Arc::new(Inner { core, access, options: options.clone(), waiting: Arc::default() });
         let mut config = S3Config::default();

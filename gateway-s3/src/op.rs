@@ -28,7 +28,8 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use prost::Message;
-use storage_txn::{At, Item, Scan, Snapshot, Store, Transaction, Version};
+use storage_txn::{At, ErrorKind, Item, Scan, Snapshot, Store, Transaction, Version};
+use tokio::sync::Mutex;
 use tracing::Instrument;
 
 use crate::Options;
@@ -44,6 +45,7 @@ const GLIMPSE_AGE_MAX: Duration = Duration::from_secs(60 * 60);
 pub(crate) struct Core {
     pub(crate) store: Store,
     pub(crate) options: Arc<Options>,
+    turn: Arc<Mutex<()>>,
 }
 
 /// When a bucket is looked at.
@@ -72,6 +74,10 @@ pub(crate) enum View<'a> {
 }
 
 impl Core {
+    pub(crate) fn new(store: Store, options: Arc<Options>) -> Self {
+        Self { store, options, turn: Arc::default() }
+    }
+
     /// The store as of a moment.
     pub(crate) async fn snapshot(&self, moment: Moment) -> Result<Snapshot> {
         let at = match moment {
@@ -113,7 +119,9 @@ impl Core {
         Ok(self.transact_at(closure).await?.0)
     }
 
-    /// The same, with the version of the store that came of it.
+    /// The same, with the version of the store that came of it. Where many change the same thing at the same time, each commit lets one of them through:
+    /// who was not as often as the store tries goes on one after the other. A client is told of a conflict only when it loses
+    /// against others than those too.
     pub(crate) async fn transact_at<T, F>(
         &self,
         mut closure: impl FnMut(Transaction) -> F,
@@ -121,7 +129,7 @@ impl Core {
     where
         F: Future<Output = Result<T>>,
     {
-        let run = |transaction: Transaction| {
+        let mut run = |transaction: Transaction| {
             let done = closure(transaction);
             async move {
                 done.await.map_err(|error| match error {
@@ -131,7 +139,18 @@ impl Core {
             }
         };
         let span = tracing::info_span!(target: crate::SPANS, "commit");
-        Ok(self.store.transact_settled(run).instrument(span).await?)
+        let settled = async {
+            let mut turn = None;
+            loop {
+                match self.store.transact_settled(&mut run).await {
+                    Err(error) if error.kind() == ErrorKind::Conflict && turn.is_none() => {
+                        turn = Some(self.turn.lock().await);
+                    }
+                    done => return done,
+                }
+            }
+        };
+        Ok(settled.instrument(span).await?)
     }
 }
 

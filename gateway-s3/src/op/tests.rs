@@ -54,7 +54,7 @@ impl Bench {
     pub(super) async fn on(provider: Arc<dyn StorageProvider>, options: Options) -> Self {
         let store = Store::init(provider.clone(), env(), store_options()).await.unwrap();
         let alice = Caller::of(AccessKey::new("secret", "alice"));
-        let core = Core { store, options: Arc::new(options) };
+        let core = Core::new(store, Arc::new(options));
         core.create_bucket(&alice, "bbb", &AclWish::Default, ("", false)).await.unwrap();
         Self { core, alice, provider }
     }
@@ -62,7 +62,7 @@ impl Bench {
     /// Another gateway on the same provider.
     pub(super) async fn beside(&self) -> Self {
         let store = Store::open(self.provider.clone(), env(), store_options()).await.unwrap();
-        let core = Core { store, options: self.core.options.clone() };
+        let core = Core::new(store, self.core.options.clone());
         Self { core, alice: self.alice.clone(), provider: self.provider.clone() }
     }
 

@@ -115,7 +115,7 @@ async fn a_key_of_the_client_is_needed_again_and_only_there() {
     // Without the key of the server nothing of it is told.
     let options =
         Options { encryption_key: Some(EncryptionKey::new([6; 32])), ..Options::default() };
-    let other = Core { store: bench.core.store.clone(), options: Arc::new(options) };
+    let other = Core::new(bench.core.store.clone(), Arc::new(options));
     let got = other.get_object(&bench.alice, ("bbb", "server", Moment::Now), &Get::default()).await;
     assert_eq!(code(got), Some(Code::InternalError));
 }
@@ -210,7 +210,7 @@ async fn a_bucket_encrypts_what_is_put_without_a_word() {
         assert_eq!(object.encryption.unwrap().key_id, "a");
         assert!(bench.get("k").await.unwrap() == bytes(size));
     }
-    let without = Core { store: bench.core.store.clone(), options: Arc::default() };
+    let without = Core::new(bench.core.store.clone(), Arc::default());
     let body = Incoming::of("x".into());
     let conditions = Conditions::default();
     let put =

@@ -177,3 +177,18 @@ async fn others_do_what_they_were_let_and_no_more() {
     assert_eq!(hex(&put(&bob, AclWish::Default).await.unwrap().object.md5).len(), 32);
     assert_eq!(code(get(&bench.alice).await), denied);
 }
+
+/// Each commit lets one of them through, and of more than the store tries at most, the others were told of a conflict: 409 for requests
+/// without any condition.
+#[tokio::test]
+async fn any_number_may_change_the_same_at_the_same_time() {
+    let bench = Bench::new().await;
+    let wish = AclWish::Canned(Canned::PublicRead);
+    let sets = (0..150).map(|_| bench.core.set_bucket_acl(&bench.alice, "bbb", &wish));
+    for set in futures_util::future::join_all(sets).await {
+        set.unwrap();
+    }
+    let puts = (0..150).map(|number| bench.put("k", format!("{number}")));
+    futures_util::future::join_all(puts).await;
+    assert!(bench.get("k").await.is_ok());
+}

@@ -52,7 +52,7 @@ async fn a_sealed_store_and_a_copy_are_read_and_say_that_they_take_no_writes() {
     replica.follow(&mut |_| ()).await.unwrap();
 
     let store = Store::open(copy.clone(), env(), store_options()).await.unwrap();
-    let core = crate::op::Core { store, options: Arc::new(Options::default()) };
+    let core = crate::op::Core::new(store, Arc::new(Options::default()));
     let follower = Bench { core, alice: bench.alice.clone(), provider: copy.clone() };
     refuses_writes(&follower).await;
     bench.put("meanwhile", "still").await;
@@ -60,7 +60,7 @@ async fn a_sealed_store_and_a_copy_are_read_and_say_that_they_take_no_writes() {
     replica.promote(false, &mut |_| ()).await.unwrap();
     refuses_writes(&bench).await;
     let store = Store::open(copy.clone(), env(), store_options()).await.unwrap();
-    let core = crate::op::Core { store, options: Arc::new(Options::default()) };
+    let core = crate::op::Core::new(store, Arc::new(Options::default()));
     let promoted = Bench { core, alice: bench.alice.clone(), provider: copy };
     promoted.put("new", "after").await;
     assert_eq!(promoted.get("meanwhile").await.unwrap(), "still");
