@@ -11,6 +11,7 @@ mod s3_suite;
 mod services;
 mod simulate;
 mod soak;
+mod tahoe_suite;
 mod test;
 mod workspace;
 
@@ -47,6 +48,8 @@ enum Command {
     Simulate(simulate::Arguments),
     /// Run a public suite of S3 against our server and those of others, and compare.
     S3Suite(s3_suite::Arguments),
+    /// Run the integration suite of Tahoe-LAFS with servers of ours in place of its own.
+    TahoeSuite(tahoe_suite::Arguments),
     /// Kill real processes that share a store at random, and judge what they were told.
     Soak(soak::Arguments),
     /// Check licences, sources, duplicates and advisories of the dependencies (cargo-deny).
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Command::Models => models::run(),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::S3Suite(arguments) => s3_suite::run(&arguments),
+        Command::TahoeSuite(arguments) => tahoe_suite::run(&arguments),
         Command::Soak(arguments) => soak::run(&arguments),
         Command::Deny => deny::run(),
     };

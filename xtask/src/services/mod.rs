@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-pub(crate) use install::{Tool, python_tool};
+pub(crate) use install::{Tool, python_tool, python_tool_exactly};
 use process::{Lifetime, Running};
 pub(crate) use process::{own_group, run_to_end};
 pub(crate) use ready::{Probe, wait_until_ready};
