@@ -24,6 +24,8 @@ mod perform;
 mod proposer;
 mod reader;
 mod request;
+#[cfg(test)]
+mod stage;
 mod status;
 mod value;
 

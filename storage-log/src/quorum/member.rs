@@ -396,3 +396,6 @@ impl Member {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

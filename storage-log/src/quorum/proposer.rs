@@ -500,3 +500,6 @@ enum Lack {
     /// The decision of this index, which has to be read first.
     Unknown(u64),
 }
+
+#[cfg(test)]
+mod tests;

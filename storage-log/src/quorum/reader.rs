@@ -155,3 +155,6 @@ impl Reader {
 fn is_next(value: &Value, accepted: &Point) -> bool {
     *accepted == value.before() || accepted.index == value.point().index
 }
+
+#[cfg(test)]
+mod tests;

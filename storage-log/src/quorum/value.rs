@@ -221,3 +221,6 @@ fn hash(bytes: &[u8]) -> EntryId {
 pub(crate) fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     bytes[at..at + N].try_into().expect("the length was checked")
 }
+
+#[cfg(test)]
+mod tests;
