@@ -10,12 +10,14 @@ pub const ENTRY_OVERHEAD_BYTES: usize = HEADER;
 const MAGIC: [u8; 4] = *b"cbl1";
 const ENTRY: u8 = 0;
 const TOMBSTONE: u8 = 1;
+const MOVE: u8 = 2;
 /// Where the parts of the header are: magic, kind, log, slot, previous, nonce, id.
 const HASHED: usize = 80;
 const HEADER: usize = HASHED + HASH;
 const HASH: usize = 32;
 
-/// An entry that is to be appended: its bytes, framed for one slot of one log.
+/// An entry that is to be appended: its bytes, framed for one slot of one log. Or what another log of this id has there,
+/// to be copied: see [`Record::to_entry`].
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Entry {
     record: Record,
@@ -27,15 +29,27 @@ impl Entry {
     /// different that would otherwise have the same bytes, so that each writer can tell its own.
     #[must_use]
     pub fn new(log: LogId, head: Head, nonce: [u8; 16], body: &[u8]) -> Self {
+        Self::framed(ENTRY, log, head, nonce, body)
+    }
+
+    /// As [`new`](Self::new), of the entry by which the log goes on elsewhere: nothing follows it here. Where it goes on is
+    /// in the body, and the matter of whoever reads that.
+    #[must_use]
+    pub fn moving(log: LogId, head: Head, nonce: [u8; 16], body: &[u8]) -> Self {
+        Self::framed(MOVE, log, head, nonce, body)
+    }
+
+    fn framed(kind: u8, log: LogId, head: Head, nonce: [u8; 16], body: &[u8]) -> Self {
         let slot = head.slot.next();
         let mut bytes = BytesMut::with_capacity(HEADER + body.len());
-        put_header(&mut bytes, ENTRY, log, slot, head.id, nonce);
+        put_header(&mut bytes, kind, log, slot, head.id, nonce);
         let id = hash(&bytes, body);
         bytes.put_slice(&id.0);
         bytes.put_slice(body);
         let bytes = bytes.freeze();
         let body = Some(bytes.slice(HEADER..));
-        Self { record: Record { log, slot, previous: head.id, nonce, id, body }, bytes }
+        let is_move = kind == MOVE;
+        Self { record: Record { log, slot, previous: head.id, nonce, id, body, is_move }, bytes }
     }
 
     /// Its name.
@@ -72,6 +86,7 @@ pub struct Record {
     nonce: [u8; 16],
     id: EntryId,
     body: Option<Bytes>,
+    is_move: bool,
 }
 
 impl Record {
@@ -109,10 +124,11 @@ impl Record {
             previous: EntryId(array(&bytes, 32)),
             nonce: array(&bytes, 64),
             id: EntryId(array(&bytes, HASHED)),
-            body: (bytes[4] == ENTRY).then(|| bytes.slice(HEADER..)),
+            body: [ENTRY, MOVE].contains(&bytes[4]).then(|| bytes.slice(HEADER..)),
+            is_move: bytes[4] == MOVE,
         };
         let sound = match (bytes[4], &record.body) {
-            (ENTRY, Some(body)) => hash(&bytes[..HASHED], body) == record.id,
+            (ENTRY | MOVE, Some(body)) => hash(&bytes[..HASHED], body) == record.id,
             (TOMBSTONE, _) => {
                 bytes.len() == HEADER + HASH && seal(&bytes[..HEADER])[..] == bytes[HEADER..]
             }
@@ -139,6 +155,24 @@ impl Record {
         let seal = seal(&bytes);
         bytes.put_slice(&seal);
         bytes.freeze()
+    }
+
+    /// The same for another log of this id, where it is to stand in the same slot: the entry, or its tombstone.
+    #[must_use]
+    pub fn to_entry(&self) -> Entry {
+        let Self { log, slot, previous, nonce, .. } = *self;
+        let Some(body) = &self.body else {
+            return Entry { record: self.clone(), bytes: self.tombstone() };
+        };
+        // Slots begin at 1.
+        let head = Head { slot: Slot(slot.0.saturating_sub(1)), id: previous };
+        Entry::framed(if self.is_move { MOVE } else { ENTRY }, log, head, nonce, body)
+    }
+
+    /// Whether the log goes on elsewhere after it: see [`Entry::moving`]. Such an entry is never collected.
+    #[must_use]
+    pub fn is_move(&self) -> bool {
+        self.is_move
     }
 
     /// Where it stands.
@@ -187,6 +221,9 @@ impl std::fmt::Debug for Record {
             Some(body) => debug.field("body", &format_args!("{} bytes", body.len())),
             None => debug.field("body", &"collected"),
         };
+        if self.is_move {
+            debug.field("is_move", &true);
+        }
         debug.finish_non_exhaustive()
     }
 }

@@ -12,10 +12,12 @@
 //! 4. [`ProviderLog`]: the log on one provider.
 //! 5. [`quorum`]: the log on several, of which any minority may fail.
 //! 6. [`catch_up`]: all entries after a head, read ahead in parallel and checked link by link.
+//! 7. [`copy_log`]: the same entries in another place, where the log is to go on.
 //!
 //! The formats are described in `docs/formats/log.md` and `docs/formats/quorum-log.md`.
 
 mod chain;
+mod copy;
 mod entry;
 mod error;
 mod log;
@@ -26,6 +28,7 @@ pub mod quorum;
 mod tail;
 
 pub use chain::{EntryId, Head, LogId, Slot};
+pub use copy::{copy_log, last_record};
 pub use entry::{ENTRY_OVERHEAD_BYTES, Entry, Record};
 pub use error::{Error, Result};
 pub use log::{Appended, CommitLog};

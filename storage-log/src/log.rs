@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 
 use crate::quorum::{CopyProgress, VoterChange, VoterId, VoterStatus};
-use crate::{Entry, LogId, Record, Result, Slot};
+use crate::{Entry, Head, LogId, Record, Result, Slot};
 
 /// An ordered log of opaque entries that any number of processes append to.
 ///
@@ -47,8 +47,16 @@ pub trait CommitLog: Debug + Send + Sync + 'static {
     /// is not an entry of this log at this slot, whole and unchanged.
     async fn read(&self, slot: Slot) -> Result<Option<Record>>;
 
+    /// Asked by who has come to the end, with `head` the last entry before the first slot that was missing: whether that was
+    /// none, as the log goes on in another place, where it is read from now on. Asks nothing where that is known.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read`](Self::read), and what opening the other place fails with.
+    async fn goes_on(&self, head: Head) -> Result<bool>;
+
     /// Takes the bytes of an entry away and keeps its id and place. `record` is what was read at the slot.
-    /// Doing it twice, or twice at once, is the same as once.
+    /// Doing it twice, or twice at once, is the same as once. One by which the log [moves](Record::is_move) is left as it is.
     ///
     /// # Errors
     ///

@@ -9,7 +9,7 @@ use storage_core::{
 
 use crate::planted::planted;
 use crate::quorum::{CopyProgress, VoterChange, VoterId, VoterStatus};
-use crate::{Appended, CommitLog, Entry, Error, LogId, Record, Result, Slot};
+use crate::{Appended, CommitLog, Entry, Error, Head, LogId, Record, Result, Slot};
 
 /// How often an append sends its bytes before it answers "unknown".
 const APPEND_ATTEMPTS_MAX: usize = 5;
@@ -126,8 +126,12 @@ impl CommitLog for ProviderLog {
         Record::decode(self.id, slot, object.body).map(Some)
     }
 
+    async fn goes_on(&self, _: Head) -> Result<bool> {
+        Ok(false)
+    }
+
     async fn collect(&self, record: &Record) -> Result<()> {
-        if record.body().is_some() {
+        if record.body().is_some() && !record.is_move() {
             let key = self.key(record.slot())?;
             if planted("log-collects-without-tombstone") {
                 self.provider.delete(&key).await?;

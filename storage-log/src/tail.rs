@@ -6,7 +6,7 @@ use crate::planted::planted;
 use crate::{CommitLog, Head, Record, Result};
 
 /// All records after `head`, in order, each checked against the one before it, up to the first slot that
-/// was missing when it was asked for. Reads `first` slots at once, then as many as it has found so far, and at most
+/// was missing when it was asked for, and that does not stand [elsewhere](CommitLog::goes_on). Reads `first` slots at once, then as many as it has found so far, and at most
 /// `ahead`: with nothing to catch up and a `first` of 1 it makes one request, with much it asks for much at once.
 ///
 /// # Errors
@@ -47,6 +47,11 @@ pub async fn catch_up_while(
         }
         let record = match reads.next().await {
             Some(Ok(Some(record))) => record,
+            Some(Ok(None)) | None if log.goes_on(head).await? => {
+                // What was asked for meanwhile was asked in the place that was left.
+                (reads, next) = (FuturesOrdered::new(), head.slot);
+                continue;
+            }
             Some(Ok(None)) | None => return Ok((head, true)),
             Some(Err(error)) => return Err(error),
         };

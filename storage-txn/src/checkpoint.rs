@@ -3,8 +3,8 @@
 use std::sync::atomic::Ordering;
 
 use storage_core::{List, ListConsistency, Listed, PutIf, StorageProvider, StorageProviderExt};
-use storage_log::LogId;
 use storage_log::planted::planted;
+use storage_log::{CommitLog, LogId};
 
 use crate::format::checkpoint::{Checkpoint, PREFIX};
 use crate::shared::Shared;

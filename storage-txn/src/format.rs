@@ -4,6 +4,7 @@ pub(crate) mod checkpoint;
 pub(crate) mod combine;
 pub(crate) mod commit;
 pub(crate) mod entry;
+pub(crate) mod moved;
 pub(crate) mod root;
 pub(crate) mod segment;
 pub(crate) mod value;

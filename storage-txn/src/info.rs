@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use storage_log::CommitLog;
+
 use crate::checkpoint::newest_name;
 use crate::compact::count_runs;
 use crate::format::checkpoint::Checkpoint;
@@ -119,6 +121,8 @@ impl Store {
     /// [`ErrorKind::Storage`](crate::ErrorKind::Storage): what the voters fail with, of which all have to answer; and
     /// [`Conflict`](storage_core::ErrorKind::Conflict) when somebody else has changed the voters meanwhile.
     pub async fn mend_voters(&self) -> Result<Vec<VoterId>> {
+        // Not those of a place that the log has left.
+        self.shared.refresh().await?;
         let mended = self.shared.log.mend().await?;
         self.name_store_on_voters().await;
         Ok(mended)
@@ -170,11 +174,12 @@ impl Store {
         change: VoterChange,
         tell: &(dyn Fn(CopyProgress) + Send + Sync),
     ) -> Result<bool> {
-        let Shared { log, place, root, .. } = &*self.shared;
+        self.shared.refresh().await?;
+        let Shared { log, place, .. } = &*self.shared;
         if let VoterChange::Add(new) | VoterChange::Replace { new, .. } = change
-            && place.is_quorum()
+            && log.leg().quorum.is_some()
         {
-            place.check_free(new, *root).await?;
+            place.check_free(new, log.root()).await?;
         }
         let is_changed = log.change_voters(change, tell).await?;
         self.name_store_on_voters().await;
@@ -189,6 +194,6 @@ impl Store {
             .into_iter()
             .filter(|voter| matches!(voter.state, VoterState::Current | VoterState::Behind(_)));
         let names: Vec<_> = answering.filter_map(|voter| voter.provider).collect();
-        let _ = self.shared.place.name_store_on(&names, self.shared.root).await;
+        let _ = self.shared.place.name_store_on(&names, self.shared.log.root()).await;
     }
 }

@@ -39,7 +39,7 @@ pub(crate) async fn open(
     if let Some(checkpoint) = &checkpoint {
         state.restore(checkpoint)?;
     }
-    let shared = Shared::new(log, (place.clone(), root), env, options, shelf, state, is_replica);
+    let shared = Shared::new(log, place.clone(), env, options, shelf, state, is_replica);
     if checkpoint.is_some() {
         shared.catch_up_from_checkpoint().await?;
     } else {

@@ -9,10 +9,12 @@ use storage_core::{
     StorageProviderExt,
 };
 use storage_log::quorum::{QuorumLog, QuorumOptions, VOTERS_MAX};
-use storage_log::{CommitLog, LogId, ProviderLog};
+use storage_log::{LogId, ProviderLog};
 
 use crate::format::root::{LogAt, Root};
+use crate::move_log::LogTarget;
 use crate::store::{format_key, key, prefix};
+use crate::store_log::{Leg, StoreLog};
 use crate::{Error, ErrorKind, Result};
 
 /// Where a store is kept.
@@ -81,8 +83,8 @@ impl Place {
         Self { objects: objects.into().objects, quorum: Some(quorum), spares: Vec::new() }
     }
 
-    /// The same with providers that do not vote, but may one day: see [`change_voters`](crate::Store::change_voters).
-    /// A handle goes on with those who vote then as long as it was told of enough of them.
+    /// The same with providers that do not vote, but may one day: see [`change_voters`](crate::Store::change_voters) and
+    /// [`move_log`](crate::Store::move_log). A handle goes on with those who vote then as long as it was told of enough of them.
     #[must_use]
     pub fn with_spares(
         mut self,
@@ -170,31 +172,106 @@ impl Place {
     ///
     /// What its providers fail with; [`Misconfigured`](StorageErrorKind::Misconfigured) where the log is not what this
     /// place says.
-    pub(crate) async fn log(&self, root: Root, env: &Arc<dyn Env>) -> Result<Arc<dyn CommitLog>> {
+    pub(crate) async fn log(&self, root: Root, env: &Arc<dyn Env>) -> Result<Arc<StoreLog>> {
         match (root.log, &self.quorum) {
-            (LogAt::Provider, None) => {
-                let log = ProviderLog::new(self.objects.clone(), prefix("log/")?, root.id)?;
-                Ok(Arc::new(log))
+            (LogAt::Quorum(_), Some(_)) => self.check()?,
+            (LogAt::Provider, Some(_)) => {
+                return Err(misconfigured(format!(
+                    "the log of the store on {} is there too, and not on a quorum of voters; who is to vote one day is named \
+                     as a spare, until the log is moved",
+                    self.objects.info().name
+                )));
             }
-            (LogAt::Quorum(token), Some(Quorum { options, .. })) => {
-                self.check()?;
-                let folder = prefix(&folder(token))?;
-                let (voters, env) = (self.candidates(), env.clone());
-                let opened = QuorumLog::open(root.id, voters, folder, env, options.clone()).await;
-                match opened {
-                    Ok(log) => Ok(Arc::new(log)),
-                    Err(error) => Err(self.why_not(root.id).await.unwrap_or(error.into())),
-                }
-            }
-            (LogAt::Provider, Some(_)) => Err(misconfigured(format!(
-                "the log of the store on {} is there too, and not on a quorum of voters",
-                self.objects.info().name
-            ))),
-            (LogAt::Quorum(_), None) => Err(misconfigured(format!(
-                "the log of the store on {} is on a quorum of voters: name them",
-                self.objects.info().name
-            ))),
+            (LogAt::Provider | LogAt::Folder(_) | LogAt::Quorum(_), _) => {}
         }
+        let leg = self.leg(root.id, root.log, env).await?;
+        Ok(Arc::new(StoreLog::new(self.clone(), root, env.clone(), leg)))
+    }
+
+    /// The log of the store with this id as it is in one place.
+    ///
+    /// # Errors
+    ///
+    /// As for [`log`](Self::log).
+    pub(crate) async fn leg(&self, id: LogId, at: LogAt, env: &Arc<dyn Env>) -> Result<Leg> {
+        let folder = prefix(&at.folder())?;
+        if !matches!(at, LogAt::Quorum(_)) {
+            let log = ProviderLog::new(self.objects.clone(), folder, id)?;
+            return Ok(Leg::new(at, Arc::new(log), None));
+        }
+        let voters = self.candidates();
+        let nobody = || {
+            misconfigured(format!(
+                "the log of the store on {} is on a quorum of voters: name them, as voters or as spares",
+                self.objects.info().name
+            ))
+        };
+        if voters.is_empty() {
+            return Err(nobody());
+        }
+        let options = self.quorum.as_ref().map(|quorum| quorum.options.clone()).unwrap_or_default();
+        match QuorumLog::open(id, voters, folder, env.clone(), options).await {
+            Ok(log) => {
+                let log = Arc::new(log);
+                Ok(Leg::new(at, log.clone(), Some(log)))
+            }
+            Err(error) => Err(match self.why_not(id).await {
+                Some(why) => why,
+                None if is_not_found(&error) => nobody(),
+                None => error.into(),
+            }),
+        }
+    }
+
+    /// Makes a place for the log of the store `id` to move to: on those of these numbers, or where the objects are.
+    ///
+    /// # Errors
+    ///
+    /// [`Misconfigured`](StorageErrorKind::Misconfigured) for what cannot be the voters of a log, and what they fail with.
+    pub(crate) async fn make_leg(&self, root: Root, to: &LogTarget, token: u128) -> Result<LogAt> {
+        let LogTarget::Voters(voters) = to else {
+            let at = LogAt::Folder(token);
+            // Whether it can decide who is first.
+            ProviderLog::new(self.objects.clone(), prefix(&at.folder())?, root.id)?;
+            return Ok(at);
+        };
+        let voters = self.chosen(voters)?;
+        check_voters(&voters)?;
+        for voter in &voters {
+            check_free(&**voter, root).await?;
+        }
+        let at = LogAt::Quorum(token);
+        QuorumLog::create(root.id, &voters, &prefix(&at.folder())?).await?;
+        Ok(at)
+    }
+
+    /// Has those of these numbers say which store they vote for, and where its log is now.
+    ///
+    /// # Errors
+    ///
+    /// What they fail with.
+    pub(crate) async fn name_log_on(&self, voters: &[usize], root: Root) -> Result<()> {
+        let (root_key, made_key) = (&root_key()?, &made_key()?);
+        let voters = self.chosen(voters)?;
+        try_join_all(voters.iter().map(|voter| async move {
+            voter.put(root_key, root.encode(), PutIf::Always).await?;
+            voter.put(made_key, Bytes::new(), PutIf::Always).await?;
+            Ok::<_, Error>(())
+        }))
+        .await
+        .map(drop)
+    }
+
+    /// Those of these numbers.
+    fn chosen(&self, numbers: &[usize]) -> Result<Vec<Arc<dyn StorageProvider>>> {
+        let candidates = self.candidates();
+        let mut sorted = numbers.to_vec();
+        sorted.sort_unstable();
+        sorted.dedup();
+        if sorted.len() < numbers.len() {
+            return Err(misconfigured("a voter is named twice".to_owned()));
+        }
+        Ok(numbers.iter().map(|at| candidates[*at].clone()).collect())
     }
 
     /// Makes a store with this id here, whose log, if it is on a quorum, is the one of this `token`.
@@ -216,7 +293,7 @@ impl Place {
         }
         let (root, token) =
             self.agree(Root { id, log: LogAt::Quorum(token), is_replica: false }).await?;
-        QuorumLog::create(root.id, voters, &prefix(&folder(token))?).await?;
+        QuorumLog::create(root.id, voters, &prefix(&LogAt::Quorum(token).folder())?).await?;
         // With the same bytes whoever takes this step: before it there is no store, and making it goes on where it was
         // interrupted.
         self.objects.put(&format_key()?, root.encode(), PutIf::Always).await?;
@@ -253,7 +330,9 @@ impl Place {
         }
         match root.log {
             LogAt::Quorum(token) => Ok((root, token)),
-            LogAt::Provider => Err(Error::corrupt(format!("{key} does not say where the log is"))),
+            LogAt::Provider | LogAt::Folder(_) => {
+                Err(Error::corrupt(format!("{key} does not say where the log is")))
+            }
         }
     }
 
@@ -263,10 +342,7 @@ impl Place {
     ///
     /// [`Misconfigured`](StorageErrorKind::Misconfigured) if it does, and what it fails with.
     pub(crate) async fn check_free(&self, at: usize, root: Root) -> Result<()> {
-        let voter = &self.candidates()[at];
-        let Some(object) = voter.try_get(&root_key()?).await? else { return Ok(()) };
-        let theirs = Root::decode(&object.body)?;
-        if theirs.id == root.id { Ok(()) } else { Err(another_store(&voter.info().name, &theirs)) }
+        check_free(&*self.candidates()[at], root).await
     }
 
     /// Has those of these names say which store they vote for: what is told where `format` is lost, and keeps them from
@@ -298,23 +374,7 @@ impl Place {
     /// What is wrong with the voters as they are named.
     fn check(&self) -> Result<()> {
         let Some(Quorum { voters, .. }) = &self.quorum else { return Ok(()) };
-        let count = voters.len();
-        if count < 3 || count.is_multiple_of(2) || count > VOTERS_MAX {
-            return Err(misconfigured(format!(
-                "a log has an odd number of voters from 3 to {VOTERS_MAX}, and not {count}: with one more or less it \
-                 survives the loss of as many"
-            )));
-        }
-        for voter in voters {
-            let info = voter.info();
-            if info.capabilities.absent == Atomicity::Unsupported {
-                return Err(misconfigured(format!(
-                    "{} cannot put on condition that the key is absent, which a voter has to; let another vote",
-                    info.name
-                )));
-            }
-        }
-        Ok(())
+        check_voters(voters)
     }
 
     /// Why the log was not found on the voters, if that can be told.
@@ -330,6 +390,34 @@ impl Place {
         }
         None
     }
+}
+
+/// What is wrong with these as the voters of a log.
+fn check_voters(voters: &[Arc<dyn StorageProvider>]) -> Result<()> {
+    let count = voters.len();
+    if count < 3 || count.is_multiple_of(2) || count > VOTERS_MAX {
+        return Err(misconfigured(format!(
+            "a log has an odd number of voters from 3 to {VOTERS_MAX}, and not {count}: with one more or less it \
+             survives the loss of as many"
+        )));
+    }
+    for voter in voters {
+        let info = voter.info();
+        if info.capabilities.absent == Atomicity::Unsupported {
+            return Err(misconfigured(format!(
+                "{} cannot put on condition that the key is absent, which a voter has to; let another vote",
+                info.name
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Looks whether a provider votes for no other store than `root`.
+async fn check_free(voter: &dyn StorageProvider, root: Root) -> Result<()> {
+    let Some(object) = voter.try_get(&root_key()?).await? else { return Ok(()) };
+    let theirs = Root::decode(&object.body)?;
+    if theirs.id == root.id { Ok(()) } else { Err(another_store(&voter.info().name, &theirs)) }
 }
 
 fn another_store(name: &str, root: &Root) -> Error {
@@ -350,8 +438,6 @@ fn made_key() -> Result<Key> {
     key("quorum/made")
 }
 
-/// The folder of a log on its voters. Each has another, so that of a log that was moved away nothing is mixed up with
-/// one that is moved there.
-fn folder(token: u128) -> String {
-    format!("quorum/{token:032x}/")
+fn is_not_found(error: &storage_log::Error) -> bool {
+    matches!(error, storage_log::Error::Storage(error) if error.kind() == StorageErrorKind::NotFound)
 }

@@ -88,7 +88,7 @@ impl Store {
         let is_replica = root.is_replica;
         let shared = Shared::new(
             log.clone(),
-            (place.clone(), root),
+            place.clone(),
             env.clone(),
             options.clone(),
             shelf,

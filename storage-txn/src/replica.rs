@@ -12,11 +12,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use storage_core::{Created, Env, PutIf, StorageProvider, StorageProviderExt};
-use storage_log::{CommitLog, Head, ProviderLog};
+use storage_log::{Head, ProviderLog, Slot};
 
 use self::hold::Hold;
 use crate::format::root::{LogAt, Root};
 use crate::store::{format_key, key, prefix};
+use crate::store_log::StoreLog;
 use crate::{Error, ErrorKind, Place, Result, Version};
 
 pub use promote::{Diverged, Promoted};
@@ -127,7 +128,7 @@ pub struct Replica {
     root: Root,
     target_log: ProviderLog,
     /// The log that is followed, once it was asked for.
-    source_log: Option<Arc<dyn CommitLog>>,
+    source_log: Option<Arc<StoreLog>>,
     hold: Hold,
     /// Where the copy ends, once that is known.
     reached: Option<Reached>,
@@ -221,7 +222,7 @@ impl Replica {
     }
 
     /// The log that is followed.
-    async fn source_log(&mut self) -> Result<Arc<dyn CommitLog>> {
+    async fn source_log(&mut self) -> Result<Arc<StoreLog>> {
         if let Some(log) = &self.source_log {
             return Ok(log.clone());
         }
@@ -273,4 +274,17 @@ pub(crate) async fn is_promoted(place: &Place) -> Result<bool> {
             place.name()
         ),
     ))
+}
+
+/// Whether the entry in a slot is one that was copied from the store that this one follows, or has followed until it was
+/// promoted.
+///
+/// # Errors
+///
+/// What the provider of the objects fails with.
+pub(crate) async fn is_copied(place: &Place, root: Root, slot: Slot) -> Result<bool> {
+    match place.objects.try_get(&key(PROMOTED)?).await? {
+        Some(object) => Ok(slot <= promote::Fork::decode(&object.body)?.head.slot),
+        None => Ok(root.is_replica),
+    }
 }

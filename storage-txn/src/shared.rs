@@ -14,21 +14,20 @@ use crate::commit::Queue;
 use crate::compact::Compactions;
 use crate::counters::Counts;
 use crate::flush::{Flushes, Role};
-use crate::format::root::Root;
 use crate::memtable::Memtable;
 use crate::segment::Shelf;
 use crate::session::Session;
 use crate::state::{Advanced, Decoded, State};
+use crate::store_log::StoreLog;
 use crate::system::System;
 use crate::watch::Arrivals;
 use crate::{Error, ErrorKind, Options, Place, Result};
 
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) log: Arc<dyn CommitLog>,
-    /// Where the store is kept, and what it says of itself there.
+    pub(crate) log: Arc<StoreLog>,
+    /// Where the store is kept.
     pub(crate) place: Place,
-    pub(crate) root: Root,
     pub(crate) env: Arc<dyn Env>,
     pub(crate) options: Options,
     /// Drawn at random: the first session, and what makes this handle choose otherwise than others.
@@ -79,8 +78,8 @@ impl Drop for Probing {
 
 impl Shared {
     pub(crate) fn new(
-        log: Arc<dyn CommitLog>,
-        (place, root): (Place, Root),
+        log: Arc<StoreLog>,
+        place: Place,
         env: Arc<dyn Env>,
         options: Options,
         shelf: Shelf,
@@ -91,7 +90,6 @@ impl Shared {
         let shared = Arc::new(Self {
             log,
             place,
-            root,
             writer,
             env,
             options,
@@ -179,6 +177,11 @@ impl Shared {
         // After the slot of a checkpoint comes at least the entry of the flush that made it.
         let caught_up = self.catch_up_reading(2);
         let (found, caught_up) = join(self.log.read(slot), caught_up).await;
+        let found = match found {
+            // It was asked for where the log ended before it, and went on elsewhere.
+            Ok(None) if caught_up.is_ok() => self.log.read(slot).await,
+            found => found,
+        };
         let wrong = match found {
             Ok(Some(record)) if record.id() == id => return caught_up,
             Ok(Some(_)) => "has another entry there",

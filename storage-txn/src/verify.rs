@@ -17,6 +17,7 @@ use std::time::Duration;
 use storage_core::{Env, StorageProvider};
 
 use self::tolerant::Tolerant;
+use crate::format::root::LogAt;
 use crate::{Place, Result, Store, Version};
 
 /// How a store is verified.
@@ -219,6 +220,7 @@ impl Store {
             options: options.clone(),
             tell,
             report: VerifyReport::default(),
+            log_at: LogAt::Provider,
         };
         verifier.run().await?;
         Ok(verifier.report)
@@ -236,6 +238,8 @@ struct Verifier<'a> {
     options: VerifyOptions,
     tell: &'a mut (dyn FnMut(VerifyEvent) + Send),
     report: VerifyReport,
+    /// Where the log is.
+    log_at: LogAt,
 }
 
 impl Verifier<'_> {
@@ -269,6 +273,11 @@ impl Verifier<'_> {
         };
         let finding = Finding { severity, object, offset, what };
         (self.tell)(VerifyEvent::Finding(finding));
+    }
+
+    /// What the entry of a slot is called.
+    fn entry_name(&self, slot: u64) -> String {
+        entries::name(self.log_at, slot)
     }
 
     /// Takes note that an object was read.

@@ -13,7 +13,7 @@ use storage_core::{Env, ErrorKind, Key, Prefix, StorageProvider};
 use super::elect::{CopyProgress, VoterChange};
 use super::lookup::Cells;
 use super::{Goal, Lost, Outcome, Point, Proof, Proposer, VoterId, VoterStatus, Voters};
-use crate::{Appended, CommitLog, Entry, Error, LogId, Record, Result, Slot};
+use crate::{Appended, CommitLog, Entry, Error, Head, LogId, Record, Result, Slot};
 
 /// How a log on a quorum behaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -196,8 +196,12 @@ impl CommitLog for QuorumLog {
         self.core.fetch(slot).await.map(Some)
     }
 
+    async fn goes_on(&self, _: Head) -> Result<bool> {
+        Ok(false)
+    }
+
     async fn collect(&self, record: &Record) -> Result<()> {
-        if record.body().is_none() {
+        if record.body().is_none() || record.is_move() {
             return Ok(());
         }
         if record.slot() > self.core.decided().slot {

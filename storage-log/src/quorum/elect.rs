@@ -93,6 +93,33 @@ impl QuorumLog {
         Ok(is_changed)
     }
 
+    /// Whether the providers of these numbers vote, and no others.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Storage`](crate::Error::Storage) when too few voters answer, or one of these does not.
+    ///
+    /// # Panics
+    ///
+    /// If there is no provider of a number.
+    pub async fn votes_on(&self, providers: &[usize]) -> Result<bool> {
+        self.core.refresh().await?;
+        let voters: BTreeSet<_> = self.voters().members.into_iter().collect();
+        let found = self.core.find_all().await?;
+        let mut named = BTreeSet::new();
+        for at in providers {
+            match found.providers[*at] {
+                Some(voter) => named.extend(voter),
+                None => {
+                    let message = format!("{} does not say whether it votes", self.name(*at));
+                    let silent = storage_core::Error::not_applied(ErrorKind::Unavailable, message);
+                    return Err(silent.into());
+                }
+            }
+        }
+        Ok(named == voters && named.len() == providers.len())
+    }
+
     fn name(&self, at: usize) -> String {
         self.core.providers[at].info().name.into_owned()
     }

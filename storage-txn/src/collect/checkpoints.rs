@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use futures_util::TryStreamExt;
 use storage_core::{Listed, StorageProviderExt};
+use storage_log::CommitLog;
 
 use super::Collection;
 use crate::format::checkpoint::{Checkpoint, PREFIX};

@@ -2,8 +2,8 @@
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use storage_core::{ErrorKind as StorageErrorKind, Get, StorageProvider};
-use storage_log::Slot;
 use storage_log::planted::planted;
+use storage_log::{CommitLog, Slot};
 
 use super::{ATTEMPTS_MAX, Collection};
 use crate::format::segment::SegmentId;

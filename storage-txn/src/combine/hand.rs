@@ -8,8 +8,8 @@ use bytes::Bytes;
 use futures_util::future::{Either, select};
 use futures_util::stream::{self, StreamExt};
 use storage_core::Effect;
-use storage_log::Slot;
 use storage_log::planted::planted;
+use storage_log::{CommitLog, Slot};
 
 use crate::combine::{COMBINE_BYTES_MAX, Combiner, Combining, Standing};
 use crate::commit::{Hands, Waiting};
@@ -212,10 +212,17 @@ impl Shared {
         while let Some(record) = records.next().await {
             match record? {
                 Some(record) => self.take_in(&record).await?,
-                None => return Err(Error::corrupt("the log ends before")),
+                // It may go on elsewhere.
+                None => {
+                    self.catch_up().await?;
+                    break;
+                }
             }
         }
-        Ok(())
+        match self.state().head.slot >= slot {
+            true => Ok(()),
+            false => Err(Error::corrupt("the log ends before")),
+        }
     }
 
     /// The other handle has answered a greeting.

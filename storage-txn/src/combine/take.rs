@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_channel::oneshot;
+use storage_log::CommitLog;
 use storage_log::planted::planted;
 
 use crate::combine::{COMBINE_BYTES_MAX, CombineKey};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join;
 use storage_log::planted::planted;
-use storage_log::{Appended, Entry, Record};
+use storage_log::{Appended, CommitLog, Entry, Record};
 
 use crate::commit::batch::{Sorted, cancelled, refuse_all, sort_out};
 use crate::commit::{Hands, Waiting};

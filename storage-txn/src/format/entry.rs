@@ -219,6 +219,16 @@ pub(crate) mod wire {
         pub(crate) time: u64,
         #[prost(message, repeated, tag = "3")]
         pub(crate) transactions: Vec<Transaction>,
+        #[prost(message, optional, tag = "4")]
+        pub(crate) moved: Option<Moved>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(crate) struct Moved {
+        #[prost(string, tag = "1")]
+        pub(crate) from: String,
+        #[prost(string, tag = "2")]
+        pub(crate) to: String,
     }
 
     #[derive(Clone, PartialEq, prost::Message)]

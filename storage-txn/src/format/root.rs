@@ -1,5 +1,7 @@
 //! The object `format`: which store this is, and in which format.
 
+use std::fmt;
+
 use bytes::Bytes;
 use storage_log::LogId;
 
@@ -7,11 +9,13 @@ use crate::{Error, ErrorKind, Result};
 
 /// The first line of the object.
 const MAGIC: &str = "cloudbank store";
-/// The versions of the format that this program knows: with the log on the same provider, with it somewhere else, and
-/// with it on the same provider and not to be written to, as it follows that of another store.
+/// The versions of the format that this program knows: with the log on the same provider, with it somewhere else,
+/// with it on the same provider and not to be written to, as it follows that of another store, and with it on the same
+/// provider again, in another folder.
 const HERE: u32 = 1;
 const ELSEWHERE: u32 = 2;
 const REPLICA: u32 = 3;
+const MOVED: u32 = 4;
 
 /// What the object says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,12 +29,49 @@ pub(crate) struct Root {
 }
 
 /// Where the log of a store is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum LogAt {
     /// On the provider that keeps this object, in the folder `log`.
     Provider,
+    /// There too, in a folder of this name, as it was moved there.
+    Folder(u128),
     /// On a quorum of voters, each of which has a folder of this name.
     Quorum(u128),
+}
+
+impl LogAt {
+    /// The folder of its entries, on the provider of the objects or on each voter. Each log has another, so that nothing is
+    /// mixed up of one that was left and one that is moved there.
+    pub(crate) fn folder(self) -> String {
+        match self {
+            Self::Provider => "log/".to_owned(),
+            // After all slots in the order of names.
+            Self::Folder(token) => format!("log/m{token:032x}/"),
+            Self::Quorum(token) => format!("quorum/{token:032x}/"),
+        }
+    }
+
+    /// Reads what [`Display`](fmt::Display) has written.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let token = |text| u128::from_str_radix(text, 16).ok();
+        let at = match text.split_once(' ') {
+            None => Self::Provider,
+            Some(("provider", text)) => Self::Folder(token(text)?),
+            Some((_, text)) => Self::Quorum(token(text)?),
+        };
+        // There is one way to write it.
+        (at.to_string() == text).then_some(at)
+    }
+}
+
+impl fmt::Display for LogAt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Provider => f.write_str("provider"),
+            Self::Folder(token) => write!(f, "provider {token:032x}"),
+            Self::Quorum(token) => write!(f, "quorum {token:032x}"),
+        }
+    }
 }
 
 impl Root {
@@ -42,9 +83,8 @@ impl Root {
                 format!("{MAGIC}\nformat {REPLICA}\nid {id}\nreplica\n")
             }
             LogAt::Provider => format!("{MAGIC}\nformat {HERE}\nid {id}\n"),
-            LogAt::Quorum(token) => {
-                format!("{MAGIC}\nformat {ELSEWHERE}\nid {id}\nlog quorum {token:032x}\n")
-            }
+            LogAt::Folder(_) => format!("{MAGIC}\nformat {MOVED}\nid {id}\nlog {log}\n"),
+            LogAt::Quorum(_) => format!("{MAGIC}\nformat {ELSEWHERE}\nid {id}\nlog {log}\n"),
         }
         .into()
     }
@@ -61,11 +101,11 @@ impl Root {
         }
         let format =
             lines.next().and_then(|line| line.strip_prefix("format ")).ok_or_else(corrupt)?;
-        if ![HERE, ELSEWHERE, REPLICA].iter().any(|known| format == known.to_string()) {
+        if ![HERE, ELSEWHERE, REPLICA, MOVED].iter().any(|known| format == known.to_string()) {
             return Err(Error::new(
                 ErrorKind::UnknownFormat,
                 format!(
-                    "the store is of format {format}, and this program knows formats {HERE} to {REPLICA}"
+                    "the store is of format {format}, and this program knows formats {HERE} to {MOVED}"
                 ),
             ));
         }
@@ -76,8 +116,7 @@ impl Root {
             None => {}
             Some("replica") => is_replica = true,
             Some(line) => {
-                let token = line.strip_prefix("log quorum ").ok_or_else(corrupt)?;
-                log = LogAt::Quorum(u128::from_str_radix(token, 16).map_err(|_| corrupt())?);
+                log = line.strip_prefix("log ").and_then(LogAt::parse).ok_or_else(corrupt)?;
             }
         }
         let root = Self { id: LogId(id.0), log, is_replica };
@@ -98,7 +137,7 @@ mod tests {
         let text = String::from_utf8(root.encode().to_vec()).unwrap();
         let of = |format: &str| text.replacen(&format!("format {HERE}"), format, 1);
         assert_eq!(Root::decode(of(&format!("format {HERE}")).as_bytes()).unwrap(), root);
-        let next = format!("format {}", REPLICA + 1);
+        let next = format!("format {}", MOVED + 1);
         for (what, body, expected) in [
             ("the next one", of(&next), ErrorKind::UnknownFormat),
             ("none", of("format"), ErrorKind::Corrupt),

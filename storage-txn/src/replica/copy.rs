@@ -6,7 +6,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use storage_core::{
     ErrorKind as StorageErrorKind, Get, Key, PutIf, StorageProvider, StorageProviderExt,
 };
-use storage_log::{Appended, CommitLog, Entry, Head, Record, Slot};
+use storage_log::{Appended, CommitLog, Record};
 
 use super::{Replica, ReplicaProgress, Tell};
 use crate::change::Change;
@@ -112,23 +112,8 @@ impl Replica {
                 ),
             )
         };
-        let Some(body) = record.body() else {
-            // Found taken by the entry that it is left of, that may stay.
-            let at = key(format!("log/{:016x}", slot.0))?;
-            let tombstone = record.tombstone();
-            let bytes = tombstone.len() as u64;
-            match self.target.put(&at, tombstone, PutIf::Absent).await {
-                Ok(_) => return Ok(bytes),
-                Err(error) if error.kind() == StorageErrorKind::Conflict => {}
-                Err(error) => return Err(error.into()),
-            }
-            return match self.target_log.read(slot).await? {
-                Some(found) if found.id() == record.id() => Ok(0),
-                _ => Err(other()),
-            };
-        };
-        let head = Head { slot: Slot(slot.0 - 1), id: record.previous() };
-        let entry = Entry::new(self.root.id, head, record.nonce(), body);
+        // An entry, or what is left of one; where the other of the two stands it stays.
+        let entry = record.to_entry();
         match self.target_log.append(&entry).await? {
             Appended::Ours => Ok(entry.bytes().len() as u64),
             // Collected already where it is copied to, by whom it was promoted.

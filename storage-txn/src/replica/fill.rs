@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::TryStreamExt;
 use futures_util::stream::{self, StreamExt};
 use storage_core::{PutIf, StorageProvider, StorageProviderExt};
-use storage_log::{Record, Slot};
+use storage_log::{CommitLog, Record, Slot};
 
 use super::{FILLED, Reached, Replica, ReplicaProgress, Tell};
 use crate::checkpoint::{newest_name, newest_readable};

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use storage_core::{Created, PutIf, StorageProvider, StorageProviderExt};
-use storage_log::{CommitLog, Entry, Head, Record, Slot};
+use storage_log::{CommitLog, Head, Record, Slot};
 
 use super::copy::Named;
 use super::{PROMOTED, Replica, ReplicaProgress, Tell};
@@ -193,8 +193,7 @@ impl Replica {
                     None => diverged.gone += 1,
                 }
             }
-            let previous = Head { slot: Slot(record.slot().0 - 1), id: record.previous() };
-            let entry = Entry::new(self.root.id, previous, record.nonce(), body);
+            let entry = record.to_entry();
             let kept = key(format!("{DIVERGED}log/{:016x}", record.slot().0))?;
             self.target.put(&kept, entry.bytes().clone(), PutIf::Always).await?;
             diverged.transactions += of_users;

@@ -3,7 +3,6 @@
 use storage_core::{Key, StorageProviderExt};
 use storage_log::EntryId;
 
-use super::entries::name;
 use super::log::Walk;
 use super::{Severity, Verifier};
 use crate::format::checkpoint::Checkpoint;
@@ -39,7 +38,7 @@ impl Verifier<'_> {
                      lost",
                     walk.version, checkpoint.version
                 );
-                self.found(Severity::Lost, name(walk.slot() + 1), None, what);
+                self.found(Severity::Lost, self.entry_name(walk.slot() + 1), None, what);
             }
         }
         Ok(())

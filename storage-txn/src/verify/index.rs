@@ -8,7 +8,6 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use storage_core::{Get, StorageProvider};
 use storage_log::{CommitLog, Slot};
 
-use super::entries::name;
 use super::log::Walked;
 use super::names::Listed;
 use super::sums::{Mark, Sums, of_change, of_merge, of_range, of_writes};
@@ -187,7 +186,7 @@ impl Verifier<'_> {
         for (slot, key, _) in missing {
             let what =
                 format!("what it does to the key \"{}\" is in no segment", key.escape_ascii());
-            self.found(Severity::Rebuildable, name(*slot), None, what);
+            self.found(Severity::Rebuildable, self.entry_name(*slot), None, what);
         }
         Ok(())
     }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt};
 use storage_core::Key;
-use storage_log::{CommitLog, EntryId, Head, LogId, Record};
+use storage_log::{EntryId, Head, LogId, Record};
 
 use super::checkpoints::Flush;
-use super::entries::{Entries, Found, name};
+use super::entries::{Entries, Found};
 use super::names::Listed;
 use super::present::Present;
 use super::sums::{Sums, of_writes};
@@ -18,6 +18,7 @@ use crate::format::commit::CommitRecord;
 use crate::format::entry::Batch;
 use crate::format::root::{LogAt, Root};
 use crate::state::derived;
+use crate::store_log::StoreLog;
 use crate::system::System;
 use crate::{ErrorKind, Result, Version};
 
@@ -65,15 +66,27 @@ impl Verifier<'_> {
     pub(super) async fn log(
         &mut self,
         root: Root,
-        log: &Arc<dyn CommitLog>,
+        log: &Arc<StoreLog>,
         listed: &Listed,
     ) -> Result<Walked> {
         let ahead = self.options.requests_at_once.max(1);
-        let entries = match root.log {
-            LogAt::Provider => Entries::OnProvider(self.provider.clone(), root.id),
+        let present = Present::new(self.provider.clone(), log.clone(), ahead).await?;
+        // Known now, however often it was moved.
+        let at = log.leg().at;
+        self.log_at = at;
+        let entries = match at {
+            LogAt::Provider | LogAt::Folder(_) => {
+                Entries::OnProvider(self.provider.clone(), root.id, at)
+            }
             LogAt::Quorum(_) => Entries::InLog(log.clone()),
         };
-        let present = Present::new(self.provider.clone(), log.clone(), ahead).await?;
+        // Those that it has left are there for who comes late, and nothing depends on what is in them.
+        for (_, left) in listed.logs.iter().filter(|(left, _)| **left != at) {
+            let progress = &mut self.report.progress;
+            progress.objects += left.objects;
+            progress.bytes += left.bytes;
+        }
+        let last_listed = listed.logs.get(&at).map_or(0, |listed| listed.last_slot);
         let bound = present.system.flushed()?.map_or(Version::ZERO, |at| Version(at.version));
         let slots = listed.checkpoints.iter().filter_map(Checkpoint::slot);
         let mut walk = Walk {
@@ -108,12 +121,12 @@ impl Verifier<'_> {
                 }
             };
             drop(reads);
-            match self.after_gap(&walk.entries, end, listed.last_slot).await? {
+            match self.after_gap(&walk.entries, end, last_listed).await? {
                 Some(next) if next == end => {}
                 Some(next) => {
                     let what = format!("it is missing, and so are all up to slot {}", next - 1);
                     let severity = self.severity(&walk, end);
-                    self.found(severity, name(end), None, what);
+                    self.found(severity, self.entry_name(end), None, what);
                     walk.lose_track(next - 1);
                 }
                 None => break,
@@ -149,12 +162,17 @@ impl Verifier<'_> {
             Found::Damaged(why, bytes) => {
                 self.read(bytes);
                 let severity = self.severity(walk, slot);
-                self.found(severity, name(slot), None, why);
+                self.found(severity, self.entry_name(slot), None, why);
                 walk.lose_track(slot);
             }
             Found::Missing => {
                 let severity = self.severity(walk, slot);
-                self.found(severity, name(slot), None, "it was there and is missing now");
+                self.found(
+                    severity,
+                    self.entry_name(slot),
+                    None,
+                    "it was there and is missing now",
+                );
                 walk.lose_track(slot);
             }
         }
@@ -170,7 +188,7 @@ impl Verifier<'_> {
                 "it continues {} and not {previous}, the entry before it: the log was rolled back or forked",
                 record.previous()
             );
-            self.found(Severity::Lost, name(slot), Some(32), what);
+            self.found(Severity::Lost, self.entry_name(slot), Some(32), what);
             walk.lose_track(slot);
         }
         let Some(body) = record.body() else {
@@ -190,7 +208,7 @@ impl Verifier<'_> {
         let batch = match Batch::decode(body) {
             Ok(batch) => batch,
             Err(error) => {
-                self.found(Severity::Lost, name(slot), Some(BODY), error.to_string());
+                self.found(Severity::Lost, self.entry_name(slot), Some(BODY), error.to_string());
                 walk.lose_track(slot);
                 walk.previous = Some(record.id());
                 return Ok(());
@@ -208,14 +226,14 @@ impl Verifier<'_> {
         let expected = walk.version.0 + 1;
         if first < expected || (walk.is_sure && first > expected) {
             let what = format!("it begins with version {first}, where {expected} is to come");
-            self.found(Severity::Lost, name(slot), Some(BODY), what);
+            self.found(Severity::Lost, self.entry_name(slot), Some(BODY), what);
         }
         if batch.time < walk.time {
             let what = format!(
                 "its time {} is before that of the entry before, {}",
                 batch.time, walk.time
             );
-            self.found(Severity::Lost, name(slot), Some(BODY), what);
+            self.found(Severity::Lost, self.entry_name(slot), Some(BODY), what);
         }
         if first > expected {
             walk.walked.unseen.push((Version(expected), Version(first - 1)));
@@ -224,7 +242,9 @@ impl Verifier<'_> {
         }
         walk.is_sure = true;
         walk.time = batch.time;
-        walk.walked.keep_slot(batch.first, slot);
+        if !batch.transactions.is_empty() {
+            walk.walked.keep_slot(batch.first, slot);
+        }
         for (at, transaction) in batch.transactions.iter().enumerate() {
             let version = Version(first + at as u64);
             if version <= walk.walked.bound {

@@ -8,6 +8,7 @@ use storage_core::{Key, Prefix, StorageProviderExt};
 use super::{Severity, Verifier};
 use crate::Result;
 use crate::format::checkpoint::{Checkpoint, PREFIX};
+use crate::format::root::LogAt;
 use crate::format::segment::SegmentId;
 use crate::format::value::ValueObject;
 use crate::pin::PinName;
@@ -17,10 +18,19 @@ use crate::pin::PinName;
 pub(super) struct Listed {
     /// The names of checkpoints, the oldest first.
     pub(super) checkpoints: Vec<Key>,
-    /// The last slot of the log that was seen.
-    pub(super) last_slot: u64,
+    /// What there is of the log in each place on this provider where it is or was.
+    pub(super) logs: BTreeMap<LogAt, ListedLog>,
     /// Segments and how many bytes each has.
     pub(super) segments: BTreeMap<SegmentId, u64>,
+}
+
+/// What there is of a log.
+#[derive(Debug, Default)]
+pub(super) struct ListedLog {
+    /// The last slot that was seen.
+    pub(super) last_slot: u64,
+    pub(super) objects: u64,
+    pub(super) bytes: u64,
 }
 
 impl Verifier<'_> {
@@ -33,7 +43,12 @@ impl Verifier<'_> {
             self.report.progress.objects_total += 1;
             self.report.progress.bytes_total += object.size;
             match Kind::of(&object.key) {
-                Some(Kind::Log(slot)) => listed.last_slot = listed.last_slot.max(slot),
+                Some(Kind::Log(at, slot)) => {
+                    let log = listed.logs.entry(at).or_default();
+                    log.last_slot = log.last_slot.max(slot);
+                    log.objects += 1;
+                    log.bytes += object.size;
+                }
                 Some(Kind::Segment(id)) => {
                     listed.segments.insert(id, object.size);
                 }
@@ -55,7 +70,7 @@ impl Verifier<'_> {
 
 /// What the name of an object says that it is.
 enum Kind {
-    Log(u64),
+    Log(LogAt, u64),
     Segment(SegmentId),
     Checkpoint,
     Format,
@@ -68,7 +83,15 @@ impl Kind {
         let name = key.as_str();
         let (kind, rest) = name.split_once('/').unwrap_or((name, ""));
         match kind {
-            "log" => hexadecimal(rest, 16).map(Self::Log),
+            "log" => match rest.strip_prefix('m').and_then(|rest| rest.split_once('/')) {
+                None => Some(Self::Log(LogAt::Provider, hexadecimal(rest, 16)?)),
+                Some((token, slot)) => {
+                    let at = LogAt::parse(&format!("provider {token}"))?;
+                    Some(Self::Log(at, hexadecimal(slot, 16)?))
+                }
+            },
+            // Where the log is being moved to.
+            "moving" if rest.is_empty() => Some(Self::Other),
             "segment" => SegmentId::parse(name.as_bytes()).map(Self::Segment),
             "checkpoint" => {
                 let slot = Checkpoint::slot(key)?;

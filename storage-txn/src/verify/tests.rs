@@ -8,6 +8,7 @@ use backend_memory::MemoryProvider;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use storage_core::{Get, Key, Prefix, PutIf, StorageProviderExt};
+use storage_log::CommitLog;
 use storage_log::{Entry, EntryId, Head, LogId, Record};
 use storage_wrappers::ManualEnv;
 
@@ -41,7 +42,7 @@ impl Crafted {
     fn new() -> Self {
         let objects = [(
             "format".to_owned(),
-            root::Root { id: ID, log: root::LogAt::Provider, is_replica: false }.encode(),
+            root::Root { id: ID, log: LogAt::Provider, is_replica: false }.encode(),
         )]
         .into();
         Self { objects, entries: Vec::new(), head: Head::genesis(ID) }

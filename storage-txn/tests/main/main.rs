@@ -17,6 +17,7 @@ mod gated;
 mod golden;
 mod large;
 mod long_readers;
+mod moves;
 mod objects;
 mod overtaken;
 mod pack;

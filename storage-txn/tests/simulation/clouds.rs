@@ -25,7 +25,7 @@ struct Totals {
 }
 
 /// Requests are lost, late, doubled and refused. Lists are as they are, for wipes are told by them.
-fn rough() -> Plan {
+pub(crate) fn rough() -> Plan {
     let kinds = [
         Fault::Throttled,
         Fault::RequestLost,

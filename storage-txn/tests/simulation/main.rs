@@ -14,6 +14,7 @@ mod keeping;
 mod large;
 mod ledger;
 mod looks;
+mod moves;
 mod notes;
 mod oracles;
 mod planted;

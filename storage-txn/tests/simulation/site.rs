@@ -19,6 +19,8 @@ use storage_txn::{Place, QuorumOptions};
 pub(crate) enum Site {
     One(simulation::Place),
     Quorum(Arc<Clouds>),
+    /// The objects on a provider of their own, and the log there or on the three.
+    Moving(Arc<Clouds>),
 }
 
 /// Three clouds, each of which votes, and where the objects are.
@@ -64,11 +66,20 @@ impl Site {
         Self::Quorum(Arc::new(Clouds { voters, objects: objects(sim), options }))
     }
 
+    /// One whose log is moved, to begin with where the objects are.
+    pub(crate) fn moving(sim: &mut Sim) -> Self {
+        let objects = |sim: &mut Sim| Objects::Apart(sim.place("objects"));
+        match Self::quorum(sim, objects, QuorumOptions::default()) {
+            Self::Quorum(clouds) => Self::Moving(clouds),
+            other => other,
+        }
+    }
+
     /// The provider of everything but the log.
     pub(crate) fn objects(&self, node: &Node) -> Arc<dyn StorageProvider> {
         let clouds = match self {
             Self::One(place) => return Arc::new(node.provider(*place)),
-            Self::Quorum(clouds) => clouds,
+            Self::Quorum(clouds) | Self::Moving(clouds) => clouds,
         };
         let members = || {
             let names = ["cloud0", "cloud1", "cloud2"].into_iter();
@@ -86,6 +97,7 @@ impl Site {
         let objects = self.objects(node);
         match self {
             Self::One(_) => objects.into(),
+            Self::Moving(clouds) => Place::from(objects).with_spares(clouds.providers(node)),
             Self::Quorum(clouds) => Place::quorum(clouds.providers(node), objects)
                 .with_quorum_options(clouds.options.clone()),
         }
@@ -93,7 +105,7 @@ impl Site {
 
     /// Nothing befalls anything any more.
     pub(crate) fn heal(&self) {
-        if let Self::Quorum(clouds) = self {
+        if let Self::Quorum(clouds) | Self::Moving(clouds) = self {
             for cloud in &clouds.voters {
                 cloud.shut.store(false, Ordering::Relaxed);
                 cloud.slow_millis.store(0, Ordering::Relaxed);

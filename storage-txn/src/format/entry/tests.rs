@@ -80,7 +80,7 @@ proptest! {
         let (first, time) = (first.unwrap_or_default(), time.unwrap_or_default());
         let body = Batch::encode(Version(first), time, &transactions);
         let wires = transactions.iter().map(to_wire).collect();
-        let message = wire::Batch { first, time, transactions: wires };
+        let message = wire::Batch { first, time, transactions: wires, moved: None };
         prop_assert_eq!(&body, &message.encode_to_vec());
         let read = Batch::decode(&body.into())?;
         prop_assert_eq!((read.first, read.time), (Version(first), time));
