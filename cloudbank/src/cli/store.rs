@@ -315,6 +315,27 @@ Examples:
         #[command(flatten)]
         which: StoreWhich,
     },
+    /// Move the log to voters, or back to one provider, while it is used
+    #[command(
+        name = "move-log",
+        after_help = "\
+With several names the log goes to a quorum of these voters: an odd number of at least three. Name them in
+`spares` of [store] first, wherever the store is used, and restart what uses it. With one name, that of the
+provider of the objects, it goes back there.
+
+Everything is copied first, while others go on. Stopped anywhere, the log is where it was or where it is to
+be, and the same command again does the rest. Leave what the log has left as it is until everything that uses the
+store was restarted.
+
+Examples:
+  cloudbank store move-log home aws azure
+  cloudbank store move-log home"
+    )]
+    MoveLog {
+        /// Where the log is to be
+        #[arg(value_name = "PROVIDER", required = true)]
+        providers: Vec<String>,
+    },
     /// Merge segments, so that there are few, and what is current is apart from what was
     #[command(after_help = "\
 Everything can be read as before. It is done in the background too, by processes that write much;

@@ -16,6 +16,7 @@ mod init;
 mod log;
 mod ls;
 mod mend;
+mod move_log;
 mod open;
 mod outcome;
 mod put;
@@ -124,6 +125,9 @@ pub(crate) async fn run(context: &Context, command: StoreCommand) -> Result<()> 
         StoreCommand::Mend { which } => {
             let remains = "the voters are as they were, or as they were to be";
             context.unless_interrupted(remains, mend::run(context, &which)).await
+        }
+        StoreCommand::MoveLog { providers } => {
+            context.unless_interrupted(move_log::REMAINS, move_log::run(context, &providers)).await
         }
         StoreCommand::Compact { which } => {
             let remains = "the store is as it was, or compacted";

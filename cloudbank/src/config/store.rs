@@ -93,13 +93,15 @@ impl StoreRoles {
 
     fn check_spares(&self, spares: &Role) -> Result<(), Problem> {
         let log = self.log.as_ref().filter(|log| log.providers.len() > 1);
-        let Some(log) = log else {
-            let problem = Problem::error("`spares` are for a log on several voters");
+        if log.is_none() && self.provider.is_none() {
+            let problem = Problem::error(
+                "`spares` are for a store on one provider, or a log on several voters",
+            );
             return Err(problem
                 .at(spares.span.clone())
                 .help("name the voters: log = [\"a\", \"b\", \"c\"], and objects beside it"));
-        };
-        let mut given: BTreeSet<_> = log.providers.iter().collect();
+        }
+        let mut given: BTreeSet<_> = log.iter().flat_map(|log| &log.providers).collect();
         match spares.providers.iter().find(|name| !given.insert(*name)) {
             None => Ok(()),
             Some(twice) => {

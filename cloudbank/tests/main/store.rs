@@ -3,6 +3,7 @@
 mod arrays;
 mod basic;
 mod keys;
+mod move_log;
 mod past;
 mod quorum;
 mod together;

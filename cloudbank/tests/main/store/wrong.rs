@@ -159,7 +159,7 @@ fn roles_that_contradict_or_are_alone_are_named() {
         "store ls",
         expect![[r#"
         $ store ls
-        ! error: `spares` are for a log on several voters
+        ! error: `spares` are for a store on one provider, or a log on several voters
         !   --> cloudbank.toml:10:10
         !    |
         ! 10 | spares = ["b"]
@@ -316,7 +316,7 @@ fn an_object_that_is_not_a_store_is_not_taken_for_one() {
     );
     expect![[r#"
         $ store ls
-        ! error: store on `one`: the store is of format 9, and this program knows formats 1 to 3
+        ! error: store on `one`: the store is of format 9, and this program knows formats 1 to 4
         [1]
     "#]]
     .assert_eq(&bench.session("store ls"));
