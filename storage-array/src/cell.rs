@@ -358,7 +358,8 @@ pub(crate) fn damaged(what: &str) -> Error {
     Error::not_applied(ErrorKind::Corrupt, format!("a piece is damaged: {what}"))
 }
 
-fn crc(bytes: &[u8]) -> u32 {
+/// CRC-32 as zlib has it.
+pub(crate) fn crc(bytes: &[u8]) -> u32 {
     crc_fast::checksum(Crc32IsoHdlc, bytes) as u32
 }
 

@@ -8,11 +8,14 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use storage_core::{Get, Key, Prefix, PutIf};
 
+use crate::cell::crc;
 use crate::core::Core;
 use crate::scrub::{Depth, MemberScrubbed, Scrub, Scrubbed};
 
 /// Where the record is, on every member.
 const RECORD: &str = "w/scrub";
+/// Its last line begins so, with a CRC-32 of all before it. Members do damage what they keep.
+const SUM: &str = "sum ";
 /// How many keys of unreadable objects it has at most.
 const KEYS_MAX: usize = 1000;
 
@@ -96,12 +99,19 @@ impl Walk {
         if let Some(last) = &found.last {
             let _ = writeln!(text, "last {last}");
         }
+        let sum = sum(&text);
+        let _ = writeln!(text, "{SUM}{sum:08x}");
         text
     }
 
-    /// Reads a record; `None` if it is none.
+    /// Reads a record; `None` if it is none, or not as it was written: of one that is damaged nobody knows how far the
+    /// walk was.
     fn read(text: &str) -> Option<Self> {
-        let mut lines = text.lines();
+        let (told, sum_line) = text.split_at(text.rfind(SUM)?);
+        if sum_line != format!("{SUM}{:08x}\n", sum(told)) {
+            return None;
+        }
+        let mut lines = told.lines();
         if lines.next() != Some("walk 1") {
             return None;
         }
@@ -192,6 +202,10 @@ impl Core {
     }
 }
 
+fn sum(text: &str) -> u32 {
+    crc(text.as_bytes())
+}
+
 fn record() -> Key {
     Key::new(RECORD).expect("it is a key")
 }
@@ -223,8 +237,25 @@ mod tests {
         walk.everyone = false;
         let text = walk.write();
         assert_eq!(Walk::read(&text), Some(walk));
-        assert_eq!(Walk::read(&text.replace("walk 1", "walk 2")), None);
-        assert_eq!(Walk::read(&text.replace("bytes 4", "bytes many")), None);
+        let lines = text.rsplit_once(SUM).unwrap().0;
+        let summed = |lines: &str| format!("{lines}{SUM}{:08x}\n", sum(lines));
+        assert_eq!(Walk::read(&summed(&lines.replace("walk 1", "walk 2"))), None);
+        assert_eq!(Walk::read(&summed(&lines.replace("bytes 4", "bytes many"))), None);
+        assert_eq!(Walk::read(lines), None, "without its sum");
         assert_eq!(Walk::read(""), None);
+    }
+
+    #[test]
+    fn a_record_with_any_bit_changed_is_none() {
+        let mut walk = Walk::new(&Scrub::new(Depth::Bytes), Duration::from_millis(7));
+        walk.done = true;
+        walk.found.last = Some(Key::new("value/3").unwrap());
+        let text = walk.write();
+        for bit in 0..text.len() * 8 {
+            let mut bytes = text.clone().into_bytes();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let read = std::str::from_utf8(&bytes).ok().and_then(Walk::read);
+            assert_eq!(read, None, "bit {bit}: {}", bytes.escape_ascii());
+        }
     }
 }
