@@ -177,9 +177,11 @@ impl Shared {
         // After the slot of a checkpoint comes at least the entry of the flush that made it.
         let caught_up = self.catch_up_reading(2);
         let (found, caught_up) = join(self.log.read(slot), caught_up).await;
-        let found = match found {
-            // It was asked for where the log ended before it, and went on elsewhere.
-            Ok(None) if caught_up.is_ok() => self.log.read(slot).await,
+        let (found, caught_up) = match (found, caught_up) {
+            // It was asked for where the log ended before it, and may go on elsewhere: that is not known before it is read
+            // to its end.
+            (Ok(None), Ok(())) => (self.log.read(slot).await, Ok(())),
+            (Ok(None), Err(error)) if error.kind() != ErrorKind::Corrupt => return Err(error),
             found => found,
         };
         let wrong = match found {

@@ -93,7 +93,9 @@ fn a_log_is_moved_to_voters_and_back_by_command_and_what_to_write_is_said() {
     bench.write("cloudbank.toml", providers("log = [\"a\", \"b\", \"c\"]\nobjects = \"home\"\n"));
     put(&bench, "two");
     let info = bench.ok("store info");
-    assert_eq!(info.matches("  current").count(), 3, "{info}");
+    // Two of them decide; the third may have been overtaken by the end of the command.
+    assert!(info.matches("  current").count() >= 2, "{info}");
+    assert!(["/a ", "/b ", "/c "].iter().all(|voter| info.contains(voter)), "{info}");
     // Anybody may be lost.
     std::fs::remove_dir_all(bench.path("b")).unwrap();
     assert_eq!(bench.ok("store cat key"), "two");
