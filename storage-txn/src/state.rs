@@ -400,7 +400,7 @@ pub(crate) fn derived(
 }
 
 /// Records of the large values that a transaction puts.
-fn needed_values(version: Version, writes: &Writes) -> Result<Writes> {
+pub(crate) fn needed_values(version: Version, writes: &Writes) -> Result<Writes> {
     let mut needed = Writes::default();
     for (key, change) in writes.points_within(&space::all(space::USER)) {
         if let Change::Ref(value) = change {

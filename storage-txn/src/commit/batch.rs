@@ -9,7 +9,7 @@ use crate::change::Change;
 use crate::commit::Waiting;
 use crate::format::commit::CommitRecord;
 use crate::memtable::Memtable;
-use crate::state::version_of;
+use crate::state::{needed_values, version_of};
 use crate::system::SEALED;
 use crate::transaction::Receipt;
 use crate::view::View;
@@ -99,13 +99,16 @@ impl<'a> Accepted<'a> {
         self.all.push(waiting);
     }
 
-    /// What all of them have written.
-    fn writes(&mut self) -> &Memtable {
+    /// What all of them have written, and the records of large values that come of it: who lets go of one has to see that
+    /// another puts it back.
+    fn writes(&mut self) -> Result<&Memtable> {
         for waiting in &self.all[self.written..] {
             self.written += 1;
-            self.writes.apply(Version(self.written as u64), waiting.transaction.writes.clone());
+            let (at, writes) = (Version(self.written as u64), &waiting.transaction.writes);
+            self.writes.apply(at, needed_values(at, writes)?);
+            self.writes.apply(at, writes.clone());
         }
-        &self.writes
+        Ok(&self.writes)
     }
 }
 
@@ -146,7 +149,7 @@ async fn judge(
     if accepted.ids.contains(&id)
         || (!planted("validation-ignores-the-batch")
             && !waiting.reads.is_empty()
-            && waiting.reads.changed_in(accepted.writes(), Version::ZERO))
+            && waiting.reads.changed_in(accepted.writes()?, Version::ZERO))
         || (waiting.read_at != version && waiting.reads.changed(view, waiting.read_at).await?)
     {
         return Ok(Verdict::Refuse(Error::new(
@@ -156,7 +159,7 @@ async fn judge(
     }
     for (key, wanted) in &waiting.required {
         let found = found(view, key, version).await?;
-        let overtaken = accepted.writes().changed(key).is_some();
+        let overtaken = accepted.writes()?.changed(key).is_some();
         if (overtaken || found != *wanted) && !planted("validation-ignores-what-is-required") {
             return Ok(Verdict::Refuse(not_as_required(
                 &space::strip(key),
