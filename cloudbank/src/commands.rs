@@ -15,6 +15,7 @@ pub(crate) mod store;
 #[cfg(feature = "gateway-tahoe")]
 pub(crate) mod tahoe;
 mod target;
+mod to_write;
 mod walk;
 
 #[cfg(feature = "s3")]

@@ -10,6 +10,7 @@ mod together;
 mod transfer;
 mod txn;
 mod upkeep;
+mod writers;
 mod wrong;
 
 use crate::support::Bench;

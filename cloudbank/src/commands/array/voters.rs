@@ -6,6 +6,7 @@ use serde_json::json;
 use storage_txn::{CopyProgress, Options, Store, VoterChange, VoterStatus};
 use storage_wrappers::TokioEnv;
 
+use crate::commands::to_write::{ToWrite, list};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::output::count;
@@ -136,44 +137,26 @@ impl Site {
                 "next: add or remove another; an even number survives no more losses than one less";
             lines.push(next.into());
         }
-        if !settings.is_empty() {
-            lines.push(format!("write in {file}, [store], wherever the store is used:"));
-            lines.extend(settings.iter().map(|(setting, value)| match value {
-                Some(value) => format!("  {setting} = {value}"),
-                None => format!("  (without {setting})"),
-            }));
-        }
-        let settings = settings.into_iter();
-        let settings: serde_json::Map<_, _> =
-            settings.map(|(setting, value)| (setting.to_owned(), json!(value))).collect();
+        lines.extend(settings.lines(file));
         context.output.done(
             lines.join("\n"),
-            &json!({ "changed": changed, "voters": names, "quorum": quorum, "file": file, "settings": settings }),
+            &json!({ "changed": changed, "voters": names, "quorum": quorum, "file": file, "settings": settings.json() }),
         )
     }
 
     /// What is to be written in `[store]`: nothing while the number of voters is one that cannot be, or who they are is not known.
-    fn settings(&self, voters: &[Option<String>]) -> Vec<(&'static str, Option<String>)> {
+    fn settings(&self, voters: &[Option<String>]) -> ToWrite {
         let Some(voters) = voters.iter().cloned().collect::<Option<Vec<_>>>() else {
-            return Vec::new();
+            return ToWrite::default();
         };
         if voters.len().is_multiple_of(2) {
-            return Vec::new();
+            return ToWrite::default();
         }
-        let mut settings = Vec::new();
+        let mut settings = ToWrite::default();
         if voters != self.log {
-            settings.push(("log", Some(list(&voters))));
+            settings.names("log", &voters);
         }
-        let spares = self.config.store_spares();
-        let left: Vec<_> = spares.iter().filter(|name| !voters.contains(name)).cloned().collect();
-        if left != spares {
-            settings.push(("spares", (!left.is_empty()).then(|| list(&left))));
-        }
+        settings.spares(self.config.store_spares(), &voters);
         settings
     }
-}
-
-fn list(names: &[String]) -> String {
-    let names: Vec<_> = names.iter().map(|name| format!("\"{name}\"")).collect();
-    format!("[{}]", names.join(", "))
 }

@@ -5,6 +5,7 @@ use storage_txn::{CopyProgress, LogTarget};
 
 use super::open::OpenStore;
 use crate::cli::StoreWhich;
+use crate::commands::to_write::{ToWrite, list};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::output::count;
@@ -128,49 +129,32 @@ impl<'a> Site<'a> {
             let kept = "what the log has left is needed until everything that uses the store was restarted";
             lines.push(kept.into());
         }
-        if !settings.is_empty() {
-            lines.push(format!("write in {file}, [store], wherever the store is used:"));
-            lines.extend(settings.iter().map(|(setting, value)| match value {
-                Some(value) => format!("  {setting} = {value}"),
-                None => format!("  (without {setting})"),
-            }));
-        }
-        let settings = settings.into_iter();
-        let settings: serde_json::Map<_, _> =
-            settings.map(|(setting, value)| (setting.to_owned(), json!(value))).collect();
+        lines.extend(settings.lines(file));
         context.output.done(
             lines.join("\n"),
-            &json!({ "moved": moved, "log": providers, "file": file, "settings": settings }),
+            &json!({ "moved": moved, "log": providers, "file": file, "settings": settings.json() }),
         )
     }
 
     /// What is to be written in `[store]`.
-    fn settings(&self, providers: &[String]) -> Vec<(&'static str, Option<String>)> {
-        let mut settings = Vec::new();
-        let spares = self.config.store_spares();
+    fn settings(&self, providers: &[String]) -> ToWrite {
+        let mut settings = ToWrite::default();
         if providers.len() > 1 {
             if self.voters.as_deref() != Some(providers) {
-                settings.push(("log", Some(list(providers))));
+                settings.names("log", providers);
             }
             if self.voters.is_none() {
-                settings.push(("objects", Some(format!("\"{}\"", self.objects))));
-                settings.push(("provider", None));
+                settings.name("objects", &self.objects);
+                settings.without("provider");
             }
         } else if self.voters.is_some() {
-            settings.push(("provider", Some(format!("\"{}\"", self.objects))));
-            settings.push(("log", None));
-            settings.push(("objects", None));
+            settings.name("provider", &self.objects);
+            settings.without("log");
+            settings.without("objects");
         }
-        let left: Vec<_> =
-            spares.iter().filter(|name| !providers.contains(name)).cloned().collect();
-        if providers.len() > 1 && left != spares {
-            settings.push(("spares", (!left.is_empty()).then(|| list(&left))));
+        if providers.len() > 1 {
+            settings.spares(self.config.store_spares(), providers);
         }
         settings
     }
-}
-
-fn list(names: &[String]) -> String {
-    let names: Vec<_> = names.iter().map(|name| format!("\"{name}\"")).collect();
-    format!("[{}]", names.join(", "))
 }

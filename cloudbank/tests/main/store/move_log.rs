@@ -1,14 +1,9 @@
 //! A store whose log is moved by command, under processes that commit.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use expect_test::expect;
 
+use super::writers::under_writers;
 use crate::support::Bench;
-
-/// How often it is looked, each ten milliseconds, whether others have gone on: some minutes.
-const LOOKS_MAX: u32 = 30_000;
 
 fn providers(store: &str) -> String {
     let mut text = String::new();
@@ -142,44 +137,7 @@ fn who_was_not_told_of_the_voters_is_refused_with_what_to_name() {
 fn a_log_is_moved_there_and_back_under_processes_that_commit() {
     let bench = Bench::with_config(&providers(SPARES));
     bench.ok("store init");
-    let ended = AtomicBool::new(false);
-    let done = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for writer in 0..2 {
-            let (bench, ended, done) = (&bench, &ended, &done);
-            scope.spawn(move || {
-                for nth in 0.. {
-                    if ended.load(Ordering::Relaxed) {
-                        return;
-                    }
-                    let key = format!("{writer}-{nth}");
-                    let output = bench.feed(&format!("store put {key} -"), key.as_bytes());
-                    assert!(output.status.success(), "{}", bench.shown(&output));
-                    done.lock().unwrap().push(key);
-                }
-            });
-        }
-        for to in ["a b c", "home", "a b c", "home"] {
-            let before = done.lock().unwrap().len();
-            bench.ok(&format!("store move-log {to}"));
-            let mut looks = 0;
-            while done.lock().unwrap().len() < before + 2 && looks < LOOKS_MAX {
-                std::thread::sleep(std::time::Duration::from_millis(10));
-                looks += 1;
-            }
-            if looks == LOOKS_MAX {
-                // Or the writers would go on for ever.
-                ended.store(true, Ordering::Relaxed);
-                panic!("nobody commits after it was moved to {to}");
-            }
-        }
-        ended.store(true, Ordering::Relaxed);
-    });
-    let done = done.into_inner().unwrap();
-    assert!(done.len() >= 8, "{}", done.len());
-    for key in &done {
-        assert_eq!(bench.ok(&format!("store cat {key}")), *key);
-    }
-    let verified = bench.ok("store verify");
-    assert!(verified.contains(&format!("sound: version {}", done.len())), "{verified}");
+    let there = "store move-log a b c";
+    let back = "store move-log home";
+    under_writers(&bench, &[there, back, there, back], || ());
 }

@@ -1,10 +1,8 @@
 //! A store with its log on three voters, each of which keeps a part of its objects too.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use expect_test::expect;
 
+use super::writers::under_writers;
 use crate::support::Bench;
 
 const QUORUM: &str = r#"
@@ -27,9 +25,6 @@ members = ["a", "b", "c"]
 log = ["a", "b", "c"]
 objects = "safe"
 "#;
-
-/// How often it is looked, each ten milliseconds, whether others have gone on: some minutes.
-const LOOKS_MAX: u32 = 30_000;
 
 /// How many of the voters are lost, as `store info` says. Of the others one may be behind: a command ends as soon as
 /// more than half of them have what it commits.
@@ -180,49 +175,11 @@ fn voters_come_and_go_by_command_and_what_to_write_is_said() {
 fn all_voters_are_replaced_under_processes_that_commit() {
     let bench = with_spares();
     bench.ok("store init");
-    let ended = AtomicBool::new(false);
-    let done = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for writer in 0..2 {
-            let (bench, ended, done) = (&bench, &ended, &done);
-            scope.spawn(move || {
-                for nth in 0.. {
-                    if ended.load(Ordering::Relaxed) {
-                        return;
-                    }
-                    let key = format!("{writer}-{nth}");
-                    let output = bench.feed(&format!("store put {key} -"), key.as_bytes());
-                    assert!(output.status.success(), "{}", bench.shown(&output));
-                    done.lock().unwrap().push(key);
-                }
-            });
+    let changes = ["replace a d", "replace b e", "add a", "add b", "remove c", "remove a"];
+    let commands = changes.map(|change| format!("array {change} --log"));
+    under_writers(&bench, &commands.each_ref().map(String::as_str), || {
+        for gone in ["a", "c"] {
+            std::fs::remove_dir_all(bench.path(gone)).unwrap();
         }
-        let changes = ["replace a d", "replace b e", "add a", "add b", "remove c", "remove a"];
-        for change in changes {
-            let before = done.lock().unwrap().len();
-            bench.ok(&format!("array {change} --log"));
-            // Others go on before the next one.
-            let mut looks = 0;
-            while done.lock().unwrap().len() < before + 2 && looks < LOOKS_MAX {
-                std::thread::sleep(std::time::Duration::from_millis(10));
-                looks += 1;
-            }
-            if looks == LOOKS_MAX {
-                // Or the writers would go on for ever.
-                ended.store(true, Ordering::Relaxed);
-                panic!("nobody commits after {change}");
-            }
-        }
-        ended.store(true, Ordering::Relaxed);
     });
-    for gone in ["a", "c"] {
-        std::fs::remove_dir_all(bench.path(gone)).unwrap();
-    }
-    let done = done.into_inner().unwrap();
-    assert!(done.len() >= 12, "{}", done.len());
-    for key in &done {
-        assert_eq!(bench.ok(&format!("store cat {key}")), *key);
-    }
-    let verified = bench.ok("store verify");
-    assert!(verified.contains(&format!("sound: version {}", done.len())), "{verified}");
 }
