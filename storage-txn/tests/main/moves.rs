@@ -19,7 +19,7 @@ use storage_wrappers::{Counted, TokioEnv};
 
 use crate::collect::at_once;
 use crate::flush::{Provider, all, names, put};
-use crate::gated::Stop;
+use crate::gated::{Gated, Stop};
 
 const MISCONFIGURED: ErrorKind = ErrorKind::Storage(StorageErrorKind::Misconfigured);
 const OBJECTS: LogTarget = LogTarget::Objects;
@@ -378,6 +378,44 @@ async fn whoever_finds_the_store_saying_an_earlier_place_comes_to_the_last() {
     let now = clouds.objects.get(&format, Get::whole()).await.unwrap().body;
     assert!(!said.contains(&now));
     clouds.check_sound().await;
+}
+
+/// It was told that the log was lost: the checkpoint is beyond the end of the place that was left, and whether the log goes on
+/// elsewhere could not be read.
+#[tokio::test(start_paused = true)]
+async fn who_cannot_read_an_earlier_place_to_its_end_is_told_that_and_not_that_the_log_is_lost() {
+    let clouds = Clouds::new();
+    let store = clouds.init().await;
+    let format = Key::new("format").unwrap();
+    let said = clouds.objects.get(&format, Get::whole()).await.unwrap().body;
+    move_to(&store, &voters()).await;
+    for round in 0..4 {
+        put(&store, "x", &round.to_string()).await;
+    }
+    store.flush().await.unwrap();
+    clouds.objects.put(&format, said, PutIf::Always).await.unwrap();
+    let unavailable = ErrorKind::Storage(StorageErrorKind::Unavailable);
+    let (mut refused, mut after) = (0, 0);
+    loop {
+        // One request fails, and those after it go through.
+        let gated = Gated::new(&clouds.objects, "log/", Stop::Fails);
+        gated.shut_for(1);
+        gated.shut(after);
+        let voting = clouds.spares.iter().map(|spare| spare.clone() as Arc<dyn StorageProvider>);
+        let place = Place::from(gated.clone() as Arc<dyn StorageProvider>).with_spares(voting);
+        match Store::open(place, env(), Options::default()).await {
+            Ok(opened) => assert_eq!(read(&opened, "x").await.as_deref(), Some("3")),
+            Err(error) => {
+                refused += 1;
+                assert_eq!(error.kind(), unavailable, "after {after}: {error}");
+            }
+        }
+        if gated.has_stopped_none() {
+            break;
+        }
+        after += 1;
+    }
+    assert!(refused > 0 && after > 2, "{refused} of {after}");
 }
 
 #[tokio::test(start_paused = true)]
