@@ -100,14 +100,25 @@ fn read_exact_at(mut file: &std::fs::File, buffer: &mut [u8], at: u64) -> io::Re
     file.read_exact(buffer)
 }
 
-/// Writes pieces one after the other, as many in one call as the system takes.
+/// As much as one call to write may have: of a longer one a file system may take pages of 2 MiB, and a virtual machine
+/// that gives memory back to its host waits for each (as in `backend-fs`).
+const CALL_BYTES: usize = 256 << 10;
+
+/// Writes pieces one after the other, as many in one call as are well taken at once.
 fn write_all_at(mut file: &std::fs::File, pieces: &[Bytes], at: u64) -> io::Result<()> {
     use std::io::{IoSlice, Seek as _, Write as _};
     file.seek(io::SeekFrom::Start(at))?;
-    let mut slices: Vec<_> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+    let parts = pieces.iter().flat_map(|piece| piece.chunks(CALL_BYTES));
+    let mut slices: Vec<_> = parts.map(IoSlice::new).collect();
     let mut rest = &mut slices[..];
-    while rest.iter().any(|slice| !slice.is_empty()) {
-        match file.write_vectored(rest) {
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let fits = rest.iter().take_while(|slice| {
+            bytes += slice.len();
+            bytes <= CALL_BYTES
+        });
+        let fits = fits.count();
+        match file.write_vectored(&rest[..fits]) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(written) => IoSlice::advance_slices(&mut rest, written),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -115,4 +126,25 @@ fn write_all_at(mut file: &std::fs::File, pieces: &[Bytes], at: u64) -> io::Resu
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pieces that are empty, that end where a call does, and that are longer than a call.
+    #[test]
+    fn pieces_of_any_length_are_written_one_after_the_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pieces");
+        let lengths =
+            [0, 1, CALL_BYTES - 1, 0, CALL_BYTES, 3, 3 * CALL_BYTES + 7, 100_000, 200_000, 0];
+        let pieces = lengths.iter().enumerate();
+        let pieces: Vec<_> = pieces.map(|(n, bytes)| Bytes::from(vec![n as u8; *bytes])).collect();
+        let file = std::fs::File::create(&path).unwrap();
+        write_all_at(&file, &pieces, 5).unwrap();
+        let read = std::fs::read(&path).unwrap();
+        assert_eq!(read[..5], [0; 5]);
+        assert!(read[5..] == pieces.concat());
+    }
 }
