@@ -113,7 +113,7 @@ pub use replica::{
 pub use session::SESSION_BEAT;
 pub use snapshot::{Item, Items, Meta, Metas, Scan, Snapshot};
 pub use storage_log::quorum::{
-    CopyProgress, Proof, QuorumOptions, VoterChange, VoterId, VoterState, VoterStatus,
+    CopyProgress, Lost, Proof, QuorumOptions, VoterChange, VoterId, VoterState, VoterStatus,
 };
 pub use store::{At, Outcome, Store};
 pub use transaction::{Receipt, Transaction};

@@ -36,14 +36,19 @@ pub(crate) enum ScrubDepth {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ArrayCommand {
-    /// Show which members are up, behind or damaged, how much more may be lost, and what it costs
+    /// Show which members, and voters of the log, are up, behind or damaged, how much more may be lost, and what it costs
     #[command(after_help = "\
 A member is `down` if it does not answer within --wait, `behind` if it lacks something that it should
 have, `damaged` if the last scrub found something on it that is not repaired, `slow` if it takes more
 than three times as long as the others. Costs are told for members with `prices` in the configuration.
 Nothing is read but lists: a request for a thousand objects and member.
 
-Exit code 0 if every member is up and has everything, 1 if not.
+Without --provider, and with the log of the store on a quorum, the voters are told of too: `up` has
+everything that was decided, `behind` lacks so many decisions, `down` does not answer, `wiped` has
+lost its marker and `damaged` a part of its chain, so both vote no more until `store mend`. A voter
+that is not recognized has its id for a name. With --json the log is the last value.
+
+Exit code 0 if every member and voter is up and has everything, 1 if not.
 
 Examples:
   cloudbank array status

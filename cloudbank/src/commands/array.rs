@@ -1,6 +1,7 @@
 //! `array ...`: looking after providers that are made of others.
 
 mod change;
+mod log;
 mod members;
 mod rebalance;
 mod repair;

@@ -1,6 +1,7 @@
 //! Looking after arrays: members that are wiped, damaged, missing; that come and go.
 
 mod changes;
+mod log;
 mod upkeep;
 
 use std::fs;

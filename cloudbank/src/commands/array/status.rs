@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use storage_array::{Depth, Inspect, Inspected, Inspection, ShardInspection, Walk};
 
+use super::log::Log;
 use super::{Chosen, moment};
 use crate::arrays::Array;
 use crate::cli::WhichArrays;
@@ -23,7 +24,13 @@ pub(super) async fn run(
     brief: bool,
     wait: Duration,
 ) -> Result<()> {
-    let chosen = Chosen::find(context, which, &["mirror", "erasure", "shard"], "show")?;
+    let config = context.config()?;
+    // Who asks for one array is told of that.
+    let log = which.provider.is_none().then(|| Log::find(&config)).flatten();
+    let chosen = match Chosen::find(context, which, &["mirror", "erasure", "shard"], "show") {
+        Err(Error::Usage(_)) if log.is_some() => Chosen { config, names: Vec::new() },
+        chosen => chosen?,
+    };
     let mut well = true;
     for (at, name) in chosen.names.iter().enumerate() {
         let array = chosen.open(name, true).await?;
@@ -54,6 +61,12 @@ pub(super) async fn run(
             let told = Told { name, kind: provider.kind(), brief, seen: &seen };
             well &= told.tell(context)?;
         }
+    }
+    if let Some(log) = log {
+        if !chosen.names.is_empty() && !context.output.json {
+            context.output.line("")?;
+        }
+        well &= log.tell(context, &chosen.config, wait).await?;
     }
     if well { Ok(()) } else { Err(Error::Reported(Code::Failed)) }
 }
